@@ -1,0 +1,73 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+// Target names carry the prefix because SwiftPM wants them unique across a user's whole package graph;
+// folders do not, because a reader wants them short. docs/ARCHITECTURE.md says who may import whom, and
+// scripts/check-imports holds the code to it.
+
+let package = Package(
+    name: "coppice",
+    products: [
+        .executable(name: "coppice", targets: ["CoppiceCLI"]),
+        .executable(name: "example-worker", targets: ["ExampleWorker"]),
+        .executable(name: "drill-worker", targets: ["DrillWorker"]),
+        .library(name: "CoppiceWorkerProcess", targets: ["CoppiceWorkerProcess"]),
+    ],
+    dependencies: [
+        // The command line: help texts, completion, exit codes.
+        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.0"),
+        // Deque and Heap in the master's intake.
+        .package(url: "https://github.com/apple/swift-collections", from: "1.6.0"),
+        // The logger that tasks are given, and the master's own; no more than an interface.
+        .package(url: "https://github.com/apple/swift-log", from: "1.16.0"),
+        // The settings file.
+        .package(url: "https://github.com/jpsim/Yams", from: "6.2.0"),
+    ],
+    targets: [
+        // C libraries: a module map and the few lines that Swift can't import. One Swift wrapper each, no other importer.
+        .target(name: "CLinux", path: "Sources/CLinux"),
+        .systemLibrary(name: "CSystemd", path: "Sources/CSystemd", providers: [.apt(["libsystemd-dev"])]),
+        .systemLibrary(name: "CHiredis", path: "Sources/CHiredis", providers: [.apt(["libhiredis-dev"])]),
+        .systemLibrary(name: "CSQLite", path: "Sources/CSQLite", providers: [.apt(["libsqlite3-dev"])]),
+        .systemLibrary(name: "CAres", path: "Sources/CAres", providers: [.apt(["libc-ares-dev"])]),
+
+        .target(name: "CoppiceShared", path: "Sources/Shared"),
+        .target(name: "CoppiceSystem", dependencies: ["CLinux", "CoppiceShared"], path: "Sources/System"),
+        .target(name: "CoppiceEventLoop", dependencies: ["CSystemd", "CoppiceSystem", "CoppiceShared"], path: "Sources/EventLoop"),
+        .target(name: "CoppiceNames", dependencies: ["CAres", "CoppiceSystem", "CoppiceShared"], path: "Sources/Names"),
+        .target(
+            name: "CoppiceRedis", dependencies: ["CHiredis", "CoppiceNames", "CoppiceSystem", "CoppiceShared"], path: "Sources/Redis"),
+        .target(name: "CoppiceSQLite", dependencies: ["CSQLite", "CoppiceSystem", "CoppiceShared"], path: "Sources/SQLite"),
+        .target(
+            name: "CoppiceTransport",
+            dependencies: ["CoppiceRedis", "CoppiceSQLite", "CoppiceSystem", "CoppiceShared"], path: "Sources/Transport"),
+        .target(
+            name: "CoppiceResults",
+            dependencies: ["CoppiceRedis", "CoppiceSQLite", "CoppiceSystem", "CoppiceShared"], path: "Sources/Results"),
+        .target(
+            name: "CoppiceSupervisor",
+            dependencies: [
+                "CoppiceEventLoop", "CoppiceTransport", "CoppiceResults", "CoppiceSystem", "CoppiceShared",
+                .product(name: "DequeModule", package: "swift-collections"),
+                .product(name: "HeapModule", package: "swift-collections"),
+                .product(name: "Logging", package: "swift-log"),
+            ], path: "Sources/Supervisor"),
+        .target(
+            name: "CoppiceWorkerProcess",
+            dependencies: ["CoppiceSystem", "CoppiceShared", .product(name: "Logging", package: "swift-log")], path: "Sources/WorkerProcess"),
+        .target(name: "CoppiceClient", dependencies: ["CoppiceTransport", "CoppiceResults", "CoppiceSystem", "CoppiceShared"], path: "Sources/Client"),
+        .executableTarget(
+            name: "CoppiceCLI",
+            dependencies: [
+                "CoppiceSupervisor", "CoppiceClient", "CoppiceSystem", "CoppiceShared",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+                .product(name: "Yams", package: "Yams"),
+            ], path: "Sources/CLI"),
+
+        // libcurl, loaded by the example at its first e-mail.
+        .target(name: "CCurl", path: "Examples/CCurl"),
+        .executableTarget(name: "ExampleWorker", dependencies: ["CoppiceWorkerProcess", "CCurl"], path: "Examples/ExampleWorker"),
+        .executableTarget(name: "DrillWorker", dependencies: ["CoppiceWorkerProcess"], path: "Examples/DrillWorker"),
+    ],
+    swiftLanguageModes: [.v6]
+)

@@ -1,0 +1,27 @@
+// What Swift can't import of Linux: variadic calls, macros with casts, and system calls without a wrapper in glibc 2.36.
+// Plain types only, so that no system header stands in this module and again in Glibc's.
+#pragma once
+#include <stdint.h>
+
+int coppice_pidfd_open(int pid);
+int coppice_pidfd_send_signal(int pidfd, int signal);
+int coppice_set_dumpable(int on);
+int coppice_set_parent_death_signal(int signal);
+int coppice_set_nonblocking(int fd);
+int coppice_open(const char *path, int flags, unsigned mode);
+int coppice_set_descriptor_limit(int pid, uint64_t soft, uint64_t hard);
+int coppice_pipe(int ends[2]);
+// `actions` is a posix_spawn_file_actions_t.
+int coppice_close_from(void *actions, int first);
+int coppice_inotify_file(const char *path);
+char **coppice_environment(void);
+
+// How a child ended.
+struct coppice_exit {
+    int status; // exit code or signal number
+    int signaled;
+    int dumped;
+};
+
+// Reaps the process behind a pidfd: 1 and its end, 0 while it runs, a negative errno.
+int coppice_reap(int pidfd, struct coppice_exit *result);

@@ -1,0 +1,61 @@
+#define _GNU_SOURCE
+#include "CLinux.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <spawn.h>
+#include <sys/inotify.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+int coppice_pidfd_open(int pid) { return (int)syscall(SYS_pidfd_open, pid, 0); }
+
+int coppice_pidfd_send_signal(int pidfd, int signal) { return (int)syscall(SYS_pidfd_send_signal, pidfd, signal, 0, 0); }
+
+int coppice_set_dumpable(int on) { return prctl(PR_SET_DUMPABLE, on, 0, 0, 0); }
+
+int coppice_set_parent_death_signal(int signal) { return prctl(PR_SET_PDEATHSIG, signal, 0, 0, 0); }
+
+int coppice_set_nonblocking(int fd) {
+    int flags = fcntl(fd, F_GETFL);
+    return flags < 0 ? -1 : fcntl(fd, F_SETFL, flags | O_NONBLOCK);
+}
+
+int coppice_open(const char *path, int flags, unsigned mode) { return open(path, flags, mode); }
+
+int coppice_set_descriptor_limit(int pid, uint64_t soft, uint64_t hard) {
+    struct rlimit limit = {soft, hard};
+    return prlimit(pid, RLIMIT_NOFILE, &limit, 0);
+}
+
+int coppice_pipe(int ends[2]) { return pipe2(ends, O_CLOEXEC); }
+
+int coppice_close_from(void *actions, int first) { return posix_spawn_file_actions_addclosefrom_np(actions, first); }
+
+int coppice_inotify_file(const char *path) {
+    int fd = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
+    if (fd >= 0 && inotify_add_watch(fd, path, IN_MODIFY) < 0) {
+        int failure = errno;
+        close(fd);
+        errno = failure;
+        return -1;
+    }
+    return fd;
+}
+
+char **coppice_environment(void) { return environ; }
+
+int coppice_reap(int pidfd, struct coppice_exit *result) {
+    siginfo_t info;
+    info.si_pid = 0;
+    // P_PIDFD is 3; glibc 2.36 has it in a header that clashes with the kernel's.
+    if (waitid((idtype_t)3, (id_t)pidfd, &info, WEXITED | WNOHANG) != 0) return -errno;
+    if (info.si_pid == 0) return 0;
+    result->status = info.si_status;
+    result->signaled = info.si_code != CLD_EXITED;
+    result->dumped = info.si_code == CLD_DUMPED;
+    return 1;
+}

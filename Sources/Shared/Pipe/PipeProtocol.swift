@@ -1,0 +1,13 @@
+/// The numbers of the pipe protocol. docs/PIPE_PROTOCOL.md is its description for a child in any language.
+public enum PipeProtocol {
+    /// Sent in `hello` and in `ready`; a child that does not speak it exits with `wrongVersionExit`.
+    public static let version: UInt16 = 1
+    /// The longest frame, in bytes, kind included: above the largest body (32 MiB, a third more in base64) and result (64 MiB).
+    public static let maximumFrame = 96 << 20
+    /// The child's descriptor for frames from the master.
+    public static let downDescriptor: Int32 = 3
+    /// The child's descriptor for frames to the master.
+    public static let upDescriptor: Int32 = 4
+    /// A child's exit code for a master whose version it does not speak (sysexits' EX_PROTOCOL).
+    public static let wrongVersionExit: Int32 = 76
+}

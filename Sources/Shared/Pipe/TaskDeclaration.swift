@@ -1,0 +1,22 @@
+/// A task that a child can run, with its options as the child's author declared them.
+public struct TaskDeclaration: Equatable, Sendable {
+    public var name: String
+    /// The options as they cross the pipe. Unknown members are passed over, so that a newer child may say more.
+    public var options: JSONObject
+
+    public init(name: String, options: JSONObject = JSONObject()) {
+        self.name = name
+        self.options = options
+    }
+
+    /// Acknowledge when the verdict stands rather than when the task starts.
+    public var acksLate: Bool { options["acks_late"]?.bool ?? false }
+    /// Together with `acksLate`: a task whose child died goes back to its queue instead of failing.
+    public var rejectOnWorkerLost: Bool { options["reject_on_worker_lost"]?.bool ?? false }
+    /// Store nothing, unless the message says otherwise.
+    public var ignoreResult: Bool { options["ignore_result"]?.bool ?? false }
+    /// Seconds until the task is asked to end; nil: the node's limit.
+    public var softTimeLimit: Double? { options["soft_time_limit"]?.double }
+    /// Seconds until the task is killed; nil: the node's limit.
+    public var timeLimit: Double? { options["time_limit"]?.double }
+}

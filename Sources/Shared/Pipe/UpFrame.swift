@@ -1,0 +1,125 @@
+/// A frame from a child to the master.
+public enum UpFrame: Equatable, Sendable {
+    /// First of all; once.
+    case ready(Ready)
+    /// The handler is about to be called.
+    case started(assignment: UInt64)
+    /// Progress: a state of the task's own choice with its meta data (JSON text). Only between `started` and `done`.
+    case state(assignment: UInt64, name: String, meta: [UInt8])
+    /// A line for the log. Assignment 0: none.
+    case log(assignment: UInt64, level: LogLevel, text: String)
+    /// The process lives. Carries the running assignment, or 0.
+    case heartbeat(assignment: UInt64)
+    /// These were not started and will not be; the answer to `recall`, also when it is empty, and part of the one to `stop`.
+    case returned(assignments: [UInt64])
+    /// The assignment has ended.
+    case done(assignment: UInt64, outcome: Outcome)
+
+    public enum LogLevel: UInt8, Sendable {
+        case debug = 1
+        case info = 2
+        case warning = 3
+        case error = 4
+    }
+
+    /// What the master learns of a child.
+    public struct Ready: Equatable, Sendable {
+        public var version: UInt16
+        /// How many `run` frames beyond the one in work may be written to this child; 0 = one at a time.
+        public var ahead: UInt16
+        /// Whether `heartbeat` will come.
+        public var beats: Bool
+        /// Whether `recall` is understood.
+        public var recalls: Bool
+        public var tasks: [TaskDeclaration]
+
+        public init(version: UInt16 = PipeProtocol.version, ahead: UInt16, beats: Bool, recalls: Bool, tasks: [TaskDeclaration]) {
+            self.version = version
+            self.ahead = ahead
+            self.beats = beats
+            self.recalls = recalls
+            self.tasks = tasks
+        }
+    }
+
+    private static let beatsFlag: UInt8 = 1
+    private static let recallsFlag: UInt8 = 2
+
+    public var encoded: [UInt8] {
+        var out = ByteWriter()
+        switch self {
+        case .ready(let ready):
+            out.integer(ready.version)
+            out.integer(ready.ahead)
+            out.integer((ready.beats ? Self.beatsFlag : 0) | (ready.recalls ? Self.recallsFlag : 0))
+            out.integer(UInt32(ready.tasks.count))
+            for task in ready.tasks {
+                out.text(task.name)
+                out.data(JSONValue.object(task.options).bytes)
+            }
+            return FrameDecoder.frame(kind: 1, out)
+        case .started(let assignment):
+            out.integer(assignment)
+            return FrameDecoder.frame(kind: 2, out)
+        case .state(let assignment, let name, let meta):
+            out.integer(assignment)
+            out.text(name)
+            out.data(meta)
+            return FrameDecoder.frame(kind: 3, out)
+        case .log(let assignment, let level, let text):
+            out.integer(assignment)
+            out.integer(level.rawValue)
+            out.text(text)
+            return FrameDecoder.frame(kind: 4, out)
+        case .heartbeat(let assignment):
+            out.integer(assignment)
+            return FrameDecoder.frame(kind: 5, out)
+        case .returned(let assignments):
+            out.integer(UInt32(assignments.count))
+            for assignment in assignments { out.integer(assignment) }
+            return FrameDecoder.frame(kind: 6, out)
+        case .done(let assignment, let outcome):
+            out.integer(assignment)
+            outcome.write(to: &out)
+            return FrameDecoder.frame(kind: 7, out)
+        }
+    }
+
+    public init(kind: UInt8, payload: ByteReader) throws(FrameError) {
+        var reader = payload
+        switch kind {
+        case 1:
+            let version: UInt16 = try reader.integer()
+            let ahead: UInt16 = try reader.integer()
+            let flags: UInt8 = try reader.integer()
+            let count: UInt32 = try reader.integer()
+            var tasks: [TaskDeclaration] = []
+            for _ in 0..<count {
+                tasks.append(TaskDeclaration(name: try reader.text(), options: try JSONObject(frameField: try reader.data())))
+            }
+            self = .ready(
+                Ready(
+                    version: version, ahead: ahead, beats: flags & Self.beatsFlag != 0, recalls: flags & Self.recallsFlag != 0, tasks: tasks))
+        case 2: self = .started(assignment: try reader.integer())
+        case 3:
+            let assignment: UInt64 = try reader.integer()
+            let name = try reader.text()
+            let meta = try reader.data()
+            guard (try? JSONScanner.check(meta)) != nil else { throw .badValue("state meta data") }
+            self = .state(assignment: assignment, name: name, meta: meta)
+        case 4:
+            let assignment: UInt64 = try reader.integer()
+            guard let level = LogLevel(rawValue: try reader.integer()) else { throw .badValue("log level") }
+            self = .log(assignment: assignment, level: level, text: try reader.text())
+        case 5: self = .heartbeat(assignment: try reader.integer())
+        case 6:
+            let count: UInt32 = try reader.integer()
+            var assignments: [UInt64] = []
+            for _ in 0..<count { assignments.append(try reader.integer()) }
+            self = .returned(assignments: assignments)
+        case 7: self = .done(assignment: try reader.integer(), outcome: try Outcome(from: &reader))
+        default: throw .unknownKind(kind)
+        }
+        guard reader.isAtEnd else { throw .trailing }
+    }
+}

@@ -1,0 +1,107 @@
+import CLinux
+import CoppiceShared
+import Glibc
+
+/// A spawned process, held by its pidfd: a signal through it can never hit another process that was given the same pid.
+public final class ChildProcess {
+    public let pid: Int32
+    /// Readable when the process has ended.
+    public let pidfd: Descriptor
+
+    private init(pid: Int32, pidfd: Descriptor) {
+        self.pid = pid
+        self.pidfd = pidfd
+    }
+
+    /// The descriptors that the new process gets as its own 0, 1, 2, …, in that order. It gets no others.
+    public struct Descriptors {
+        public var inherited: [Descriptor]
+        public init(_ inherited: [Descriptor]) { self.inherited = inherited }
+    }
+
+    /// Starts `path` in a process group of its own, with no signal blocked or ignored.
+    ///
+    /// - Throws: what execve said (missing, not executable, wrong format) or what fork did (EAGAIN, ENOMEM).
+    public static func spawn(
+        path: String, arguments: [String], environment: [String], descriptors: Descriptors
+    ) throws(SystemError) -> ChildProcess {
+        var actions = posix_spawn_file_actions_t()
+        posix_spawn_file_actions_init(&actions)
+        defer { posix_spawn_file_actions_destroy(&actions) }
+        // Two steps, since a source may stand where a target goes: first out of the way, then into place. dup2 onto another
+        // number clears close-on-exec; closefrom takes what is left.
+        let count = Int32(descriptors.inherited.count)
+        for (index, descriptor) in descriptors.inherited.enumerated() {
+            posix_spawn_file_actions_adddup2(&actions, descriptor.raw, parkingPlace + Int32(index))
+        }
+        for index in 0..<count { posix_spawn_file_actions_adddup2(&actions, parkingPlace + index, index) }
+        _ = coppice_close_from(&actions, count)
+
+        var attributes = posix_spawnattr_t()
+        posix_spawnattr_init(&attributes)
+        defer { posix_spawnattr_destroy(&attributes) }
+        var none = sigset_t()
+        var all = sigset_t()
+        sigemptyset(&none)
+        sigfillset(&all)
+        posix_spawnattr_setsigmask(&attributes, &none)
+        posix_spawnattr_setsigdefault(&attributes, &all)
+        posix_spawnattr_setpgroup(&attributes, 0)
+        posix_spawnattr_setflags(&attributes, Int16(POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETPGROUP))
+
+        var pid: pid_t = 0
+        let failure = withCStrings(arguments) { argv in
+            withCStrings(environment) { envp in posix_spawn(&pid, path, &actions, &attributes, argv, envp) }
+        }
+        guard failure == 0 else { throw SystemError("start \(path)", code: failure) }
+        // Safe although the pid is only a number: nobody but this process reaps it, so it can't have been given away.
+        let pidfd = coppice_pidfd_open(pid)
+        guard pidfd >= 0 else {
+            let failure = SystemError("pidfd_open")
+            Glibc.kill(pid, SIGKILL)
+            waitpid(pid, nil, 0)
+            throw failure
+        }
+        return ChildProcess(pid: pid, pidfd: Descriptor(owning: pidfd))
+    }
+
+    /// Above every descriptor that is inherited and, as a process starts with a soft limit of 1024 at the least, a legal number.
+    private static let parkingPlace: Int32 = 512
+
+    /// Sends a signal to the process alone. A process that has ended is no error.
+    public func signal(_ number: Int32) {
+        _ = coppice_pidfd_send_signal(pidfd.raw, number)
+    }
+
+    /// Sends a signal to the process group that the child leads: to whatever it has spawned, too.
+    ///
+    /// Only before the child is reaped, while its pid (and so the group's number) can't have been given to another.
+    public func signalGroup(_ number: Int32) {
+        Glibc.kill(-pid, number)
+    }
+
+    /// How the process ended; nil while it runs. Reaps it: call no more after a result.
+    public func reap() -> ProcessEnd? {
+        var result = coppice_exit()
+        guard coppice_reap(pidfd.raw, &result) != 0 else { return nil }
+        return result.signaled != 0 ? .signal(result.status, dumped: result.dumped != 0) : .exit(result.status)
+    }
+
+    /// Gives the process the soft limit of open files that this one was started with.
+    public func resetDescriptorLimit(_ limits: DescriptorLimit) {
+        _ = coppice_set_descriptor_limit(pid, limits.soft, limits.hard)
+    }
+}
+
+/// How a process ended.
+public enum ProcessEnd: Equatable, Sendable {
+    case exit(Int32)
+    case signal(Int32, dumped: Bool)
+}
+
+/// Calls `body` with a null-terminated array of C strings, which live as long as the call.
+private func withCStrings<Value>(_ strings: [String], _ body: ([UnsafeMutablePointer<CChar>?]) -> Value) -> Value {
+    let copies = strings.map { strdup($0) }
+    defer { for copy in copies { free(copy) } }
+    return body(copies + [nil])
+}

@@ -1,0 +1,38 @@
+import CLinux
+import Glibc
+
+/// What this process does to itself.
+public enum CurrentProcess {
+    public static var id: Int32 { getpid() }
+    public static var parent: Int32 { getppid() }
+
+    /// Keeps processes of the same user from reading this one's environment, memory and descriptors, and from tracing it.
+    public static func forbidInspection() { _ = coppice_set_dumpable(0) }
+
+    /// Asks the kernel to send SIGKILL here when the parent dies. What died before the call is not noticed: compare `parent`.
+    public static func dieWithParent() { _ = coppice_set_parent_death_signal(SIGKILL) }
+
+    /// Writing to a closed pipe is then an error and no signal.
+    public static func ignoreBrokenPipes() { Glibc.signal(SIGPIPE, SIG_IGN) }
+
+    public static func environment(_ name: String) -> String? { getenv(name).map { String(cString: $0) } }
+
+    /// All variables as `NAME=value`.
+    public static var environment: [String] {
+        var out: [String] = []
+        guard var entry = coppice_environment() else { return out }
+        // environ is an array of C strings that ends with a null pointer; this process is single-threaded or does not change it.
+        while let text = entry.pointee {
+            out.append(String(cString: text))
+            entry += 1
+        }
+        return out
+    }
+
+    /// The host's name as the kernel has it.
+    public static var hostName: String {
+        var buffer = [CChar](repeating: 0, count: 256)
+        gethostname(&buffer, buffer.count - 1)
+        return String(decoding: buffer.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
+    }
+}

@@ -1,0 +1,120 @@
+/// kombu's JSON envelope, in which messages stand in Redis lists and in our SQLite file (celery-wire §2.4).
+public enum Envelope {
+    /// Reads a task message (protocol 2) in one pass over the text.
+    ///
+    /// - Throws: what is wrong with it, with the task's id and name where they could be read.
+    public static func read(_ raw: [UInt8], queue: String) throws(MessageDefect) -> TaskMessage {
+        var message = TaskMessage(id: "", name: "", headers: [], contentType: "", routingKey: queue, body: [], bodyIsBase64: false)
+        var headers = TaskHeaders()
+        do throws(JSONError) {
+            var scanner = JSONScanner(raw)
+            guard try scanner.peekKind() == .object else { throw JSONError(.unexpectedByte, at: 0) }
+            var first = true
+            try scanner.beginObject()
+            while let key = try scanner.nextMember(first: first) {
+                first = false
+                if scanner.key(key, is: "body") {
+                    if let range = try scanner.rawString() { message.body = try text(raw, range) }
+                } else if scanner.key(key, is: "headers") {
+                    headers = try TaskHeaders(&scanner)
+                } else if scanner.key(key, is: "properties") {
+                    try readProperties(&scanner, into: &message)
+                } else if scanner.key(key, is: "content-type") {
+                    message.contentType = try scanner.stringValue() ?? ""
+                } else if scanner.key(key, is: "content-encoding") {
+                    message.contentEncoding = try scanner.stringValue()
+                } else {
+                    _ = try scanner.skipValue()
+                }
+            }
+            try scanner.expectEnd()
+        } catch {
+            throw MessageDefect("not a JSON envelope: \(error)", taskID: headers.id, taskName: headers.task)
+        }
+        try headers.apply(to: &message)
+        return message
+    }
+
+    /// Puts an envelope together.
+    ///
+    /// - Parameter deliveryTag: unique; it is the key under which a Python worker records the message.
+    public static func write(_ publication: TaskPublication, deliveryTag: String) -> [UInt8] {
+        var out: [UInt8] = []
+        out.reserveCapacity(publication.body.count + publication.headers.count + 512)
+        func member(_ name: StaticString, _ text: String, last: Bool = false) {
+            out.append(contentsOf: "\"\(name)\": ".utf8)
+            JSONText.appendString(text, to: &out)
+            if !last { out.append(contentsOf: ", ".utf8) }
+        }
+        out.append(contentsOf: "{\"body\": \"".utf8)
+        out.append(contentsOf: publication.bodyIsBase64 ? publication.body : Base64.encode(publication.body))
+        out.append(contentsOf: "\", ".utf8)
+        member("content-encoding", publication.contentEncoding)
+        member("content-type", publication.contentType)
+        out.append(contentsOf: "\"headers\": ".utf8)
+        out.append(contentsOf: publication.headers)
+        out.append(contentsOf: ", \"properties\": {".utf8)
+        if let id = publication.correlationID { member("correlation_id", id) }
+        member("reply_to", publication.replyTo ?? "")
+        out.append(contentsOf: "\"delivery_mode\": 2, \"delivery_info\": {".utf8)
+        member("exchange", publication.exchange)
+        member("routing_key", publication.routingKey, last: true)
+        out.append(contentsOf: "}, \"priority\": \(publication.priority), ".utf8)
+        member("body_encoding", "base64")
+        member("delivery_tag", deliveryTag, last: true)
+        out.append(contentsOf: "}}".utf8)
+        return out
+    }
+
+    private static func readProperties(_ scanner: inout JSONScanner, into message: inout TaskMessage) throws(JSONError) {
+        guard try scanner.peekKind() == .object else {
+            _ = try scanner.skipValue()
+            return
+        }
+        var first = true
+        try scanner.beginObject()
+        while let key = try scanner.nextMember(first: first) {
+            first = false
+            if scanner.key(key, is: "correlation_id") {
+                message.correlationID = try scanner.stringValue()
+            } else if scanner.key(key, is: "reply_to") {
+                message.replyTo = try scanner.stringValue()
+            } else if scanner.key(key, is: "priority") {
+                message.priority = max(0, min(9, try scanner.intValue() ?? 0))
+            } else if scanner.key(key, is: "body_encoding") {
+                message.bodyIsBase64 = try scanner.stringValue() == "base64"
+            } else if scanner.key(key, is: "delivery_info") {
+                try readDeliveryInfo(&scanner, into: &message)
+            } else {
+                _ = try scanner.skipValue()
+            }
+        }
+    }
+
+    private static func readDeliveryInfo(_ scanner: inout JSONScanner, into message: inout TaskMessage) throws(JSONError) {
+        guard try scanner.peekKind() == .object else {
+            _ = try scanner.skipValue()
+            return
+        }
+        var first = true
+        try scanner.beginObject()
+        while let key = try scanner.nextMember(first: first) {
+            first = false
+            if scanner.key(key, is: "exchange") {
+                message.exchange = try scanner.stringValue() ?? ""
+            } else if scanner.key(key, is: "routing_key") {
+                message.routingKey = try scanner.stringValue() ?? message.routingKey
+            } else if scanner.key(key, is: "redelivered") {
+                message.redelivered = try scanner.boolValue() ?? false
+            } else {
+                _ = try scanner.skipValue()
+            }
+        }
+    }
+
+    /// A body: base64 needs no unescaping unless a publisher escaped its slashes.
+    private static func text(_ raw: [UInt8], _ range: Range<Int>) throws(JSONError) -> [UInt8] {
+        let slice = raw[range]
+        return slice.contains(UInt8(ascii: "\\")) ? Array(try JSONText.unescape(raw, range).utf8) : Array(slice)
+    }
+}

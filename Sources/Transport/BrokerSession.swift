@@ -1,0 +1,52 @@
+import CoppiceShared
+import CoppiceSystem
+
+/// One connection's worth of a broker, for a master: take, hold, give back, publish, hear control requests.
+///
+/// A session is a value in the sense of the design: it owns its descriptors and timers, is made for one connection attempt and is
+/// dropped when that is lost. What must outlive it (the incarnation, the tags that are held) is handed to the next one. It never
+/// blocks, calls nobody back, and reports by `takeEvents`. Held records are renewed by the session itself, and what dead
+/// incarnations left is recovered by it, for as long as it stands.
+public protocol BrokerSession: Pollable {
+    /// Whether `Commit.writes` reach the result store in the same atomic step.
+    var joinsResults: Bool { get }
+
+    /// What has happened since the last call, in order.
+    func takeEvents() -> [BrokerEvent]
+
+    /// Takes up to `count` messages, answered by one `.taken`. One at a time; only while the session stands.
+    func take(upTo count: Int)
+
+    /// Carries the steps out in order; answered by one `.committed` with a verdict each. Several calls may be under way; they are
+    /// carried out in the order of the calls.
+    func commit(_ commits: [Commit])
+
+    /// Answers a control request: the reply's body (JSON text) to where the request asked for it. Best effort.
+    func reply(_ reply: ControlReply)
+
+    /// Ends the session in order: this incarnation's lease is given up. Everything that it held must have been settled. Answered by
+    /// `.lost` when done, within a second.
+    func close()
+}
+
+/// What a session reports.
+public enum BrokerEvent: Sendable {
+    /// Proven by a round trip: messages can be taken. Once, first.
+    case standing
+    /// The answer to `take`. Fewer than asked for means that the queues are empty; `.rang` says when to ask again.
+    case taken([ReceivedMessage])
+    /// Messages may have arrived.
+    case rang
+    /// The answer to a `commit`: for each step, whether this incarnation still held the message. If not, nothing was done.
+    case committed([Bool])
+    /// Started by a node that died, acknowledged early: held now by this incarnation as a start record, to be concluded as lost.
+    case orphaned([ReceivedMessage])
+    /// So many messages of a node that died have been put back.
+    case recovered(Int)
+    /// A control request for this or any node: the body's JSON text.
+    case control([UInt8])
+    /// Something that the operator should know; once each.
+    case notice(String)
+    /// The session is over, with the reason. Last.
+    case lost(String)
+}

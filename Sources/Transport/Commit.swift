@@ -1,0 +1,36 @@
+import CoppiceShared
+
+/// One step in a held message's life, carried out as a whole or not at all, and only if this incarnation still holds the message:
+/// what it writes, what it sends on, and what becomes of the record.
+public struct Commit: Sendable {
+    public enum Step: Equatable, Sendable {
+        /// The task has started; acknowledged late, so the record stays.
+        case startLate
+        /// The task has started; acknowledged now. The record becomes a start record, from which whoever finds it after our death
+        /// stores the loss.
+        case startEarly
+        /// The record stays as it is; for progress.
+        case keep
+        /// The end: the record goes.
+        case conclude
+        /// Back to its queue: where it will be taken next, or behind the others.
+        case putBack(front: Bool)
+        /// Not before `until`: out of our hands, held by no node, released by any.
+        case park(until: WallTime)
+        /// To the dead-letter place.
+        case setAside(reason: String, taskID: String?)
+    }
+
+    public var tag: DeliveryTag
+    public var step: Step
+    /// Only for a session whose `joinsResults` is true.
+    public var writes: [ResultWrite]
+    public var publications: [TaskPublication]
+
+    public init(_ tag: DeliveryTag, _ step: Step, writes: [ResultWrite] = [], publications: [TaskPublication] = []) {
+        self.tag = tag
+        self.step = step
+        self.writes = writes
+        self.publications = publications
+    }
+}

@@ -1,0 +1,20 @@
+import CoppiceShared
+import CoppiceSystem
+
+/// A connection that only sends: the client's side of a broker. It holds nothing and has no lease.
+public protocol MessageSender: Pollable {
+    func takeEvents() -> [SenderEvent]
+
+    /// Sends a task message; answered by `.sent`.
+    func publish(_ publication: TaskPublication)
+
+    /// Sends a control request (JSON text) to every node; answered by `.sent`.
+    func broadcast(_ request: [UInt8])
+}
+
+public enum SenderEvent: Sendable {
+    case standing
+    /// The oldest publication or broadcast that was not answered yet is with the broker.
+    case sent
+    case lost(String)
+}

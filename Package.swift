@@ -68,6 +68,8 @@ let package = Package(
         .target(name: "CCurl", path: "Examples/CCurl"),
         .executableTarget(name: "ExampleWorker", dependencies: ["CoppiceWorkerProcess", "CCurl"], path: "Examples/ExampleWorker"),
         .executableTarget(name: "DrillWorker", dependencies: ["CoppiceWorkerProcess"], path: "Examples/DrillWorker"),
+
+        .testTarget(name: "NamesTests", dependencies: ["CoppiceNames", "CoppiceSystem", "CoppiceShared"], path: "Tests/NamesTests"),
     ],
     swiftLanguageModes: [.v6]
 )

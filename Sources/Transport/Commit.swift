@@ -22,13 +22,16 @@ public struct Commit: Sendable {
     }
 
     public var tag: DeliveryTag
+    /// The queue that the message came from.
+    public var queue: String
     public var step: Step
     /// Only for a session whose `joinsResults` is true.
     public var writes: [ResultWrite]
     public var publications: [TaskPublication]
 
-    public init(_ tag: DeliveryTag, _ step: Step, writes: [ResultWrite] = [], publications: [TaskPublication] = []) {
+    public init(_ tag: DeliveryTag, queue: String, _ step: Step, writes: [ResultWrite] = [], publications: [TaskPublication] = []) {
         self.tag = tag
+        self.queue = queue
         self.step = step
         self.writes = writes
         self.publications = publications

@@ -66,6 +66,43 @@ public enum Envelope {
         return out
     }
 
+    /// A control reply, to be pushed to the caller's queue (celery-wire §7.2).
+    public static func write(_ reply: ControlReply) -> [UInt8] {
+        let headers: JSONValue = ["ticket": .string(reply.ticket), "clock": 1]
+        var publication = TaskPublication(routingKey: reply.routingKey, headers: headers.bytes, body: reply.body)
+        publication.exchange = reply.exchange
+        return write(publication, deliveryTag: reply.ticket)
+    }
+
+    /// A control request's body (JSON text): the decoded body of any envelope; nil if there is none.
+    public static func controlBody(_ raw: [UInt8]) -> [UInt8]? {
+        guard let envelope = try? JSONValue(parsing: raw), let body = envelope["body"]?.string else { return nil }
+        return envelope["properties"]?["body_encoding"]?.string == "base64" ? Base64.decode(body.utf8) : Array(body.utf8)
+    }
+
+    /// A broadcast control request (celery-wire §7.1).
+    public static func write(control body: [UInt8], deliveryTag: String) -> [UInt8] {
+        var publication = TaskPublication(routingKey: "", headers: Array("{\"clock\": 1, \"expires\": 0}".utf8), body: body)
+        publication.exchange = "celery.pidbox"
+        return write(publication, deliveryTag: deliveryTag)
+    }
+
+    /// Takes `[<message>,"","<queue>"]`, as a held message stands in kombu's hash, apart.
+    public static func unwrap(_ entry: [UInt8]) -> (message: [UInt8], queue: String)? {
+        var scanner = JSONScanner(entry)
+        do throws(JSONError) {
+            try scanner.beginArray()
+            guard try scanner.nextElement(first: true) else { return nil }
+            let message = try scanner.skipValue()
+            guard try scanner.nextElement(first: false), try scanner.stringValue() != nil, try scanner.nextElement(first: false),
+                let queue = try scanner.stringValue()
+            else { return nil }
+            return (Array(entry[message]), queue)
+        } catch {
+            return nil
+        }
+    }
+
     private static func readProperties(_ scanner: inout JSONScanner, into message: inout TaskMessage) throws(JSONError) {
         guard try scanner.peekKind() == .object else {
             _ = try scanner.skipValue()

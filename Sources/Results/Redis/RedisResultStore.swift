@@ -1,0 +1,144 @@
+import CoppiceRedis
+import CoppiceShared
+import CoppiceSystem
+
+/// Records where Celery's Redis backend keeps them: `celery-task-meta-<id>`, stored and published in one step (celery-wire §4.1).
+public final class RedisResultStore: ResultStore {
+    private static let prefix = "celery-task-meta-"
+
+    /// ARGV: expiry, then key, 'S' success | 'O' other | 'A' announce only, record.
+    private static let script = """
+        for i = 2, #ARGV, 3 do
+          local key, kind, record = ARGV[i], ARGV[i + 1], ARGV[i + 2]
+          if not (kind == 'O' and redis.call('GETRANGE', key, 0, 19) == '{"status": "SUCCESS"') then
+            if kind ~= 'A' then redis.call('SETEX', key, ARGV[1], record) end
+            redis.call('PUBLISH', key, record)
+          end
+        end
+        return 'OK'
+        """
+
+    private enum Label: Int {
+        case loaded = 100
+        case stored, fetched, subscribed
+    }
+
+    private let expiry: Int
+    private let connection: RedisConnection
+    /// Made at the first `watch`: a connection with subscriptions takes no other commands.
+    private var listener: RedisConnection?
+    private let url: RedisURL
+    private var digest = ""
+    private var events: [ResultEvent] = []
+    private var fetching: [String] = []
+    private var watched: [String] = []
+
+    public init(_ url: RedisURL, expiry: Int = ResultExpiry.standard) {
+        self.url = url
+        self.expiry = expiry
+        connection = RedisConnection(url, clientName: "coppice-results", now: .now)
+        drain()
+    }
+
+    public func takeEvents() -> [ResultEvent] {
+        defer { events.removeAll(keepingCapacity: true) }
+        return events
+    }
+
+    public func store(_ writes: [ResultWrite]) {
+        var command = RedisCommand("EVALSHA", digest, "0", String(expiry))
+        for write in writes {
+            command.append(RedisResultStore.prefix + write.taskID)
+            command.append(write.reach == .announce ? "A" : write.state == .success ? "S" : "O")
+            command.append(write.record)
+        }
+        send(command, .stored)
+    }
+
+    public func fetch(_ taskID: String) {
+        fetching.append(taskID)
+        send(RedisCommand("GET", RedisResultStore.prefix + taskID), .fetched)
+    }
+
+    public func watch(_ taskID: String) {
+        watched.append(taskID)
+        if let listener {
+            if listener.isOpen { subscribe(taskID, on: listener) }
+        } else {
+            listener = RedisConnection(url, clientName: "coppice-results", now: .now)
+            drain()
+        }
+    }
+
+    private func subscribe(_ taskID: String, on listener: RedisConnection) {
+        listener.subscribe(RedisCommand("SUBSCRIBE", RedisResultStore.prefix + taskID), label: Label.subscribed.rawValue, now: .now)
+        listener.flush()
+    }
+
+    private func send(_ command: RedisCommand, _ label: Label) {
+        connection.send(command, label: label.rawValue, now: .now)
+        connection.flush()
+    }
+
+    // MARK: Pollable
+
+    public var interests: [PollInterest] { connection.interests + (listener?.interests ?? []) }
+
+    public var deadline: MonotonicTime? { [connection.deadline, listener?.deadline].compactMap { $0 }.min() }
+
+    public func ready(_ descriptor: Int32, _ happened: PollEvents, now: MonotonicTime) {
+        for connection in [connection, listener].compactMap({ $0 }) where connection.interests.contains(where: { $0.descriptor == descriptor }) {
+            connection.ready(descriptor, happened, now: now)
+        }
+        drain()
+    }
+
+    public func expired(now: MonotonicTime) {
+        for connection in [connection, listener].compactMap({ $0 }) {
+            if let deadline = connection.deadline, deadline <= now { connection.expired(now: now) }
+        }
+        drain()
+    }
+
+    private func drain() {
+        for event in connection.takeEvents() {
+            switch event {
+            case .open: send(RedisCommand("SCRIPT", "LOAD", RedisResultStore.script), .loaded)
+            case .reply(let label, let value): accept(Label(rawValue: label), value)
+            case .lost(let reason): lose(reason)
+            }
+        }
+        guard let listener else { return }
+        for event in listener.takeEvents() {
+            switch event {
+            case .open: for taskID in watched { subscribe(taskID, on: listener) }
+            case .reply(RedisConnection.pushLabel, let message):
+                guard let parts = message.array, parts.count == 3, let channel = parts[1].text, let record = parts[2].bytes else { break }
+                events.append(.record(taskID: String(channel.dropFirst(RedisResultStore.prefix.count)), text: record))
+            case .reply(_, let value): if let error = value.error { lose(error) }
+            case .lost(let reason): lose(reason)
+            }
+        }
+    }
+
+    private func accept(_ label: Label?, _ value: RedisValue) {
+        if let error = value.error {
+            lose(error.hasPrefix("NOPERM") ? "the Redis user may not run scripts (+@scripting): \(error)" : error)
+            return
+        }
+        switch label {
+        case .loaded:
+            digest = value.text ?? ""
+            events.append(.standing)
+        case .stored: events.append(.stored)
+        case .fetched: if !fetching.isEmpty { events.append(.record(taskID: fetching.removeFirst(), text: value.bytes)) }
+        case .subscribed, .none: break
+        }
+    }
+
+    private func lose(_ reason: String) {
+        connection.close()
+        listener?.close()
+        events.append(.lost(reason))
+    }
+}

@@ -1,0 +1,60 @@
+import CSQLite
+
+/// One connection to a database file. Never waits for a lock: what another connection holds is an error that `isBusy`.
+public final class SQLiteDatabase {
+    public let path: String
+    private let handle: OpaquePointer
+    private var statements: [String: SQLiteStatement] = [:]
+
+    /// Opens the file for reading and writing; a missing one is made. The file itself is not looked at before the first statement.
+    public init(path: String) throws(SQLiteError) {
+        guard !path.utf8.contains(0) else { throw SQLiteError(code: SQLITE_CANTOPEN, message: "a path can't hold a zero byte") }
+        var handle: OpaquePointer?
+        // Used by one thread at a time, as every object of this package is: no mutexes.
+        let flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE
+        let code = sqlite3_open_v2(path, &handle, flags, nil)
+        guard code == SQLITE_OK, let handle else {
+            let failure = SQLiteError(code, handle)
+            sqlite3_close_v2(handle)
+            throw failure
+        }
+        self.path = path
+        self.handle = handle
+        sqlite3_busy_timeout(handle, 0)
+    }
+
+    deinit {
+        for statement in statements.values { statement.finalize() }
+        sqlite3_close_v2(handle)
+    }
+
+    /// The statement for this text, prepared at its first use and kept.
+    public func statement(_ sql: String) throws(SQLiteError) -> SQLiteStatement {
+        if let statement = statements[sql] { return statement }
+        var prepared: OpaquePointer?
+        let code = sqlite3_prepare_v3(handle, sql, -1, UInt32(SQLITE_PREPARE_PERSISTENT), &prepared, nil)
+        guard code == SQLITE_OK, let prepared else { throw SQLiteError(code, handle) }
+        let statement = SQLiteStatement(handle: prepared)
+        statements[sql] = statement
+        return statement
+    }
+
+    /// Runs statements that are not worth keeping.
+    public func execute(_ sql: String) throws(SQLiteError) {
+        let code = sqlite3_exec(handle, sql, nil, nil, nil)
+        guard code == SQLITE_OK else { throw SQLiteError(code, handle) }
+    }
+
+    /// Rows that the last INSERT, UPDATE or DELETE has changed.
+    public var changes: Int { Int(sqlite3_changes64(handle)) }
+    public var lastInsertedRow: Int { Int(sqlite3_last_insert_rowid(handle)) }
+    /// The operating system let it be opened for reading only.
+    public var isReadOnly: Bool { sqlite3_db_readonly(handle, "main") == 1 }
+    /// Some errors end a transaction by themselves.
+    public var isInTransaction: Bool { sqlite3_get_autocommit(handle) == 0 }
+
+    /// A number that changes when another connection, of this process or another, has committed.
+    public func dataVersion() throws(SQLiteError) -> Int {
+        try statement("PRAGMA data_version").first { $0.int(0) } ?? 0
+    }
+}

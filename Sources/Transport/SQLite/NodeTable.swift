@@ -1,0 +1,36 @@
+import CoppiceSQLite
+
+/// Who is alive, as Coppice's file has it: one row for each life of a master, with a counter that it counts up. Every call is made
+/// inside a transaction.
+struct NodeTable {
+    private let database: SQLiteDatabase
+
+    init(_ database: SQLiteDatabase) { self.database = database }
+
+    /// The number under which this incarnation holds messages; nil if it was never here, or was taken for dead.
+    func find(_ incarnation: String) throws(SQLiteError) -> Int? {
+        try database.statement("SELECT id FROM node WHERE incarnation = ?").first(.text(incarnation)) { $0.int(0) }
+    }
+
+    /// The same; a new number if there is none.
+    func register(_ incarnation: String, name: String) throws(SQLiteError) -> Int {
+        if let id = try find(incarnation) { return id }
+        try database.statement("INSERT INTO node (incarnation, name, counter) VALUES (?, ?, 0)").run(.text(incarnation), .text(name))
+        return database.lastInsertedRow
+    }
+
+    func count(_ node: Int) throws(SQLiteError) {
+        try database.statement("UPDATE node SET counter = counter + 1 WHERE id = ?").run(.int(node))
+    }
+
+    /// Everybody's counter but this node's.
+    func counters(besides node: Int) throws(SQLiteError) -> [Int: Int] {
+        var counters: [Int: Int] = [:]
+        try database.statement("SELECT id, counter FROM node WHERE id <> ?").forEachRow(.int(node)) { counters[$0.int(0)] = $0.int(1) }
+        return counters
+    }
+
+    func remove(_ node: Int) throws(SQLiteError) {
+        try database.statement("DELETE FROM node WHERE id = ?").run(.int(node))
+    }
+}

@@ -1,0 +1,313 @@
+import CoppiceSQLite
+import CoppiceShared
+import CoppiceSystem
+
+/// A master's session with the embedded broker: Coppice's file, shared by any number of processes of one machine.
+///
+/// Every order becomes a transaction on the session's line; the answer is reported once it has been committed. A node's row with a
+/// counter is its lease; what dead nodes held is recovered with the same transaction that counts up our own.
+public final class SQLiteBrokerSession: BrokerSession {
+    public let joinsResults: Bool
+    private let line: TransactionLine
+    private let queues: [String]
+    private let node: String
+    private let incarnation: Incarnation
+    private let limits: SQLiteBrokerLimits
+    private let resultExpiry: Int
+    private let timing: LeaseTiming
+
+    private var events: [BrokerEvent] = []
+    private var phase = Phase.opening
+    /// The queue that is asked first at the next take.
+    private var firstQueue = 0
+
+    private var leases: LeaseWatch
+    private var beatAt = MonotonicTime.distantFuture
+    private var lastControl = 0
+
+    private var isLookQueued = false
+    /// Told, and not asked since: no need to say it again.
+    private var hasRung = false
+    /// When what is parked next is to be handed out.
+    private var releaseAt: MonotonicTime?
+    private var hasNoticedFullDeadPlace = false
+
+    private enum Phase: Equatable {
+        case opening
+        case standing
+        /// Ends at the given time, done or not.
+        case closing(MonotonicTime)
+        case lost
+    }
+
+    /// - Parameters:
+    ///   - queues: from where messages are taken.
+    ///   - node: the name by which people know this node.
+    ///   - holding: what this incarnation took in earlier sessions and has not settled. Nothing is to be done about it: rows name the
+    ///     incarnation, not the session.
+    ///   - joinsResults: whether the results are kept in the same file.
+    public init(
+        path: String, queues: [String], node: String, incarnation: Incarnation, holding: [DeliveryTag], joinsResults: Bool,
+        limits: SQLiteBrokerLimits = SQLiteBrokerLimits(), resultExpiry: Int = 86400, timing: LeaseTiming = .standard
+    ) {
+        line = TransactionLine(path: path)
+        self.queues = queues
+        self.node = node
+        self.incarnation = incarnation
+        self.joinsResults = joinsResults
+        self.limits = limits
+        self.resultExpiry = resultExpiry
+        self.timing = timing
+        leases = LeaseWatch(timing)
+    }
+
+    // MARK: Pollable
+
+    public var interests: [PollInterest] { line.interests }
+
+    public var deadline: MonotonicTime? {
+        switch phase {
+        case .lost: nil
+        case .opening: line.deadline
+        case .standing: [line.deadline, beatAt, releaseAt].compactMap { $0 }.min()
+        case .closing(let end): min(end, line.deadline ?? end)
+        }
+    }
+
+    public func ready(_ descriptor: Int32, _ events: PollEvents, now: MonotonicTime) { advance(now) }
+
+    public func expired(now: MonotonicTime) { advance(now) }
+
+    private func advance(_ now: MonotonicTime) {
+        if case .closing(let end) = phase, end <= now {
+            return finish("closed, but \(node) could not be signed off: others wait until it counts as dead")
+        }
+        if phase == .standing {
+            if beatAt <= now {
+                beatAt = .distantFuture
+                beat()
+            }
+            if let releaseAt, releaseAt <= now {
+                self.releaseAt = nil
+                look()
+            }
+        }
+        for report in line.run(now: now) {
+            switch report {
+            case .open: beat()
+            case .changedElsewhere: look()
+            case .notice(let text): events.append(.notice(text))
+            case .lost(let reason): finish(reason)
+            }
+        }
+    }
+
+    public func takeEvents() -> [BrokerEvent] {
+        defer { events = [] }
+        return events
+    }
+
+    private func finish(_ reason: String) {
+        guard phase != .lost else { return }
+        phase = .lost
+        line.close()
+        events.append(.lost(reason))
+    }
+
+    // MARK: orders
+
+    public func take(upTo count: Int) {
+        guard count > 0, !queues.isEmpty else { return events.append(.taken([])) }
+        let firstSequence = Int(incarnation.reserve(count))
+        line.write { [unowned self] database throws(SQLiteError) in
+            let order = Array(queues[firstQueue...] + queues[..<firstQueue])
+            let holder = try NodeTable(database).register(incarnation.id, name: node)
+            let taken = try MessageTable(database)
+                .take(upTo: count, from: order, node: holder, firstSequence: firstSequence, now: .now)
+            return { [unowned self] in
+                if let last = taken.last, let index = queues.firstIndex(of: last.queue) { firstQueue = (index + 1) % queues.count }
+                hasRung = false
+                if taken.count < count { look() }
+                events.append(.taken(received(taken)))
+            }
+        }
+    }
+
+    public func commit(_ commits: [Commit]) {
+        line.write { [unowned self] database throws(SQLiteError) in
+            let now = WallTime.now
+            let holder = try NodeTable(database).find(incarnation.id)
+            let messages = MessageTable(database)
+            var verdicts: [Bool] = []
+            var writes = 0
+            var freesBody = false
+            for commit in commits {
+                guard let holder, let sequence = sequence(of: commit.tag),
+                    let held = try messages.held(node: holder, sequence: sequence)
+                else {
+                    verdicts.append(false)
+                    continue
+                }
+                if joinsResults {
+                    for write in commit.writes { try ResultTable(database).put(write, now: now, keptFor: resultExpiry) }
+                    writes += commit.writes.count
+                }
+                for publication in commit.publications { try messages.publish(publication) }
+                switch commit.step {
+                case .startLate, .keep: break
+                case .startEarly: try messages.markStarted(held)
+                case .conclude: try messages.conclude(held)
+                case .putBack(let front): try messages.putBack(held, front: front)
+                case .park(let until): try messages.park(held, until: until)
+                case .setAside(let reason, let taskID):
+                    if try messages.setAside(held, reason: reason, taskID: taskID, now: now, limits: limits) { freesBody = true }
+                }
+                verdicts.append(true)
+            }
+            if writes > 0 { try ResultTable(database).sweep(upTo: 2 * writes, now: now) }
+            let fills = commits.contains { $0.step.fillsQueue || !$0.publications.isEmpty }
+            return { [unowned self] in
+                events.append(.committed(verdicts))
+                // The file tells us only of what others write.
+                if fills { look() }
+                if freesBody { noticeFullDeadPlace() }
+            }
+        }
+    }
+
+    public func reply(_ reply: ControlReply) {
+        line.write(durable: false) { database throws(SQLiteError) in
+            try ControlTable(database).answer(reply, now: .now)
+            return {}
+        }
+    }
+
+    public func close() {
+        if case .closing = phase { return }
+        guard phase == .standing else { return finish("closed") }
+        phase = .closing(MonotonicTime.now.advanced(by: 1))
+        line.write { [unowned self] database throws(SQLiteError) in
+            if let holder = try NodeTable(database).find(incarnation.id) {
+                _ = try putBackHeld(by: holder, in: database)
+                // With start records left, whoever finds us dead concludes them.
+                if try MessageTable(database).held(node: holder, upTo: 1).isEmpty { try NodeTable(database).remove(holder) }
+            }
+            return { [unowned self] in finish("closed") }
+        }
+    }
+
+    // MARK: leases
+
+    /// Counts up, and sees to those who no longer do. The first one is the proof that the session stands.
+    private func beat() {
+        line.write(durable: false) { [unowned self] database throws(SQLiteError) in
+            let now = MonotonicTime.now
+            let nodes = NodeTable(database)
+            let holder = try nodes.register(incarnation.id, name: node)
+            try nodes.count(holder)
+            var leases = leases
+            var recovered = 0
+            var orphaned: [MessageTable.Taken] = []
+            for dead in leases.look(try nodes.counters(besides: holder), now: now) {
+                // The counter that was read in this transaction is the one that stood still: nobody can count up meanwhile.
+                let left = try putBackHeld(by: dead, in: database)
+                recovered += left.putBack
+                for record in left.started {
+                    // If this is done again, some numbers stay unused.
+                    let sequence = Int(incarnation.reserve(1))
+                    if let taken = try MessageTable(database).adopt(record, node: holder, sequence: sequence) { orphaned.append(taken) }
+                }
+                if try MessageTable(database).held(node: dead, upTo: 1).isEmpty { try nodes.remove(dead) }
+            }
+            try ControlTable(database).sweep(now: .now)
+            if joinsResults { try ResultTable(database).sweep(upTo: 100, now: .now) }
+            let control = phase == .opening ? try ControlTable(database).lastNumber() : lastControl
+            return { [unowned self] in
+                self.leases = leases
+                lastControl = control
+                beatAt = now.advanced(by: timing.beat)
+                if phase == .opening {
+                    phase = .standing
+                    events.append(.standing)
+                }
+                if recovered > 0 { events.append(.recovered(recovered)) }
+                if !orphaned.isEmpty { events.append(.orphaned(received(orphaned))) }
+                look()
+            }
+        }
+    }
+
+    /// Puts a node's messages back to where they were taken from; returns how many, and those that must not run again.
+    private func putBackHeld(
+        by node: Int, in database: SQLiteDatabase
+    ) throws(SQLiteError) -> (putBack: Int, started: [MessageTable.Held]) {
+        let messages = MessageTable(database)
+        let all = try messages.held(node: node, upTo: SQLiteBrokerSession.recoveryBatch)
+        for held in all where !held.isStarted { try messages.putBack(held, front: true) }
+        let started = all.filter(\.isStarted)
+        return (all.count - started.count, started)
+    }
+
+    /// Messages of a dead node that are seen to with one beat; what is left waits for the next.
+    private static let recoveryBatch = 1000
+
+    // MARK: what is new
+
+    /// Looks for messages and control requests; at most one such look waits.
+    private func look() {
+        guard !isLookQueued, phase == .standing else { return }
+        isLookQueued = true
+        line.read { [unowned self] database throws(SQLiteError) in
+            let messages = MessageTable(database)
+            let now = WallTime.now
+            var hasWaiting = false
+            var due: WallTime?
+            for queue in queues {
+                if !hasRung, !hasWaiting { hasWaiting = try messages.hasWaiting(in: queue, now: now) }
+                if let next = try messages.nextDue(in: queue, now: now) { due = min(due ?? next, next) }
+            }
+            let requests = try ControlTable(database).requests(after: lastControl)
+            return { [unowned self] in
+                isLookQueued = false
+                releaseAt = due.map { MonotonicTime.now.advanced(by: max(0, $0.seconds - now.seconds - MessageTable.releaseLead)) }
+                for request in requests {
+                    lastControl = request.number
+                    events.append(.control(request.body))
+                }
+                if hasWaiting, !hasRung {
+                    hasRung = true
+                    events.append(.rang)
+                }
+            }
+        }
+    }
+
+    private func noticeFullDeadPlace() {
+        guard !hasNoticedFullDeadPlace else { return }
+        hasNoticedFullDeadPlace = true
+        events.append(.notice("the dead-letter place is full: for each new message the oldest body goes, its record stays"))
+    }
+
+    // MARK: tags
+
+    private func received(_ taken: [MessageTable.Taken]) -> [ReceivedMessage] {
+        taken.map { ReceivedMessage(tag: DeliveryTag("\(incarnation.id):\($0.sequence)"), queue: $0.queue, raw: $0.raw) }
+    }
+
+    /// Our own number in a tag; nil if it is another incarnation's.
+    private func sequence(of tag: DeliveryTag) -> Int? {
+        let parts = tag.value.split(separator: ":", omittingEmptySubsequences: false)
+        guard parts.count == 2, parts[0] == incarnation.id else { return nil }
+        return Int(parts[1])
+    }
+}
+
+extension Commit.Step {
+    /// Whether a queue may have something to give afterwards.
+    fileprivate var fillsQueue: Bool {
+        switch self {
+        case .putBack, .park: true
+        case .startLate, .startEarly, .keep, .conclude, .setAside: false
+        }
+    }
+}

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <spawn.h>
 #include <sys/inotify.h>
 #include <sys/prctl.h>
@@ -47,6 +48,11 @@ int coppice_inotify_file(const char *path) {
 }
 
 char **coppice_environment(void) { return environ; }
+
+int coppice_processor_count(void) {
+    cpu_set_t set;
+    return sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : 1;
+}
 
 int coppice_reap(int pidfd, struct coppice_exit *result) {
     siginfo_t info;

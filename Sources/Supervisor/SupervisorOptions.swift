@@ -1,3 +1,5 @@
+import CoppiceResults
+import CoppiceTransport
 import Logging
 
 /// What a master is told at its start. Checked by the command line; every value here is sound.

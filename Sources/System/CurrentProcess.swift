@@ -15,6 +15,26 @@ public enum CurrentProcess {
     /// Writing to a closed pipe is then an error and no signal.
     public static func ignoreBrokenPipes() { Glibc.signal(SIGPIPE, SIG_IGN) }
 
+    /// Overwrites the passwords of URLs among the arguments, so that `ps` does not show them. The arguments must have been read before.
+    public static func hidePasswordsInArguments() {
+        for index in 0..<Int(CommandLine.argc) {
+            // The kernel's own copy of the argument: null-terminated, writable, as long as the process lives.
+            guard let argument = CommandLine.unsafeArgv[index] else { continue }
+            let text = String(cString: argument)
+            guard let scheme = text.firstRange(of: "://"), let at = text[scheme.upperBound...].lastIndex(of: "@"),
+                let colon = text[scheme.upperBound..<at].firstIndex(of: ":")
+            else { continue }
+            let start = text.utf8.distance(from: text.startIndex, to: colon) + 1
+            let end = text.utf8.distance(from: text.startIndex, to: at)
+            for offset in start..<end { argument[offset] = CChar(UInt8(ascii: "*")) }
+        }
+    }
+
+    /// How many processors this process may use.
+    public static var processorCount: Int {
+        max(1, Int(coppice_processor_count()))
+    }
+
     public static func environment(_ name: String) -> String? { getenv(name).map { String(cString: $0) } }
 
     /// All variables as `NAME=value`.

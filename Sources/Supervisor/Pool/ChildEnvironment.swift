@@ -1,11 +1,11 @@
 /// The environment that children get: a short list of harmless variables and those that the operator named.
-struct ChildEnvironment {
+public struct ChildEnvironment {
     private static let allowed: Set<String> = ["PATH", "HOME", "LANG", "TZ", "TMPDIR"]
     /// Names that may hold a way to the broker; they reach no child, whatever the operator says.
     private static let refusedPrefixes = ["CELERY_", "COPPICE_", "REDIS_", "RABBITMQ_", "AMQP_", "BROKER_"]
 
     /// Whether `--child-env NAME` is refused.
-    static func isRefused(_ name: String) -> Bool { refusedPrefixes.contains { name.hasPrefix($0) } }
+    public static func isRefused(_ name: String) -> Bool { refusedPrefixes.contains { name.hasPrefix($0) } }
 
     /// `NAME=value` entries.
     let entries: [String]

@@ -8,7 +8,7 @@ final class PollableSources {
     private let priority: Int
     private let pollable: any Pollable
     private let afterwards: () -> Void
-    private var sources: [Int32: IOSource] = [:]
+    private var sources: [Int32: (serial: Int, source: IOSource)] = [:]
     private var timer: TimerSource?
 
     /// - Parameter afterwards: called after the pollable has acted.
@@ -27,19 +27,20 @@ final class PollableSources {
     /// Watches what the pollable wants watched now. To be called whenever it may have changed its mind: after each turn.
     func sync() {
         let interests = pollable.interests
-        if sources.count > interests.count || sources.keys.contains(where: { key in !interests.contains { $0.descriptor == key } }) {
-            for key in sources.keys where !interests.contains(where: { $0.descriptor == key }) { sources[key] = nil }
+        for (descriptor, known) in sources where !interests.contains(where: { $0.descriptor == descriptor && $0.serial == known.serial }) {
+            sources[descriptor] = nil
         }
         for interest in interests {
-            if let source = sources[interest.descriptor] {
-                source.set(interest.events)
-            } else {
-                let descriptor = interest.descriptor
-                sources[descriptor] = try? loop.watch(descriptor, for: interest.events, priority: priority) { [unowned self] events in
-                    pollable.ready(descriptor, events, now: .now)
-                    afterwards()
-                }
+            if let known = sources[interest.descriptor] {
+                known.source.set(interest.events)
+                continue
             }
+            let descriptor = interest.descriptor
+            let source = try? loop.watch(descriptor, for: interest.events, priority: priority) { [unowned self] events in
+                pollable.ready(descriptor, events, now: .now)
+                afterwards()
+            }
+            if let source { sources[descriptor] = (interest.serial, source) }
         }
         timer?.set(pollable.deadline)
     }

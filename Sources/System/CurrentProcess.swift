@@ -58,4 +58,16 @@ extension CurrentProcess {
         let bytes = Array((line + "\n").utf8)
         _ = bytes.withUnsafeBytes { write(2, $0.baseAddress, $0.count) }
     }
+
+    private static let exitWork = Monitor<[@Sendable () -> Void]>([])
+
+    /// Runs `body` when somebody calls `exit`, on the thread that does.
+    public static func atExit(_ body: @escaping @Sendable () -> Void) {
+        let isFirst = exitWork.withLock { work in
+            work.append(body)
+            return work.count == 1
+        }
+        // A C function can't carry a closure along: one that runs them all is registered.
+        if isFirst { atexit { for body in CurrentProcess.exitWork.withLock({ $0 }) { body() } } }
+    }
 }

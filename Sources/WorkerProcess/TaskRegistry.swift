@@ -1,7 +1,7 @@
 import CoppiceShared
 
 /// The tasks that a worker can run, each with its handler and options.
-public struct TaskRegistry {
+public struct TaskRegistry: Sendable {
     private(set) var tasks: [String: RegisteredTask] = [:]
     /// In the order of registration, as `ready` lists them.
     private(set) var names: [String] = []

@@ -38,24 +38,20 @@ final class Assignments: Sendable {
     }
 
     /// Takes back what has not begun.
-    func recall() -> [UInt64] { state.withLock { Self.takeAll(&$0) } }
-
-    /// Takes back what has not begun; the executor ends when what it runs has.
-    func stop() -> [UInt64] {
-        let taken = state.withLock { state in
-            state.isStopping = true
-            return Self.takeAll(&state)
+    func recall() -> [UInt64] {
+        state.withLock { state in
+            defer {
+                state.inbox.removeAll()
+                state.next = 0
+            }
+            return state.inbox[state.next...].compactMap { $0?.assignment }
         }
-        state.broadcast()
-        return taken
     }
 
-    private static func takeAll(_ state: inout State) -> [UInt64] {
-        defer {
-            state.inbox.removeAll()
-            state.next = 0
-        }
-        return state.inbox[state.next...].compactMap { $0?.assignment }
+    /// The executor ends when what it runs has. Recall and report first: the process may be gone when this returns.
+    func stop() {
+        state.withLock { $0.isStopping = true }
+        state.broadcast()
     }
 
     /// Cancels an assignment that is in work; one that is not is not touched.

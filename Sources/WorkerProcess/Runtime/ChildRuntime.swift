@@ -1,7 +1,11 @@
 import CoppiceShared
 import CoppiceSystem
+import Dispatch
 
 /// The child process: greets the master, then runs one task at a time until it is told to stop or the master is gone.
+///
+/// Four threads: `reader` takes the master's frames, `handlers` runs the tasks, `pulse` beats, and the main thread is left to
+/// Swift's main actor, for handlers that use it.
 struct ChildRuntime {
     /// How many runs the master may have under way beyond the one in work.
     private static let ahead: UInt16 = 64
@@ -21,29 +25,34 @@ struct ChildRuntime {
         guard CurrentProcess.parent == parent else { CurrentProcess.endNow(0) }
         CurrentProcess.ignoreBrokenPipes()
         CurrentProcess.printLineByLine()
+        Self.start("reader") { serve() }
+        dispatchMain()
+    }
 
+    /// The reader thread's life.
+    private func serve() -> Never {
         let assignments = Assignments()
         let outlet = Outlet(descriptor: PipeProtocol.upDescriptor)
+        // A handler that calls exit takes its own assignment along, but not the reports of those before it.
+        CurrentProcess.atExit { outlet.drain() }
         let reader = MasterReader(assignments: assignments, outlet: outlet)
         let hello = reader.hello()
+        let ready = UpFrame.Ready(ahead: Self.ahead, beats: true, recalls: true, tasks: tasks.declarations)
+        outlet.append(UpFrame.ready(ready).encoded, flush: true)
         let handlers = HandlerThread()
-        let runner = TaskRunner(
-            tasks: tasks, settings: NodeSettings(hello.settings), assignments: assignments, outlet: outlet, handlers: handlers)
-        outlet.append(
-            UpFrame.ready(UpFrame.Ready(ahead: Self.ahead, beats: true, recalls: true, tasks: tasks.declarations)).encoded, flush: true)
-        runner.begin()
-        do {
-            try NativeThread.start("pulse") { outlet.pulse(every: Double(max(1, hello.heartbeat)) / 1000) }
-            try NativeThread.start("handlers") { handlers.run() }
-        } catch {
-            CurrentProcess.complain("coppice: \(error)")
-            CurrentProcess.endNow(1)
-        }
+        TaskRunner(tasks: tasks, settings: NodeSettings(hello.settings), assignments: assignments, outlet: outlet, handlers: handlers)
+            .begin()
+        Self.start("handlers") { handlers.run() }
+        Self.start("pulse") { outlet.pulse(every: Double(max(1, hello.heartbeat)) / 1000) }
         reader.run()
     }
-}
 
-extension ChildRuntime {
-    /// The end that `stop` asks for: everything is reported.
-    static func end() -> Never { CurrentProcess.end(0) }
+    private static func start(_ name: String, _ body: @escaping @Sendable () -> Void) {
+        do {
+            try NativeThread.start(name, body)
+        } catch {
+            CurrentProcess.complain("coppice: can't start the thread \"\(name)\": \(error)")
+            CurrentProcess.endNow(1)
+        }
+    }
 }

@@ -52,10 +52,11 @@ final class MasterReader {
                         assignments.cancel(assignment, reason)
                     case .recall:
                         add(&runs)
-                        outlet.append(UpFrame.returned(assignments: assignments.recall()).encoded, flush: true)
+                        giveBack()
                     case .stop:
                         add(&runs)
-                        outlet.append(UpFrame.returned(assignments: assignments.stop()).encoded, flush: true)
+                        giveBack()
+                        assignments.stop()
                     }
                 }
             } catch {
@@ -71,6 +72,10 @@ final class MasterReader {
         guard !runs.isEmpty else { return }
         if !assignments.add(runs) { refuse("run after stop") }
         runs.removeAll(keepingCapacity: true)
+    }
+
+    private func giveBack() {
+        outlet.append(UpFrame.returned(assignments: assignments.recall()).encoded, flush: true)
     }
 
     /// Reads once. The end of the pipe is the end of the master, and so of this process, whatever it is doing.

@@ -1,4 +1,5 @@
 import CoppiceShared
+import CoppiceSystem
 
 /// Takes one assignment after the other, runs its handler and reports.
 final class TaskRunner: Sendable {
@@ -42,7 +43,7 @@ final class TaskRunner: Sendable {
             }
         }
         outlet.drain()
-        ChildRuntime.end()
+        CurrentProcess.end(0)
     }
 
     private func perform(_ run: RunFrame) async -> Outcome {

@@ -56,3 +56,38 @@ public enum CurrentProcess {
         return String(decoding: buffer.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
     }
 }
+
+extension CurrentProcess {
+    /// Whether a descriptor of this number was handed to the process.
+    public static func hasDescriptor(_ number: Int32) -> Bool { coppice_is_open(number) != 0 }
+
+    /// Makes each line that is printed leave at once, also into a pipe.
+    public static func printLineByLine() { coppice_line_buffer_output() }
+
+    /// Ends the process here and now: no exit handlers, no flushing, whatever the other threads do.
+    public static func endNow(_ code: Int32) -> Never { _exit(code) }
+
+    /// Ends the process after what was printed has left; other threads' exit handlers and destructors are not run.
+    public static func end(_ code: Int32) -> Never {
+        fflush(nil)
+        _exit(code)
+    }
+
+    /// Writes a line to standard error, in one piece.
+    public static func complain(_ line: String) {
+        let bytes = Array((line + "\n").utf8)
+        _ = bytes.withUnsafeBytes { write(2, $0.baseAddress, $0.count) }
+    }
+
+    private static let exitWork = Monitor<[@Sendable () -> Void]>([])
+
+    /// Runs `body` when somebody calls `exit`, on the thread that does.
+    public static func atExit(_ body: @escaping @Sendable () -> Void) {
+        let isFirst = exitWork.withLock { work in
+            work.append(body)
+            return work.count == 1
+        }
+        // A C function can't carry a closure along: one that runs them all is registered.
+        if isFirst { atexit { for body in CurrentProcess.exitWork.withLock({ $0 }) { body() } } }
+    }
+}

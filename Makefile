@@ -1,0 +1,61 @@
+# What a person types. `make` alone prints the list.
+#
+# Two builds exist: the release build, which the demo, the black-box tests and the benchmark run (what is tested is what is
+# shipped), and the debug build of the unit tests, which keeps preconditions and overflow checks loud.
+
+SWIFT   ?= swift
+RELEASE := .build/release
+VENV    := .build/venv
+PYTEST  := $(VENV)/bin/python -m pytest -c Tests/pytest.ini
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test check bench build clean deps deps-test format unit blackbox golden
+
+help: ## This list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: build ## See it work: three tasks, a killed child, the recovery
+	@scripts/demo $(RELEASE)
+
+test: check blackbox ## Everything: lint, unit tests, real processes, a real Celery client, a short benchmark
+	$(VENV)/bin/python benchmarks/run.py --quick
+
+check: deps ## The everyday path: format, import rules, unit tests
+	$(SWIFT) format lint --strict --recursive Sources Tests Examples
+	scripts/check-imports
+	$(MAKE) --no-print-directory unit
+
+unit: deps
+	$(SWIFT) test
+
+# PYTEST_ARGS narrows it: make blackbox PYTEST_ARGS="-k revoke"
+blackbox: build deps-test ## Black-box tests alone (PYTEST_ARGS="-k revoke" narrows them)
+	$(PYTEST) $(PYTEST_ARGS)
+
+bench: build deps-test ## Side by side with Celery's prefork pool, and Redis' own ceiling
+	$(VENV)/bin/python benchmarks/run.py
+
+build: deps ## The release build
+	$(SWIFT) build -c release
+
+golden: deps-test ## Record the golden messages anew from a real Celery
+	$(VENV)/bin/python Tests/golden/record.py
+
+format: ## Rewrite the Swift sources in the project's format
+	$(SWIFT) format --in-place --recursive Sources Tests Examples
+
+deps: .build/.deps-build ## Install what a build needs (apt)
+deps-test: .build/.deps-test $(VENV)/.installed ## Install what the tests need (apt, and a Python venv of their own)
+
+.build/.deps-%: scripts/install-deps
+	@mkdir -p .build
+	@scripts/install-deps $*
+	@touch $@
+
+$(VENV)/.installed: Tests/requirements.txt .build/.deps-test
+	python3 -m venv $(VENV)
+	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -r Tests/requirements.txt
+	@touch $@
+
+clean: ## Remove what was built
+	rm -rf .build

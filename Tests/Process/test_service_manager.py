@@ -1,0 +1,111 @@
+"""sd_notify over a real socket: READY means ready, WATCHDOG means the loop turns."""
+
+import re
+import signal
+import time
+
+from support import processes
+from support.waiting import until
+
+
+def test_ready_is_said_once_and_the_first_child_is_ready_then(worker):
+    assert worker.log.find(r"is ready")
+    worker.all_ready()
+    assert worker.notify.messages("READY") == ["READY=1"]
+    assert worker.children
+
+
+def test_the_start_takes_a_fraction_of_a_second(redis_worker):
+    worker = redis_worker().ready(timeout=5)
+    assert worker.notify.times("READY=1")[0] - worker.started_at < 1
+
+
+def test_ready_is_withheld_while_no_child_is_ready(redis_worker, python_worker):
+    worker = redis_worker(app=python_worker("", serve="time.sleep(1.5)\nserve()")).start()
+    assert worker.notify.wait("READY=1", timeout=1) is None
+    assert worker.notify.wait("READY=1", timeout=5)
+
+
+def test_ready_is_withheld_while_the_broker_is_down(workers, own_redis):
+    server = own_redis()
+    server.stop()
+    worker = workers(environment={"COPPICE_BROKER_URL": server.url()}).start()
+    # The second line about it proves that a retry was made.
+    worker.log.wait(r"(?i)(cannot|can't|could not|refused|failed).*", after=1, timeout=15)
+    assert worker.notify.messages("READY") == []
+    assert worker.running
+    server.start()
+    assert worker.notify.wait("READY=1", timeout=15)
+
+
+def test_the_status_has_live_figures(worker, app, results):
+    worker.all_ready()
+    sent = app.send_task("drill.sleep", (2,))
+    results.wait(sent.id, "STARTED")
+    until(lambda: any(re.search(r"\b1\b.*(busy|running)|(busy|running)\D*1\b", line) for line in worker.notify.messages("STATUS=")),
+          timeout=5, what=lambda: str(worker.notify.messages("STATUS=")))  # fmt: skip
+
+
+def test_the_watchdog_is_fed_at_half_its_time_or_sooner(redis_worker):
+    worker = redis_worker(watchdog=1.0).ready()
+    assert worker.notify.wait("WATCHDOG=1", timeout=5, after=5)
+    times = worker.notify.times("WATCHDOG=1")
+    gaps = [later - earlier for earlier, later in zip(times, times[1:])]
+    assert max(gaps) < 0.8, gaps
+
+
+def test_no_watchdog_is_sent_where_none_was_asked_for(worker, app):
+    app.send_task("drill.sleep", (1,)).get(timeout=10)
+    assert worker.notify.messages("WATCHDOG") == []
+
+
+def test_the_watchdog_is_fed_while_all_children_are_busy(redis_worker, app, results):
+    worker = redis_worker(watchdog=1.0).all_ready()
+    for _ in range(2):
+        results.wait(app.send_task("drill.spin", (3,)).id, "STARTED")
+    seen = len(worker.notify.messages("WATCHDOG=1"))
+    assert worker.notify.wait("WATCHDOG=1", timeout=2, after=seen + 2)
+
+
+def test_a_stopped_master_feeds_no_watchdog(redis_worker):
+    worker = redis_worker(watchdog=1.0).ready()
+    assert worker.notify.wait("WATCHDOG=1", timeout=5)
+    worker.signal(signal.SIGSTOP)
+    until(lambda: processes.state(worker.pid) == "T", what="the stop")
+    seen = len(worker.notify.messages("WATCHDOG=1"))
+    assert worker.notify.wait("WATCHDOG=1", timeout=1.5, after=seen) is None
+    worker.signal(signal.SIGCONT)
+    assert worker.notify.wait("WATCHDOG=1", timeout=2, after=seen)
+
+
+def test_a_broker_that_goes_away_restarts_nobody(workers, own_redis):
+    server = own_redis()
+    worker = workers(environment={"COPPICE_BROKER_URL": server.url()}, watchdog=1.0).ready()
+    server.kill()
+    worker.log.wait(r"(?i)(lost|closed|refused|cannot|can't)", timeout=10)
+    seen = len(worker.notify.messages("WATCHDOG=1"))
+    assert worker.notify.wait("WATCHDOG=1", timeout=3, after=seen + 3)
+    assert worker.running
+
+
+def test_a_broker_that_hangs_stops_neither_watchdog_nor_signals(workers, own_redis):
+    server = own_redis()
+    worker = workers(environment={"COPPICE_BROKER_URL": server.url()}, watchdog=1.0).ready()
+    server.pause()
+    seen = len(worker.notify.messages("WATCHDOG=1"))
+    assert worker.notify.wait("WATCHDOG=1", timeout=5, after=seen + 4)
+    stopped_at = time.monotonic()
+    worker.signal(signal.SIGQUIT)
+    worker.wait(timeout=15)
+    assert time.monotonic() - stopped_at < 15
+
+
+def test_stopping_is_said_before_the_end(worker):
+    worker.stop()
+    assert worker.notify.messages("STOPPING") == ["STOPPING=1"]
+
+
+def test_children_do_not_inherit_the_service_managers_variables(redis_worker):
+    worker = redis_worker(watchdog=5.0).ready()
+    for child in worker.children:
+        assert not {"NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID"} & set(processes.environment(child))

@@ -1,0 +1,122 @@
+"""Flags above the environment above the file; a wrong value is named with its source."""
+
+import pytest
+
+from support import DRILL
+from support.celery_app import make_app
+from support.command import Command
+
+
+def works(worker, url):
+    worker.ready()
+    app = make_app(url)
+    try:
+        assert app.send_task("drill.add", (2, 3)).get(timeout=10) == 5
+    finally:
+        app.close()
+
+
+NOWHERE = "redis://127.0.0.1:1/0"
+
+
+def test_the_separate_variables_make_up_the_broker(workers, redis_server):
+    works(
+        workers(environment={
+            "CELERY_BROKER": "redis", "REDIS_HOST": "127.0.0.1", "REDIS_PORT": str(redis_server.port),
+            "REDIS_PASSWORD": redis_server.password, "CELERY_BROKER_REDIS_DATABASE": "3",
+        }),
+        redis_server.url(3),
+    )  # fmt: skip
+
+
+def test_the_url_goes_before_the_separate_variables(workers, redis_server):
+    works(
+        workers(environment={"COPPICE_BROKER_URL": redis_server.url(), "CELERY_BROKER": "redis", "REDIS_HOST": "127.0.0.1", "REDIS_PORT": "1"}),
+        redis_server.url(),
+    )
+
+
+def test_a_flag_goes_before_the_environment(workers, redis_server):
+    works(workers("-b", redis_server.url(), environment={"COPPICE_BROKER_URL": NOWHERE}), redis_server.url())
+
+
+def test_a_result_backend_of_its_own(workers, redis_server):
+    worker = workers("--result-backend", redis_server.url(5), environment={"COPPICE_BROKER_URL": redis_server.url(4)}).ready()
+    app = make_app(redis_server.url(4), redis_server.url(5))
+    try:
+        assert app.send_task("drill.add", (2, 3)).get(timeout=10) == 5
+    finally:
+        app.close()
+    assert worker.running
+
+
+def test_the_file_is_read_and_the_environment_goes_before_it(workers, redis_server, folder):
+    settings = folder / "coppice.yaml"
+    settings.write_text(f"broker_url: {redis_server.url(6)}\n")
+    works(workers("--config", settings), redis_server.url(6))
+    settings.write_text(f"broker_url: {NOWHERE}\n")
+    works(workers("--config", settings, environment={"COPPICE_BROKER_URL": redis_server.url()}), redis_server.url())
+
+
+def wrong(arguments, environment, *mentions):
+    done = Command(environment).run("worker", "-A", DRILL, *arguments, timeout=10)
+    assert 0 < done.returncode < 128, (done.stdout, done.stderr)
+    assert len(done.stderr.strip().splitlines()) == 1, done.stderr
+    for text in mentions:
+        assert text in done.stderr, (text, done.stderr)
+
+
+@pytest.mark.parametrize(
+    "name, value",
+    [
+        ("CELERY_TASK_MAX_RETRIES", "a few"),
+        ("CELERY_TASK_MAX_RETRIES", "-1"),
+        ("CELERY_BROKER", "carrier-pigeon"),
+        ("COPPICE_BROKER_URL", "gopher://x/0"),
+        ("COPPICE_RESULT_BACKEND", "gopher://x/0"),
+        ("DATETIME_TIMEZONE", "Mars/Olympus_Mons"),
+    ],
+)
+def test_a_wrong_variable_is_named(name, value):
+    wrong([], {name: value}, name, value.split("://")[0])
+
+
+@pytest.mark.parametrize("name, value", [("REDIS_PORT", "99999"), ("REDIS_PORT", "six"), ("CELERY_BROKER_REDIS_DATABASE", "zero")])
+def test_a_wrong_part_of_the_brokers_address_is_named(name, value):
+    wrong([], {"CELERY_BROKER": "redis", name: value}, name, value)
+
+
+def test_a_wrong_flag_is_named():
+    wrong(["-b", "gopher://x/0"], {}, "--broker")
+
+
+def test_a_wrong_line_in_the_file_is_named_with_the_file(folder):
+    settings = folder / "coppice.yaml"
+    settings.write_text("task_max_retries: a few\n")
+    wrong(["--config", settings], {}, str(settings), "task_max_retries")
+    settings.write_text("no_such_setting: 1\n")
+    wrong(["--config", settings], {}, str(settings), "no_such_setting")
+    settings.write_text("broker_url: [unclosed\n")
+    wrong(["--config", settings], {}, str(settings))
+    wrong(["--config", folder / "missing.yaml"], {}, "missing.yaml")
+
+
+def test_rabbitmq_says_that_it_does_not_work_yet():
+    wrong([], {"CELERY_BROKER": "rabbitmq", "CELERY_RABBITMQ_HOST": "127.0.0.1"}, "abbit")
+    wrong(["-b", "amqp://guest:guest@127.0.0.1//"], {}, "abbit")
+
+
+def test_a_redis_cluster_is_refused(workers, own_redis):
+    server = own_redis("--cluster-enabled", "yes", "--cluster-config-file", "nodes.conf")
+    worker = workers(environment={"COPPICE_BROKER_URL": server.url()}).start()
+    worker.log.wait(r"(?i)cluster", timeout=10)
+    assert worker.notify.wait("READY=1", timeout=0.5) is None
+
+
+def test_the_time_zone_reaches_the_log(workers, redis_server, app):
+    from datetime import datetime, timezone
+
+    worker = workers(environment={"COPPICE_BROKER_URL": redis_server.url(), "DATETIME_TIMEZONE": "Asia/Shanghai"}).ready()
+    there = (datetime.now(timezone.utc).hour + 8) % 24
+    found = worker.log.wait(r"(\d\d):\d\d:\d\d")
+    assert int(found.group(1)) in (there, (there - 1) % 24), worker.log.text

@@ -1,0 +1,165 @@
+"""The embedded default: one file, several processes, no server."""
+
+import os
+import shutil
+import signal
+import subprocess
+
+import pytest
+
+from support import EXAMPLE, processes
+from support.command import Command
+from support.waiting import until
+
+
+@pytest.fixture
+def sqlite(folder):
+    return Command({"COPPICE_BROKER_URL": f"sqlite://{folder}/coppice.db"})
+
+
+@pytest.fixture
+def sqlite_worker(workers, sqlite):
+    def make(*flags, **options):
+        return workers(*flags, environment=sqlite.environment, **options)
+
+    return make
+
+
+def test_with_nothing_configured_the_state_folder_is_used(workers, folder):
+    state = folder / "state"
+    workers(app=EXAMPLE).ready()
+    command = Command({"XDG_STATE_HOME": str(state)})
+    assert command.result(command.call("example.add", 2, 3)) == 5
+    assert [path for path in state.rglob("*") if path.is_file()], "nothing in the state folder"
+    for path in state.rglob("*"):
+        if path.is_file():
+            assert path.stat().st_mode & 0o077 == 0, f"{path} may be read by others"
+
+
+def test_a_task_waits_in_the_file_for_a_worker(sqlite, sqlite_worker):
+    sent = sqlite.call("drill.add", 2, 3)
+    sqlite_worker().ready()
+    assert sqlite.result(sent) == 5
+
+
+def test_several_workers_share_the_file_and_run_each_task_once(sqlite, sqlite_worker, folder):
+    ledger = folder / "ledger"
+    for node in ("one@local", "two@local", "three@local"):
+        sqlite_worker(node=node).ready()
+    sent = [sqlite.call("drill.ledger", str(ledger), str(n), 0) for n in range(40)]
+    for task in sent:
+        sqlite.result(task)
+    assert sorted(int(line.split()[0]) for line in ledger.read_text().splitlines()) == list(range(40))
+
+
+def test_an_idle_worker_notices_a_new_task_soon(sqlite, sqlite_worker):
+    import time
+
+    sqlite_worker().ready()
+    sqlite.result(sqlite.call("drill.add", 1, 1))
+    sent_at = time.monotonic()
+    sqlite.result(sqlite.call("drill.add", 2, 3))
+    assert time.monotonic() - sent_at < 1.5
+
+
+def test_a_countdown_is_kept_on_sqlite(sqlite, sqlite_worker):
+    import time
+
+    sqlite_worker().ready()
+    sent_at = time.time()
+    sent = sqlite.call("drill.add", 2, 3, options=("--countdown", "1"))
+    assert sqlite.result(sent) == 5
+    assert 1 <= time.time() - sent_at < 4
+
+
+def test_a_killed_childs_early_task_fails_and_its_late_task_runs_again(sqlite, sqlite_worker, folder):
+    ledger = folder / "ledger"
+    worker = sqlite_worker(concurrency=1).ready()
+    sent = sqlite.call("drill.ledger", str(ledger), "a", 1)
+    until(lambda: ledger.exists() and ledger.read_text().endswith("\n"), what="the start")
+    os.kill(worker.children[0], signal.SIGKILL)
+    sqlite.result(sent)
+    assert len(ledger.read_text().splitlines()) == 2
+    assert "WorkerLostError" in sqlite.failure(sqlite.call("drill.kill", 9))
+
+
+def test_a_retry_works_on_sqlite(sqlite, sqlite_worker):
+    sqlite_worker().ready()
+    assert sqlite.result(sqlite.call("drill.retry", 1)) == 1
+
+
+def test_a_folder_that_does_not_exist_and_can_not_be_made_is_refused_in_one_line(workers):
+    worker = workers(environment={"COPPICE_BROKER_URL": "sqlite:///proc/no/such/place.db"}).start()
+    assert 0 < worker.wait() < 128
+    assert "/proc/no/such" in worker.log.text
+    assert len(worker.log.find("/proc/no/such")) == 1
+
+
+@pytest.mark.skipif(os.geteuid() != 0 or not shutil.which("setpriv"), reason="root writes anywhere; another user is needed to be refused")
+def test_a_folder_that_may_not_be_written_is_refused_in_one_line(workers, folder):
+    worker = workers(
+        environment={"COPPICE_BROKER_URL": f"sqlite://{folder}/coppice.db"},
+        prefix=("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"),
+    ).start()
+    assert 0 < worker.wait() < 128
+    assert len(worker.log.find(str(folder))) == 1, worker.log.text
+
+
+def test_a_file_that_is_no_database_is_refused_and_left_alone(workers, folder):
+    path = folder / "letters.txt"
+    path.write_text("Dear Sir or Madam,\n" * 500)
+    worker = workers(environment={"COPPICE_BROKER_URL": f"sqlite://{path}"}).start()
+    assert 0 < worker.wait() < 128
+    assert str(path) in worker.log.text
+    assert path.read_text() == "Dear Sir or Madam,\n" * 500
+
+
+@pytest.fixture
+def small_disk(folder):
+    place = folder / "disk"
+    place.mkdir()
+    if os.geteuid() != 0 or subprocess.run(["mount", "-t", "tmpfs", "-o", "size=2m", "none", place], capture_output=True).returncode:
+        pytest.skip("no right to mount a small disk")
+    yield place
+    subprocess.run(["umount", "-l", place], check=True)
+
+
+def fill(place):
+    with open(place / "filler", "wb") as file:
+        try:
+            while True:
+                file.write(b"x" * 4096)
+                file.flush()
+        except OSError:
+            pass
+
+
+def test_a_full_disk_is_said_so_and_the_work_goes_on_when_there_is_room(workers, small_disk):
+    command = Command({"COPPICE_BROKER_URL": f"sqlite://{small_disk}/coppice.db"})
+    worker = workers(environment=command.environment).ready()
+    assert command.result(command.call("drill.add", 2, 3)) == 5
+    sleeping = command.call("drill.late", 1)
+    until(lambda: worker.log.find(sleeping), what="the start")
+    fill(small_disk)
+    refused = command.run("call", "drill.tsum", "--args", "[[" + ",".join(["1"] * 20_000) + "]]")
+    assert refused.returncode != 0 and len(refused.stderr.strip().splitlines()) == 1, refused.stderr
+    worker.log.wait(r"(?i)(full|disk|space)", timeout=10)
+    assert worker.running
+    (small_disk / "filler").unlink()
+    assert isinstance(command.result(sleeping), int)
+    assert command.result(command.call("drill.add", 2, 3)) == 5
+
+
+def test_a_call_into_a_full_disk_fails_in_one_line(small_disk):
+    fill(small_disk)
+    done = Command({"COPPICE_BROKER_URL": f"sqlite://{small_disk}/coppice.db"}).run("call", "drill.add", "--args", "[2, 3]")
+    assert 0 < done.returncode < 128
+    assert len(done.stderr.strip().splitlines()) == 1
+    assert "Fatal error" not in done.stderr
+
+
+def test_the_master_keeps_one_thread_on_sqlite_too(sqlite, sqlite_worker):
+    worker = sqlite_worker().ready()
+    for n in range(10):
+        sqlite.result(sqlite.call("drill.add", n, 1))
+    assert len(processes.threads(worker.pid)) == 1

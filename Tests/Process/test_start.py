@@ -1,0 +1,218 @@
+"""Starting: what can't work is said in one line, and what may still come is waited for."""
+
+import os
+import re
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+from support import COPPICE, DRILL, EXAMPLE
+from support.waiting import until
+
+
+def refuse(command, *arguments, mentions, code=None, **environment):
+    """The worker must end at once with one line on standard error that says all of `mentions`."""
+    done = command.run("worker", *arguments, timeout=10, **environment)
+    lines = done.stderr.strip().splitlines()
+    assert 0 < done.returncode < 128, (done.returncode, done.stdout, done.stderr)
+    assert len(lines) == 1, done.stderr
+    for text in mentions:
+        assert text in lines[0], (text, lines[0])
+    for trace in ("Fatal error", "Stack dump", "Backtrace", "Swift/"):
+        assert trace not in done.stderr + done.stdout
+    if code is not None:
+        assert done.returncode == code
+    return lines[0]
+
+
+def test_a_worker_path_that_does_not_exist(command, tmp_path):
+    refuse(command, "-A", tmp_path / "nowhere", mentions=[str(tmp_path / "nowhere")])
+
+
+def test_a_worker_path_that_is_a_folder(command, tmp_path):
+    refuse(command, "-A", tmp_path, mentions=[str(tmp_path)])
+
+
+def test_a_worker_path_that_is_not_executable(command, tmp_path):
+    path = tmp_path / "worker"
+    path.write_bytes(DRILL.read_bytes())
+    path.chmod(0o644)
+    refuse(command, "-A", path, mentions=[str(path), "execut"])
+
+
+def test_a_worker_of_a_wrong_format(command, tmp_path):
+    path = tmp_path / "worker"
+    path.write_bytes(b"\x7fELF but not really")
+    path.chmod(0o755)
+    refuse(command, "-A", path, mentions=[str(path)])
+
+
+def test_no_worker_path(command):
+    done = command.run("worker")
+    assert 0 < done.returncode < 128
+    assert "-A" in done.stderr
+
+
+def test_an_unknown_option_is_named(command):
+    done = command.run("worker", "-A", DRILL, "--no-such-option")
+    assert 0 < done.returncode < 128
+    assert "--no-such-option" in done.stderr
+
+
+@pytest.mark.parametrize("flag, value", [("-c", "0"), ("-c", "-1"), ("-c", "many"), ("--prefetch-multiplier", "x"), ("-l", "loudly")])
+def test_a_flag_with_a_wrong_value_is_named(command, flag, value):
+    done = command.run("worker", "-A", DRILL, flag, value, timeout=10)
+    assert 0 < done.returncode < 128
+    assert value in done.stderr
+
+
+def test_a_binary_that_never_says_ready_is_given_up_on_and_tried_again(redis_worker, folder):
+    path = folder / "silent"
+    path.write_text(f"#!/bin/sh\necho $$ >> {folder}/starts\nexec sleep 600\n")
+    path.chmod(0o755)
+    worker = redis_worker(app=path, concurrency=1).start()
+    until(lambda: (folder / "starts").exists(), what="the first start")
+    worker.log.wait(r"(?i)(not|never).*\bready\b", timeout=40)
+    assert worker.notify.messages("READY") == []
+
+
+def test_children_that_die_before_they_are_ready_are_started_ever_more_slowly(redis_worker, folder):
+    path = folder / "mortal"
+    path.write_text(f"#!/bin/sh\ndate +%s.%N >> {folder}/starts\nexit 1\n")
+    path.chmod(0o755)
+    worker = redis_worker(app=path, concurrency=1).start()
+    starts = folder / "starts"
+    until(lambda: starts.exists() and len(starts.read_text().splitlines()) >= 5 or not worker.running, timeout=30, what="five starts")
+    times = [float(line) for line in starts.read_text().splitlines()]
+    gaps = [later - earlier for earlier, later in zip(times, times[1:])]
+    assert len(gaps) < 30, "a storm of starts"
+    assert gaps[-1] > 2 * gaps[0], gaps
+    assert worker.notify.messages("READY") == []
+    assert worker.log.find(r"(?i)exit")
+
+
+def test_a_child_of_another_protocol_version_is_reported_as_such(redis_worker, python_worker):
+    worker = redis_worker(app=python_worker("", serve="receive()\nready(version=99)\ntime.sleep(60)")).start()
+    worker.log.wait(r"(?i)(version|protocol)", timeout=10)
+    assert worker.notify.messages("READY") == []
+
+
+def test_a_broker_that_is_down_is_tried_again_and_said_so(workers, own_redis):
+    server = own_redis()
+    server.stop()
+    worker = workers(environment={"COPPICE_BROKER_URL": server.url()}).start()
+    found = worker.log.wait(rf"(?i).*127\.0\.0\.1:{server.port}.*", timeout=10)
+    assert re.search(r"(?i)(retry|again|trying)", found.group(0)), found.group(0)
+    assert worker.running
+    server.start()
+    assert worker.notify.wait("READY=1", timeout=15)
+
+
+def test_a_host_name_that_does_not_resolve_is_said_so(workers):
+    worker = workers(environment={"COPPICE_BROKER_URL": "redis://no-such-host.invalid:6379/0"}).start()
+    worker.log.wait(r"no-such-host\.invalid", timeout=15)
+    assert worker.running
+    assert worker.stop(timeout=5) == 0
+
+
+def test_a_pidfile_holds_the_masters_pid_and_goes_with_it(redis_worker, folder):
+    pidfile = folder / "pid"
+    worker = redis_worker("--pidfile", pidfile).ready()
+    assert pidfile.read_text().strip() == str(worker.pid)
+    assert worker.stop() == 0
+    assert not pidfile.exists()
+
+
+def test_a_stale_pidfile_is_taken_over(redis_worker, folder):
+    pidfile = folder / "pid"
+    gone = subprocess.Popen(["true"])
+    gone.wait()
+    pidfile.write_text(f"{gone.pid}\n")
+    worker = redis_worker("--pidfile", pidfile).ready()
+    assert pidfile.read_text().strip() == str(worker.pid)
+
+
+def test_a_pidfile_of_a_killed_worker_is_taken_over(redis_worker, folder):
+    pidfile = folder / "pid"
+    redis_worker("--pidfile", pidfile).ready().kill()
+    assert pidfile.exists()
+    worker = redis_worker("--pidfile", pidfile).ready()
+    assert pidfile.read_text().strip() == str(worker.pid)
+
+
+def test_a_pidfile_with_nonsense_in_it_is_taken_over_or_refused_in_one_line(redis_worker, folder):
+    pidfile = folder / "pid"
+    pidfile.write_text("what?\n")
+    worker = redis_worker("--pidfile", pidfile).start()
+    until(lambda: worker.notify.messages("READY=1") or not worker.running, what="a decision")
+    if not worker.running:
+        assert str(pidfile) in worker.log.text and 0 < worker.wait() < 128
+
+
+def test_a_pidfile_of_a_living_worker_ends_the_second_with_73(redis_worker, command, folder):
+    pidfile = folder / "pid"
+    worker = redis_worker("--pidfile", pidfile).ready()
+    refuse(command, "-A", DRILL, "--pidfile", pidfile, mentions=[str(pidfile), str(worker.pid)], code=73)
+    assert worker.running
+    assert pidfile.read_text().strip() == str(worker.pid)
+
+
+def test_a_pidfile_that_can_not_be_written_is_refused(command, folder):
+    refuse(command, "-A", DRILL, "--pidfile", folder / "no" / "such" / "pid", mentions=[str(folder / "no")])
+
+
+def test_the_log_goes_to_a_file_when_asked(redis_worker, folder):
+    logfile = folder / "log"
+    worker = redis_worker("--logfile", logfile, "-l", "debug").ready()
+    until(lambda: logfile.exists() and "ready" in logfile.read_text(), what="the log")
+    assert worker.stop() == 0
+
+
+def test_the_banner_has_the_essentials(workers, redis_server):
+    worker = workers(
+        "-Q", "one,two", app=EXAMPLE, concurrency=3, node="web@shop", environment={"COPPICE_BROKER_URL": redis_server.url()}
+    ).ready()
+    banner = worker.log.text
+    for text in ("web@shop", f"127.0.0.1:{redis_server.port}", "one", "two", "3", "example.add", "email.send", "data.process"):
+        assert text in banner, (text, banner)
+    assert redis_server.password not in banner
+
+
+def test_node_names_expand_as_celerys_do(redis_worker, app):
+    host = os.uname().nodename
+    redis_worker(node="w1@%h").ready()
+    assert app.control.ping(timeout=2, destination=[f"w1@{host}"]) == [{f"w1@{host}": {"ok": "pong"}}]
+
+
+def test_the_version_is_printed(command):
+    done = command.run("--version")
+    assert done.returncode == 0
+    assert re.fullmatch(r"(coppice )?\d+\.\d+\.\d+\S*", done.stdout.strip())
+
+
+def test_help_lists_the_commands(command):
+    for arguments in (["help"], ["--help"]):
+        done = command.run(*arguments)
+        assert done.returncode == 0
+        for name in ("worker", "call", "result", "revoke"):
+            assert name in done.stdout
+
+
+def test_an_unknown_command_is_named(command):
+    done = command.run("wrok")
+    assert 0 < done.returncode < 128
+    assert "wrok" in done.stderr
+
+
+def test_the_first_result_comes_soon_after_the_start(redis_worker, app, results):
+    sent = app.send_task("drill.add", (2, 3))
+    started_at = time.monotonic()
+    redis_worker().start()
+    results.wait(sent.id, "SUCCESS")
+    assert time.monotonic() - started_at < 2
+
+
+def test_the_binary_is_the_release_build():
+    assert Path(COPPICE).resolve().parent.name == "release"

@@ -66,6 +66,9 @@ class Log:
 
 
 class Worker:
+    # A method below takes the module's name.
+    TERM = signal.SIGTERM
+
     def __init__(self, folder, *flags, app=DRILL, environment=None, prefix=(), concurrency=2, node="test@local", watchdog=None):
         self.folder = folder
         number = len(list(folder.glob("notify-*"))) if folder.exists() else 0
@@ -137,7 +140,7 @@ class Worker:
         self.log.finish()
         return code
 
-    def stop(self, number=signal.SIGTERM, timeout=15.0):
+    def stop(self, number=TERM, timeout=15.0):
         self.signal(number)
         return self.wait(timeout)
 

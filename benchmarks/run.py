@@ -1,0 +1,155 @@
+#!/usr/bin/env python3
+"""Coppice beside Celery's prefork pool on one Redis, in interleaved rounds, and beside what that Redis can do at all.
+
+`make bench` runs it; `--quick` is the short form that `make test` ends with. Nothing in the table is written by hand.
+"""
+
+import argparse
+import os
+import platform
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+sys.path[:0] = [str(HERE), str(HERE.parent / "Tests")]
+
+import ceiling  # noqa: E402
+import measure  # noqa: E402
+from contenders import Celery, Coppice  # noqa: E402
+from measure import median, percentile  # noqa: E402
+from prefill import Messages  # noqa: E402
+from support import COPPICE  # noqa: E402
+from support.redis_server import RedisServer  # noqa: E402
+
+FULL = dict(tasks=20_000, rounds=3, warm=1_000, samples=500, kills=50, celery_kills=5, starts=10, celery_starts=3, sample=4_000, replays=5)
+QUICK = dict(tasks=2_000, rounds=1, warm=1_000, samples=100, kills=10, celery_kills=1, starts=5, celery_starts=1, sample=2_000, replays=3)
+
+
+def say(text):
+    print(text, flush=True)
+
+
+def compare(coppice, celery, messages, plan):
+    """The figures of both, by name: {"rate": {"coppice": …, "celery": …}, …}"""
+    found = {name: {} for name in ("rate", "p50", "p99", "memory", "replaced", "start")}
+    both = (coppice, celery)
+    rates = {each.name: [] for each in both}
+    delays = {each.name: [] for each in both}
+    try:
+        for each in both:
+            each.start()
+            measure.drain(each, messages, plan["warm"])
+            found["memory"][each.name] = measure.memory(each)
+        for number in range(plan["rounds"]):
+            for each in both:
+                rate = measure.drain(each, messages, plan["tasks"])
+                rates[each.name].append(rate)
+                say(f"  round {number + 1}: {each.name:8} {rate:10,.0f} tasks/s")
+        portions = 5
+        for _ in range(portions):
+            for each in both:
+                delays[each.name] += measure.latencies(each, messages, plan["samples"] // portions)
+    finally:
+        for each in both:
+            each.stop()
+    for each in both:
+        found["rate"][each.name] = median(rates[each.name])
+        found["p50"][each.name] = percentile(delays[each.name], 0.50)
+        found["p99"][each.name] = percentile(delays[each.name], 0.99)
+    say("  kills and starts …")
+    for each, kills, starts in ((coppice, plan["kills"], plan["starts"]), (celery, plan["celery_kills"], plan["celery_starts"])):
+        took = []
+        for number in range(starts):
+            try:
+                took.append(each.start("info"))
+                if number == starts - 1:
+                    found["replaced"][each.name] = median(measure.replacements(each, kills))
+            finally:
+                each.stop()
+        found["start"][each.name] = median(took)
+    return found
+
+
+def table(found, top):
+    """(rows of the table, {target: met})"""
+    milliseconds = lambda seconds: f"{seconds * 1000:,.2f} ms"  # noqa: E731
+    megabytes = lambda size: f"{size / 1e6:,.2f} MB"  # noqa: E731
+    rows, met = [], {}
+
+    def row(title, name, show, target, reached, more_is_better=False):
+        ours, theirs = found[name]["coppice"], found[name]["celery"]
+        ratio = ours / theirs if more_is_better else theirs / ours
+        met[title] = reached(ours, ratio)
+        rows.append((title, show(ours), show(theirs), f"{ratio:,.1f}×", target, "met" if met[title] else "MISSED"))
+
+    row("tasks per second", "rate", lambda n: f"{n:,.0f}", "30× Celery", lambda _, ratio: ratio >= 30, True)
+    rate = found["rate"]["coppice"]
+    met["share of the ceiling"] = rate >= top / 2
+    rows.append(("… of Redis' ceiling", f"{rate / top:.0%}", f"{found['rate']['celery'] / top:.1%}", f"{top:,.0f}/s", "50 %",
+                 "met" if met["share of the ceiling"] else "MISSED"))  # fmt: skip
+    row("idle latency, p50", "p50", milliseconds, "1 ms", lambda value, _: value <= 0.001)
+    row("idle latency, p99", "p99", milliseconds, "", lambda *_: True)
+    row("private memory of a child", "memory", megabytes, "3 MB", lambda value, _: value < 3e6)
+    row("kill -9 to replacement", "replaced", milliseconds, "20 ms", lambda value, _: value <= 0.020)
+    row("start to READY", "start", milliseconds, "100 ms", lambda value, _: value <= 0.100)
+    return rows, met
+
+
+def show(rows):
+    header = ("", "coppice", "celery 5.7", "ratio", "target", "")
+    widths = [max(len(row[column]) for row in [header, *rows]) for column in range(len(header))]
+    for row in [header, *rows]:
+        cells = [row[0].ljust(widths[0]), *(cell.rjust(width) for cell, width in zip(row[1:], widths[1:]))]
+        say("  ".join(cells).rstrip())
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--quick", action="store_true", help="a short run that fails only where a figure is off by much")
+    quick = parser.parse_args().quick
+    plan = QUICK if quick else FULL
+    if not COPPICE.exists():
+        sys.exit(f"{COPPICE} is missing: make build")
+    version = subprocess.run(["redis-server", "--version"], capture_output=True, text=True).stdout.split()[2]
+    say(f"{plan['tasks']:,} × example.add, two children each, STARTED tracked, results stored, one Redis ({version}), "
+        f"{os.cpu_count()} cores, {platform.release()}")  # fmt: skip
+    with tempfile.TemporaryDirectory(prefix="coppice-bench-") as name:
+        folder = Path(name)
+        server = RedisServer(folder / "redis").start()
+        coppice, celery = Coppice(server, folder / "coppice"), Celery(server, folder / "celery")
+        try:
+            with server.client() as redis:
+                messages = Messages(server.url(), redis)
+            found = compare(coppice, celery, messages, plan)
+            say("  the ceiling …")
+            rates, calls = ceiling.replay(coppice, ceiling.record(coppice, messages, plan["sample"]), plan["replays"])
+            top = median(rates)
+        finally:
+            coppice.stop()
+            celery.stop()
+            server.stop()
+    rows, met = table(found, top)
+    say("")
+    show(rows)
+    say(f"\nThe ceiling: {calls:,} script calls that settled {plan['sample']:,} tasks, sent again by redis-cli --pipe with nothing else.")
+    say("Rates, latencies: interleaved rounds, median or percentile of all. Celery's replacement counts from the new process's existence.")
+    if quick:
+        # A busy machine must not fail a test run; a broken hot path must.
+        ratio = found["rate"]["coppice"] / found["rate"]["celery"]
+        bounds = {
+            "throughput above 10× Celery's": ratio > 10,
+            "p50 under 5 ms": found["p50"]["coppice"] < 0.005,
+            "a child under 3 MB": found["memory"]["coppice"] < 3e6,
+            "replacement under 200 ms": found["replaced"]["coppice"] < 0.2,
+            "READY under 500 ms": found["start"]["coppice"] < 0.5,
+        }
+        failed = [text for text, held in bounds.items() if not held]
+        say(f"\n{len(bounds) - len(failed)} passed, {len(failed)} failed")
+        if failed:
+            sys.exit("not held: " + "; ".join(failed))
+
+
+if __name__ == "__main__":
+    main()

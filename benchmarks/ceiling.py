@@ -6,9 +6,11 @@ no children and no waiting in between. As tags and ids are the recorded ones, ev
 """
 
 import re
+import socket
 import subprocess
 import threading
 import time
+import uuid
 
 from prefill import ID
 from resp import Connection, command
@@ -31,6 +33,7 @@ def unquote(word):
 
 class Monitor:
     def __init__(self, port):
+        self._port = port
         self._connection = Connection(port)
         self._connection.call("MONITOR")
         self._chunks = []
@@ -43,8 +46,13 @@ class Monitor:
 
     def stop(self):
         """The calls of clients, not those inside scripts: [database, words]"""
-        # What this connection has not been sent yet ends with the close of its writing side.
-        self._connection.socket.shutdown(1)
+        # Once a mark of our own has come through, so has all that was before it.
+        mark = uuid.uuid4().hex.encode()
+        other = Connection(self._port)
+        other.call("ECHO", mark)
+        other.close()
+        until(lambda: mark in b"".join(self._chunks[-4:]), what="the monitor's mark")
+        self._connection.socket.shutdown(socket.SHUT_RDWR)
         self._thread.join(10)
         self._connection.close()
         calls = []

@@ -131,7 +131,7 @@ def broker(request, folder):
         server = request.getfixturevalue("redis_server")
         url = server.url()
     else:
-        url = f"sqlite://{folder}/coppice.db"
+        url = f"sqlite:///{folder}/coppice.db"
     environment = {"COPPICE_BROKER_URL": url}
     return SimpleNamespace(kind=request.param, url=url, environment=environment, command=Command(environment))
 

@@ -52,9 +52,9 @@ def test_a_result_backend_of_its_own(workers, redis_server):
 
 def test_the_file_is_read_and_the_environment_goes_before_it(workers, redis_server, folder):
     settings = folder / "coppice.yaml"
-    settings.write_text(f"broker_url: {redis_server.url(6)}\n")
+    settings.write_text(f"version: 1\nCOPPICE_BROKER_URL: {redis_server.url(6)}\n")
     works(workers("--config", settings), redis_server.url(6))
-    settings.write_text(f"broker_url: {NOWHERE}\n")
+    settings.write_text(f"version: 1\nCOPPICE_BROKER_URL: {NOWHERE}\n")
     works(workers("--config", settings, environment={"COPPICE_BROKER_URL": redis_server.url()}), redis_server.url())
 
 
@@ -92,11 +92,11 @@ def test_a_wrong_flag_is_named():
 
 def test_a_wrong_line_in_the_file_is_named_with_the_file(folder):
     settings = folder / "coppice.yaml"
-    settings.write_text("task_max_retries: a few\n")
-    wrong(["--config", settings], {}, str(settings), "task_max_retries")
-    settings.write_text("no_such_setting: 1\n")
+    settings.write_text("version: 1\nCELERY_TASK_MAX_RETRIES: a few\n")
+    wrong(["--config", settings], {}, str(settings), "CELERY_TASK_MAX_RETRIES")
+    settings.write_text("version: 1\nno_such_setting: 1\n")
     wrong(["--config", settings], {}, str(settings), "no_such_setting")
-    settings.write_text("broker_url: [unclosed\n")
+    settings.write_text("COPPICE_BROKER_URL: [unclosed\n")
     wrong(["--config", settings], {}, str(settings))
     wrong(["--config", folder / "missing.yaml"], {}, "missing.yaml")
 

@@ -14,7 +14,7 @@ from support.waiting import until
 
 @pytest.fixture
 def sqlite(folder):
-    return Command({"COPPICE_BROKER_URL": f"sqlite://{folder}/coppice.db"})
+    return Command({"COPPICE_BROKER_URL": f"sqlite:///{folder}/coppice.db"})
 
 
 @pytest.fixture
@@ -89,7 +89,7 @@ def test_a_retry_works_on_sqlite(sqlite, sqlite_worker):
 
 
 def test_a_folder_that_does_not_exist_and_can_not_be_made_is_refused_in_one_line(workers):
-    worker = workers(environment={"COPPICE_BROKER_URL": "sqlite:///proc/no/such/place.db"}).start()
+    worker = workers(environment={"COPPICE_BROKER_URL": "sqlite:////proc/no/such/place.db"}).start()
     assert 0 < worker.wait() < 128
     assert "/proc/no/such" in worker.log.text
     assert len(worker.log.find("/proc/no/such")) == 1
@@ -98,7 +98,7 @@ def test_a_folder_that_does_not_exist_and_can_not_be_made_is_refused_in_one_line
 @pytest.mark.skipif(os.geteuid() != 0 or not shutil.which("setpriv"), reason="root writes anywhere; another user is needed to be refused")
 def test_a_folder_that_may_not_be_written_is_refused_in_one_line(workers, folder):
     worker = workers(
-        environment={"COPPICE_BROKER_URL": f"sqlite://{folder}/coppice.db"},
+        environment={"COPPICE_BROKER_URL": f"sqlite:///{folder}/coppice.db"},
         prefix=("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"),
     ).start()
     assert 0 < worker.wait() < 128
@@ -108,7 +108,7 @@ def test_a_folder_that_may_not_be_written_is_refused_in_one_line(workers, folder
 def test_a_file_that_is_no_database_is_refused_and_left_alone(workers, folder):
     path = folder / "letters.txt"
     path.write_text("Dear Sir or Madam,\n" * 500)
-    worker = workers(environment={"COPPICE_BROKER_URL": f"sqlite://{path}"}).start()
+    worker = workers(environment={"COPPICE_BROKER_URL": f"sqlite:///{path}"}).start()
     assert 0 < worker.wait() < 128
     assert str(path) in worker.log.text
     assert path.read_text() == "Dear Sir or Madam,\n" * 500
@@ -135,7 +135,7 @@ def fill(place):
 
 
 def test_a_full_disk_is_said_so_and_the_work_goes_on_when_there_is_room(workers, small_disk):
-    command = Command({"COPPICE_BROKER_URL": f"sqlite://{small_disk}/coppice.db"})
+    command = Command({"COPPICE_BROKER_URL": f"sqlite:///{small_disk}/coppice.db"})
     worker = workers(environment=command.environment).ready()
     assert command.result(command.call("drill.add", 2, 3)) == 5
     sleeping = command.call("drill.late", 1)
@@ -152,7 +152,7 @@ def test_a_full_disk_is_said_so_and_the_work_goes_on_when_there_is_room(workers,
 
 def test_a_call_into_a_full_disk_fails_in_one_line(small_disk):
     fill(small_disk)
-    done = Command({"COPPICE_BROKER_URL": f"sqlite://{small_disk}/coppice.db"}).run("call", "drill.add", "--args", "[2, 3]")
+    done = Command({"COPPICE_BROKER_URL": f"sqlite:///{small_disk}/coppice.db"}).run("call", "drill.add", "--args", "[2, 3]")
     assert 0 < done.returncode < 128
     assert len(done.stderr.strip().splitlines()) == 1
     assert "Fatal error" not in done.stderr

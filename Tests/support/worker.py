@@ -84,6 +84,9 @@ class Worker:
             self.command += ["-c", str(concurrency)]
         if node is not None:
             self.command += ["-n", node]
+        # What the tests wait for is said at this level.
+        if not {"-l", "--loglevel"} & set(flags):
+            self.command += ["-l", "info"]
         self.command += [str(flag) for flag in flags]
         self.process = None
         self.log = None

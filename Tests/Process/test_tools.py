@@ -1,0 +1,62 @@
+"""The project's own tools: a check that can't fail checks nothing, and a demo that leaves something behind is none."""
+
+import subprocess
+from types import SimpleNamespace
+
+import pytest
+
+from support import RELEASE, ROOT
+
+
+@pytest.fixture(scope="module")
+def rules():
+    # Not imported: that would leave byte code beside the script.
+    space = {"__name__": "check_imports", "__file__": str(ROOT / "scripts" / "check-imports")}
+    exec((ROOT / "scripts" / "check-imports").read_text(), space)
+    return SimpleNamespace(**space)
+
+
+@pytest.mark.parametrize(
+    "folder, code",
+    [
+        ("Shared", "import Glibc"),
+        ("Shared", "import Foundation"),
+        ("Supervisor", "import CSystemd"),
+        ("Supervisor", "@_spi(X) import CoppiceWorkerProcess"),
+        ("WorkerProcess", "public import CoppiceTransport"),
+        ("DrillWorker", "import struct CoppiceShared.JSONValue"),
+        ("Transport", "func read() async {}"),
+        ("Supervisor", "let x = Task { 1 }"),
+        ("Redis", "@MainActor final class X {}"),
+        ("EventLoop", "DispatchQueue.main"),
+        ("Elsewhere", ""),
+    ],
+)
+def test_a_forbidden_line_is_found(rules, folder, code):
+    assert [line for line, _ in rules.complaints(folder, f"\n{code}\n")] in ([2], [1])
+
+
+@pytest.mark.parametrize(
+    "folder, code",
+    [
+        ("Shared", "// no async here, no Task { }"),
+        ("Shared", 'let text = "async Task { import Foundation"'),
+        ("Supervisor", "/* import CSystemd */ struct TaskCall {}"),
+        ("Supervisor", 'let text = """\n  await Task {\n  """'),
+        ("WorkerProcess", "func run() async { await go() }"),
+        ("Shared", "import FoundationEssentials"),
+    ],
+)
+def test_prose_and_allowed_code_pass(rules, folder, code):
+    assert list(rules.complaints(folder, code)) == []
+
+
+def test_the_demo_works_and_leaves_nothing(tmp_path):
+    done = subprocess.run([ROOT / "scripts" / "demo", RELEASE], capture_output=True, text=True, timeout=60, stdin=subprocess.DEVNULL,
+                          env={"PATH": "/usr/bin:/bin", "HOME": str(tmp_path), "TMPDIR": str(tmp_path)})  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    for text in ("example.add", "data.process", "email.send", "kill -9", "it runs again"):
+        assert text in done.stdout
+    assert list(tmp_path.iterdir()) == []
+    left = subprocess.run(["pgrep", "-f", str(tmp_path)], capture_output=True, text=True).stdout.split()
+    assert left == []

@@ -14,14 +14,13 @@ public final class SQLiteBrokerSession: BrokerSession {
     private let incarnation: Incarnation
     private let limits: SQLiteBrokerLimits
     private let resultExpiry: Int
-    private let timing: LeaseTiming
 
     private var events: [BrokerEvent] = []
     private var phase = Phase.opening
     /// The queue that is asked first at the next take.
     private var firstQueue = 0
 
-    private var leases: LeaseWatch
+    private var leases = LeaseObserver()
     private var beatAt = MonotonicTime.distantFuture
     private var lastControl = 0
 
@@ -46,9 +45,10 @@ public final class SQLiteBrokerSession: BrokerSession {
     ///   - holding: what this incarnation took in earlier sessions and has not settled. Nothing is to be done about it: rows name the
     ///     incarnation, not the session.
     ///   - joinsResults: whether the results are kept in the same file.
+    ///   - resultExpiry: for how long then, in seconds.
     public init(
         path: String, queues: [String], node: String, incarnation: Incarnation, holding: [DeliveryTag], joinsResults: Bool,
-        limits: SQLiteBrokerLimits = SQLiteBrokerLimits(), resultExpiry: Int = 86400, timing: LeaseTiming = .standard
+        resultExpiry: Int, limits: SQLiteBrokerLimits = SQLiteBrokerLimits()
     ) {
         line = TransactionLine(path: path)
         self.queues = queues
@@ -57,8 +57,6 @@ public final class SQLiteBrokerSession: BrokerSession {
         self.joinsResults = joinsResults
         self.limits = limits
         self.resultExpiry = resultExpiry
-        self.timing = timing
-        leases = LeaseWatch(timing)
     }
 
     // MARK: Pollable
@@ -208,8 +206,10 @@ public final class SQLiteBrokerSession: BrokerSession {
             var leases = leases
             var recovered = 0
             var orphaned: [MessageTable.Taken] = []
-            for dead in leases.look(try nodes.counters(besides: holder), now: now) {
-                // The counter that was read in this transaction is the one that stood still: nobody can count up meanwhile.
+            // Asked and answered in a transaction that writes: a lock that kept the others from counting up has kept us from looking.
+            // And none of them can count up while we act on it.
+            for death in leases.look(try nodes.counters(besides: incarnation.id), asked: now, answered: now) {
+                guard let dead = try nodes.find(death.incarnation) else { continue }
                 let left = try putBackHeld(by: dead, in: database)
                 recovered += left.putBack
                 for record in left.started {
@@ -225,7 +225,7 @@ public final class SQLiteBrokerSession: BrokerSession {
             return { [unowned self] in
                 self.leases = leases
                 lastControl = control
-                beatAt = now.advanced(by: timing.beat)
+                beatAt = now.advanced(by: SQLiteBrokerSession.beatInterval)
                 if phase == .opening {
                     phase = .standing
                     events.append(.standing)
@@ -248,7 +248,9 @@ public final class SQLiteBrokerSession: BrokerSession {
         return (all.count - started.count, started)
     }
 
-    /// Messages of a dead node that are seen to with one beat; what is left waits for the next.
+    /// Seconds between two signs of life.
+    private static let beatInterval = 1.0
+    /// Messages of a dead node that are seen to at once; what is left waits until it is found dead again.
     private static let recoveryBatch = 1000
 
     // MARK: what is new

@@ -59,7 +59,8 @@ let package = Package(
         .executableTarget(
             name: "CoppiceCLI",
             dependencies: [
-                "CoppiceSupervisor", "CoppiceClient", "CoppiceSystem", "CoppiceShared",
+                "CoppiceSupervisor", "CoppiceClient", "CoppiceTransport", "CoppiceResults", "CoppiceRedis", "CoppiceSystem", "CoppiceShared",
+                .product(name: "Logging", package: "swift-log"),
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Yams", package: "Yams"),
             ], path: "Sources/CLI"),

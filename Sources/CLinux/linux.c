@@ -3,7 +3,9 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <spawn.h>
+#include <stdio.h>
 #include <sys/inotify.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -47,6 +49,16 @@ int coppice_inotify_file(const char *path) {
 }
 
 char **coppice_environment(void) { return environ; }
+
+int coppice_processor_count(void) {
+    cpu_set_t set;
+    return sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : 1;
+}
+int coppice_is_open(int fd) { return fcntl(fd, F_GETFD) >= 0; }
+
+void coppice_name_thread(const char *name) { prctl(PR_SET_NAME, name, 0, 0, 0); }
+
+void coppice_line_buffer_output(void) { setvbuf(stdout, NULL, _IOLBF, 0); }
 
 int coppice_reap(int pidfd, struct coppice_exit *result) {
     siginfo_t info;

@@ -4,10 +4,12 @@ import Glibc
 
 /// A descriptor that is watched.
 public final class IOSource: EventSource {
+    public let descriptor: Int32
     private let handler: (PollEvents) -> Void
     private var events: PollEvents
 
     init(_ loop: EventLoop, _ descriptor: Int32, _ events: PollEvents, _ priority: Int, _ handler: @escaping (PollEvents) -> Void) throws(SystemError) {
+        self.descriptor = descriptor
         self.handler = handler
         self.events = events
         super.init(loop)

@@ -43,6 +43,8 @@ public final class RedisConnection: Pollable {
     private var waiting: [(label: Int, deadline: MonotonicTime)] = []
     private var waitingStart = 0
     private var greetingsLeft = 0
+    /// Connection attempts so far; the look-up's descriptors have serial 0.
+    private var attempts = 0
     /// After SUBSCRIBE: pub/sub messages arrive between replies.
     private var isSubscribed = false
 
@@ -102,9 +104,9 @@ public final class RedisConnection: Pollable {
     public var interests: [PollInterest] {
         switch state {
         case .lookingUp(let lookup): return lookup.interests
-        case .connecting(let socket, _): return [PollInterest(descriptor: socket.raw, events: .write)]
+        case .connecting(let socket, _): return [PollInterest(descriptor: socket.raw, events: .write, serial: attempts)]
         case .greeting(let socket), .open(let socket):
-            return [PollInterest(descriptor: socket.raw, events: socket.hasBacklog ? [.read, .write] : .read)]
+            return [PollInterest(descriptor: socket.raw, events: socket.hasBacklog ? [.read, .write] : .read, serial: attempts)]
         case .closed: return []
         }
     }
@@ -183,6 +185,7 @@ public final class RedisConnection: Pollable {
             return
         }
         let rest = Array(addresses.dropFirst())
+        attempts += 1
         do {
             let socket = try StreamSocket(connectingTo: address)
             if socket.isConnected { greet(socket, now: .now) } else { state = .connecting(socket, rest: rest) }

@@ -15,6 +15,26 @@ public enum CurrentProcess {
     /// Writing to a closed pipe is then an error and no signal.
     public static func ignoreBrokenPipes() { Glibc.signal(SIGPIPE, SIG_IGN) }
 
+    /// Overwrites the passwords of URLs among the arguments, so that `ps` does not show them. The arguments must have been read before.
+    public static func hidePasswordsInArguments() {
+        for index in 0..<Int(CommandLine.argc) {
+            // The kernel's own copy of the argument: null-terminated, writable, as long as the process lives.
+            guard let argument = CommandLine.unsafeArgv[index] else { continue }
+            let text = String(cString: argument)
+            guard let scheme = text.firstRange(of: "://"), let at = text[scheme.upperBound...].lastIndex(of: "@"),
+                let colon = text[scheme.upperBound..<at].firstIndex(of: ":")
+            else { continue }
+            let start = text.utf8.distance(from: text.startIndex, to: colon) + 1
+            let end = text.utf8.distance(from: text.startIndex, to: at)
+            for offset in start..<end { argument[offset] = CChar(UInt8(ascii: "*")) }
+        }
+    }
+
+    /// How many processors this process may use.
+    public static var processorCount: Int {
+        max(1, Int(coppice_processor_count()))
+    }
+
     public static func environment(_ name: String) -> String? { getenv(name).map { String(cString: $0) } }
 
     /// All variables as `NAME=value`.
@@ -34,5 +54,40 @@ public enum CurrentProcess {
         var buffer = [CChar](repeating: 0, count: 256)
         gethostname(&buffer, buffer.count - 1)
         return String(decoding: buffer.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
+    }
+}
+
+extension CurrentProcess {
+    /// Whether a descriptor of this number was handed to the process.
+    public static func hasDescriptor(_ number: Int32) -> Bool { coppice_is_open(number) != 0 }
+
+    /// Makes each line that is printed leave at once, also into a pipe.
+    public static func printLineByLine() { coppice_line_buffer_output() }
+
+    /// Ends the process here and now: no exit handlers, no flushing, whatever the other threads do.
+    public static func endNow(_ code: Int32) -> Never { _exit(code) }
+
+    /// Ends the process after what was printed has left; other threads' exit handlers and destructors are not run.
+    public static func end(_ code: Int32) -> Never {
+        fflush(nil)
+        _exit(code)
+    }
+
+    /// Writes a line to standard error, in one piece.
+    public static func complain(_ line: String) {
+        let bytes = Array((line + "\n").utf8)
+        _ = bytes.withUnsafeBytes { write(2, $0.baseAddress, $0.count) }
+    }
+
+    private static let exitWork = Monitor<[@Sendable () -> Void]>([])
+
+    /// Runs `body` when somebody calls `exit`, on the thread that does.
+    public static func atExit(_ body: @escaping @Sendable () -> Void) {
+        let isFirst = exitWork.withLock { work in
+            work.append(body)
+            return work.count == 1
+        }
+        // A C function can't carry a closure along: one that runs them all is registered.
+        if isFirst { atexit { for body in CurrentProcess.exitWork.withLock({ $0 }) { body() } } }
     }
 }

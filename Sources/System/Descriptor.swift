@@ -80,4 +80,20 @@ public final class Descriptor {
         guard raw >= 0 else { throw SystemError("open \(path)") }
         return Descriptor(owning: raw)
     }
+
+    /// Writes all of `bytes` to a blocking descriptor that the caller owns by number.
+    public static func write(all bytes: [UInt8], to raw: Int32) throws(SystemError) {
+        var offset = 0
+        while offset < bytes.count {
+            let written = bytes.withUnsafeBytes { buffer in
+                // `offset` is below `count`, so the pointer stays inside the buffer.
+                Glibc.write(raw, buffer.baseAddress.map { $0 + offset }, buffer.count - offset)
+            }
+            if written >= 0 {
+                offset += written
+            } else if errno != EINTR {
+                throw SystemError("write")
+            }
+        }
+    }
 }

@@ -8,7 +8,8 @@ public enum Poll {
         var set = interests.map { interest in
             pollfd(
                 fd: interest.descriptor,
-                events: Int16((interest.events.contains(.read) ? POLLIN : 0) | (interest.events.contains(.write) ? POLLOUT : 0)), revents: 0)
+                events: Int16((interest.events.contains(.read) ? POLLIN : 0) | (interest.events.contains(.write) ? POLLOUT : 0)), revents: 0
+            )
         }
         while true {
             let count = poll(&set, nfds_t(set.count), timeout(until: deadline))

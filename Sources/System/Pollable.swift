@@ -18,10 +18,13 @@ public protocol Pollable: AnyObject {
 public struct PollInterest: Equatable, Sendable {
     public var descriptor: Int32
     public var events: PollEvents
+    /// Tells a descriptor from an earlier one that had the same number: another serial means another descriptor.
+    public var serial: Int
 
-    public init(descriptor: Int32, events: PollEvents) {
+    public init(descriptor: Int32, events: PollEvents, serial: Int = 0) {
         self.descriptor = descriptor
         self.events = events
+        self.serial = serial
     }
 }
 

@@ -15,6 +15,10 @@ int coppice_pipe(int ends[2]);
 int coppice_close_from(void *actions, int first);
 int coppice_inotify_file(const char *path);
 char **coppice_environment(void);
+int coppice_processor_count(void);
+int coppice_is_open(int fd);
+void coppice_name_thread(const char *name);
+void coppice_line_buffer_output(void);
 
 // How a child ended.
 struct coppice_exit {

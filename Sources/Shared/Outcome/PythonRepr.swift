@@ -14,7 +14,8 @@ public enum PythonRepr {
         case .null: "None"
         case .bool(let flag): flag ? "True" : "False"
         case .string(let text): string(text)
-        case .array(let elements): depth >= 3 ? "[...]" : "[" + elements.map { self.value($0, depth: depth + 1) }.joined(separator: ", ") + "]"
+        case .array(let elements):
+            depth >= 3 ? "[...]" : "[" + elements.map { self.value($0, depth: depth + 1) }.joined(separator: ", ") + "]"
         case .object(let object):
             depth >= 3
                 ? "{...}"

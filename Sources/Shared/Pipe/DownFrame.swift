@@ -11,6 +11,9 @@ public enum DownFrame: Equatable, Sendable {
     /// Finish what has been started, give back the rest, exit with 0.
     case stop
 
+    /// The kind byte of `hello`, whose first field is the version in every version of the protocol.
+    public static let helloKind: UInt8 = 1
+
     public enum CancelReason: UInt8, Sendable {
         case softTimeLimit = 1
         case revoked = 2
@@ -46,7 +49,7 @@ public enum DownFrame: Equatable, Sendable {
             out.text(hello.node)
             out.integer(hello.heartbeat)
             out.data(JSONValue.object(hello.settings).bytes)
-            return FrameDecoder.frame(kind: 1, out)
+            return FrameDecoder.frame(kind: Self.helloKind, out)
         case .run(let run):
             run.write(to: &out)
             return FrameDecoder.frame(kind: 2, out)
@@ -62,7 +65,7 @@ public enum DownFrame: Equatable, Sendable {
     public init(kind: UInt8, payload: ByteReader) throws(FrameError) {
         var reader = payload
         switch kind {
-        case 1:
+        case Self.helloKind:
             self = .hello(
                 Hello(
                     version: try reader.integer(), slot: try reader.integer(), node: try reader.text(), heartbeat: try reader.integer(),

@@ -10,4 +10,8 @@ public enum PipeProtocol {
     public static let upDescriptor: Int32 = 4
     /// A child's exit code for a master whose version it does not speak (sysexits' EX_PROTOCOL).
     public static let wrongVersionExit: Int32 = 76
+    /// A child's exit code for a frame from the master that is malformed or out of turn (sysexits' EX_DATAERR).
+    public static let badFrameExit: Int32 = 65
+    /// A child's exit code when it was started without the pipes (sysexits' EX_USAGE).
+    public static let noPipesExit: Int32 = 64
 }

@@ -99,7 +99,8 @@ public enum UpFrame: Equatable, Sendable {
             }
             self = .ready(
                 Ready(
-                    version: version, ahead: ahead, beats: flags & Self.beatsFlag != 0, recalls: flags & Self.recallsFlag != 0, tasks: tasks))
+                    version: version, ahead: ahead, beats: flags & Self.beatsFlag != 0, recalls: flags & Self.recallsFlag != 0, tasks: tasks
+                ))
         case 2: self = .started(assignment: try reader.integer())
         case 3:
             let assignment: UInt64 = try reader.integer()

@@ -1,0 +1,106 @@
+import CoppiceWorkerProcess
+
+struct Add: TaskCall {
+    static let name: TaskName = "drill.add"
+    typealias Output = Int
+    var x: Int
+    var y: Int
+}
+
+/// Returns `seconds` after so long.
+struct Sleep: TaskCall {
+    static let name: TaskName = "drill.sleep"
+    typealias Output = Double
+    var seconds: Double
+}
+
+/// Python's `get()` raises `ValueError(message)`.
+struct Fail: TaskCall {
+    static let name: TaskName = "drill.fail"
+    typealias Output = NoOutput
+    var message: String
+}
+
+/// Asks for another attempt until there were so many; returns how often it was retried.
+struct Retry: TaskCall {
+    static let name: TaskName = "drill.retry"
+    typealias Output = Int
+    var times: Int
+}
+
+struct Sum: TaskCall {
+    static let name: TaskName = "drill.tsum"
+    typealias Output = Double
+    var numbers: [Double]
+}
+
+struct ProcessID: TaskCall {
+    static let name: TaskName = "drill.getpid"
+    typealias Output = Int
+}
+
+/// Runs again if its child dies; returns the child's process id.
+struct Late: TaskCall {
+    static let name: TaskName = "drill.late"
+    typealias Output = Int
+    var seconds: Double
+}
+
+/// Returns "soft" when the soft time limit hits, else `seconds`.
+struct Soft: TaskCall {
+    static let name: TaskName = "drill.soft"
+    typealias Output = JSONValue
+    var seconds: Double
+}
+
+/// Burns CPU time and ignores cancellation.
+struct Spin: TaskCall {
+    static let name: TaskName = "drill.spin"
+    typealias Output = Double
+    var seconds: Double
+}
+
+/// Sends its own process a signal.
+struct Kill: TaskCall {
+    static let name: TaskName = "drill.kill"
+    typealias Output = NoOutput
+    var signal: Int32
+}
+
+/// Ends its own process.
+struct Exit: TaskCall {
+    static let name: TaskName = "drill.exit"
+    typealias Output = NoOutput
+    var code: Int32
+}
+
+/// Holds so much memory, all of it touched, for so long.
+struct Eat: TaskCall {
+    static let name: TaskName = "drill.eat"
+    typealias Output = Int
+    var megabytes: Int
+    var seconds: Double
+}
+
+/// Prints so many bytes.
+struct Flood: TaskCall {
+    static let name: TaskName = "drill.flood"
+    typealias Output = Int
+    var bytes: Int
+}
+
+/// Leaves a grandchild that holds the pipes for so long; returns its process id.
+struct Fork: TaskCall {
+    static let name: TaskName = "drill.fork"
+    typealias Output = Int
+    var seconds: Double
+}
+
+/// Appends a line with `id` and the process id to the file at `path`, in one write, when it starts. Runs again if its child dies.
+struct Ledger: TaskCall {
+    static let name: TaskName = "drill.ledger"
+    typealias Output = Int
+    var path: String
+    var id: String
+    var seconds: Double
+}

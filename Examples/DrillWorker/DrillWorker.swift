@@ -1,0 +1,58 @@
+import CoppiceWorkerProcess
+
+/// The tasks for fault drills: how does this installation behave when a task fails, hangs, eats memory or kills its process?
+@main struct DrillWorker: WorkerApplication {
+    static func register(in tasks: inout TaskRegistry) {
+        tasks.on(Add.self) { call, _ in call.x + call.y }
+        tasks.on(Sleep.self) { call, _ in
+            try await Task.sleep(for: .seconds(call.seconds))
+            return call.seconds
+        }
+        tasks.on(Fail.self) { call, _ in throw ValueError(call.message) }
+        tasks.on(Retry.self) { call, context in
+            if context.retries < call.times { throw context.retry(after: .seconds(1)) }
+            return context.retries
+        }
+        tasks.on(Sum.self) { call, _ in call.numbers.reduce(0, +) }
+        tasks.on(ProcessID.self) { _, _ in System.processID }
+        tasks.on(Late.self, acksLate: true, rejectOnWorkerLost: true) { call, _ in
+            try await Task.sleep(for: .seconds(call.seconds))
+            return System.processID
+        }
+        tasks.on(Soft.self) { call, context in
+            do {
+                try await Task.sleep(for: .seconds(call.seconds))
+            } catch is CancellationError where context.cancellation == .softTimeLimit {
+                return "soft"
+            }
+            return .double(call.seconds)
+        }
+        tasks.on(Spin.self) { call, _ in
+            let clock = ContinuousClock()
+            let end = clock.now + .seconds(call.seconds)
+            while clock.now < end {}
+            return call.seconds
+        }
+        tasks.on(Kill.self) { call, _ in System.signalSelf(call.signal) }
+        tasks.on(Exit.self) { call, _ in System.exit(call.code) }
+        tasks.on(Eat.self) { call, _ in
+            let memory = [UInt8](repeating: 1, count: max(0, call.megabytes) << 20)
+            try await Task.sleep(for: .seconds(call.seconds))
+            return memory.count >> 20
+        }
+        tasks.on(Flood.self) { call, _ in
+            var left = call.bytes
+            while left > 0 {
+                print(String(repeating: "x", count: min(left, 1023)))
+                left -= 1024
+            }
+            return call.bytes
+        }
+        tasks.on(Fork.self) { call, _ in try System.spawnSleep(seconds: call.seconds) }
+        tasks.on(Ledger.self, acksLate: true, rejectOnWorkerLost: true) { call, _ in
+            try System.append("\(call.id) \(System.processID)\n", to: call.path)
+            try await Task.sleep(for: .seconds(call.seconds))
+            return System.processID
+        }
+    }
+}

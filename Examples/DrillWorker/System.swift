@@ -1,0 +1,36 @@
+import CoppiceWorkerProcess
+import Glibc
+
+/// What the drills do to their process.
+enum System {
+    static var processID: Int { Int(getpid()) }
+
+    static func signalSelf(_ signal: Int32) {
+        kill(getpid(), signal)
+    }
+
+    static func exit(_ code: Int32) -> Never { Glibc.exit(code) }
+
+    /// Starts /bin/sleep with every descriptor that this process was given, and does not wait for it.
+    static func spawnSleep(seconds: Double) throws -> Int {
+        var pid: pid_t = 0
+        var arguments: [UnsafeMutablePointer<CChar>?] = [strdup("sleep"), strdup("\(seconds)"), nil]
+        defer { for argument in arguments { free(argument) } }
+        let failure = posix_spawn(&pid, "/bin/sleep", nil, nil, &arguments, nil)
+        guard failure == 0 else { throw SystemCallFailed("posix_spawn", failure) }
+        return Int(pid)
+    }
+
+    static func append(_ line: String, to path: String) throws {
+        guard let file = fopen(path, "a") else { throw SystemCallFailed("open \(path)", errno) }
+        // One buffer, one write.
+        let failed = fputs(line, file) < 0
+        guard fclose(file) == 0, !failed else { throw SystemCallFailed("write \(path)", errno) }
+    }
+}
+
+struct SystemCallFailed: Error, CustomStringConvertible {
+    let description: String
+
+    init(_ what: String, _ code: Int32) { description = "\(what): \(String(cString: strerror(code)))" }
+}

@@ -1,0 +1,49 @@
+import ArgumentParser
+import CoppiceClient
+import CoppiceShared
+import CoppiceSystem
+import CoppiceTransport
+
+struct CallCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(commandName: "call", abstract: "Send a task and print its id.")
+
+    @Argument(help: "The task's name.")
+    var name: String
+
+    @Option(name: [.short, .long], help: ArgumentHelp("Positional arguments: a JSON array.", valueName: "json"))
+    var args = "[]"
+
+    @Option(name: [.short, .long], help: ArgumentHelp("Keyword arguments: a JSON object.", valueName: "json"))
+    var kwargs = "{}"
+
+    @Option(help: ArgumentHelp("Run not before so many seconds from now.", valueName: "seconds"))
+    var countdown: Double?
+
+    @Option(name: [.customShort("Q"), .long], help: "The queue.")
+    var queue = "celery"
+
+    @OptionGroup var connection: ConnectionFlags
+
+    func run() throws {
+        try CommandFailure.reporting {
+            let settings = try Settings(connection)
+            let arguments = try parse(args, "--args")
+            guard case .array(let positional) = arguments else { throw CommandFailure("--args: not a JSON array, like '[2, 3]'", code: 2) }
+            let keywords = try parse(kwargs, "--kwargs")
+            guard case .object(let named) = keywords else { throw CommandFailure("--kwargs: not a JSON object, like '{\"x\": 2}'", code: 2) }
+            try QueueName.check(queue, "--queue")
+            if let countdown, !(countdown.isFinite && countdown >= 0) { throw CommandFailure("--countdown: not a number of seconds", code: 2) }
+            let id = Incarnation.randomUUID()
+            let publication = TaskPublication.call(
+                id: id, task: name, arguments: positional, keywords: named,
+                eta: countdown.flatMap { $0 > 0 ? WallTime.now.advanced(by: $0) : nil }, queue: queue,
+                origin: "gen\(CurrentProcess.id)@\(CurrentProcess.hostName)")
+            try Client(broker: settings.broker, results: settings.results).send(publication)
+            print(id)
+        }
+    }
+
+    private func parse(_ text: String, _ flag: String) throws -> JSONValue {
+        do { return try JSONValue(parsing: Array(text.utf8)) } catch { throw CommandFailure("\(flag): not JSON: \(error)", code: 2) }
+    }
+}

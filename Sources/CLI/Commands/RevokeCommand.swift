@@ -1,0 +1,33 @@
+import ArgumentParser
+import CoppiceClient
+import CoppiceShared
+import CoppiceSupervisor
+
+struct RevokeCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "revoke", abstract: "Tell every worker not to run a task.",
+        discussion: "With --terminate a task that runs already is ended: its child gets the signal, and SIGKILL two seconds later.")
+
+    @Argument(help: "The task's id.")
+    var id: String
+
+    @Flag(help: "End the task if it runs.")
+    var terminate = false
+
+    @Option(help: ArgumentHelp("The signal for --terminate.", valueName: "name"))
+    var signal = "SIGTERM"
+
+    @OptionGroup var connection: ConnectionFlags
+
+    func run() throws {
+        try CommandFailure.reporting {
+            let settings = try Settings(connection)
+            guard SignalName.number(signal) != nil else { throw CommandFailure("--signal: unknown signal '\(signal)'; a name like SIGKILL is wanted", code: 2) }
+            var arguments = JSONObject()
+            arguments.append("task_id", .string(id))
+            arguments.append("terminate", .bool(terminate))
+            arguments.append("signal", .string(signal))
+            try Client(broker: settings.broker, results: settings.results).broadcast("revoke", arguments)
+        }
+    }
+}

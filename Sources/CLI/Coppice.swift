@@ -1,0 +1,16 @@
+import ArgumentParser
+
+@main
+struct Coppice: ParsableCommand {
+    static let version = "0.1.0"
+
+    static let configuration = CommandConfiguration(
+        commandName: "coppice",
+        abstract: "Runs Celery tasks in supervised child processes.",
+        discussion: """
+            With no broker configured everything works from one SQLite file under $XDG_STATE_HOME/coppice. Settings come from flags, \
+            then the environment (COPPICE_BROKER_URL, CELERY_BROKER, REDIS_HOST, …), then the settings file (--config, or COPPICE_CONFIG).
+            """,
+        version: "coppice \(version)",
+        subcommands: [WorkerCommand.self, CallCommand.self, ResultCommand.self, RevokeCommand.self])
+}

@@ -1,0 +1,118 @@
+import CoppiceRedis
+import CoppiceResults
+import CoppiceShared
+import CoppiceSystem
+import CoppiceTransport
+import Glibc
+
+/// The settings of one command: flags above the environment above the file above the defaults.
+struct Settings {
+    var broker: BrokerEndpoint
+    var results: ResultEndpoint
+    var maximumRetries: Int
+    var timeZone: String?
+
+    static let defaultMaximumRetries = 5
+
+    init(_ flags: ConnectionFlags) throws(SettingsError) {
+        var layers = [SettingsLayer.environment]
+        if let path = flags.config ?? CurrentProcess.environment("COPPICE_CONFIG") { layers.append(try SettingsLayer.file(path)) }
+        let lookup = Lookup(layers: layers)
+
+        broker = try Settings.broker(flag: flags.broker, lookup)
+        results = try Settings.results(flag: flags.resultBackend, lookup, broker: broker)
+        maximumRetries = try lookup.integer(SettingName.maximumRetries, 0...1_000_000) ?? Settings.defaultMaximumRetries
+        timeZone = try lookup.value(SettingName.timeZone).map { (value, source) throws(SettingsError) in
+            guard !value.hasPrefix("/"), !value.contains(".."), access("/usr/share/zoneinfo/\(value)", R_OK) == 0 else {
+                throw SettingsError(source, "no such time zone: \(value); a name like Asia/Shanghai is wanted")
+            }
+            return value
+        }
+    }
+
+    private static func broker(flag: String?, _ lookup: Lookup) throws(SettingsError) -> BrokerEndpoint {
+        if let flag { return try endpoint(flag, "--broker") }
+        for layer in lookup.layers {
+            if let url = layer[SettingName.brokerURL] { return try endpoint(url, layer.source(of: SettingName.brokerURL)) }
+            guard let kind = layer[SettingName.broker] else { continue }
+            let source = layer.source(of: SettingName.broker)
+            switch kind {
+            case "redis": return .redis(try redis(lookup))
+            case "rabbitmq": throw SettingsError(source, "RabbitMQ is not supported yet: use redis, or leave it unset for the embedded broker")
+            default: throw SettingsError(source, "unknown broker '\(kind)': redis or rabbitmq, or unset for the embedded broker")
+            }
+        }
+        return .sqlite(path: try embeddedPath())
+    }
+
+    private static func results(flag: String?, _ lookup: Lookup, broker: BrokerEndpoint) throws(SettingsError) -> ResultEndpoint {
+        let url: String
+        let source: String
+        if let flag {
+            (url, source) = (flag, "--result-backend")
+        } else if let (value, place) = lookup.value(SettingName.resultBackend) {
+            (url, source) = (value, place)
+        } else {
+            switch broker {
+            case .redis(let url): return .redis(url)
+            case .sqlite(let path): return .sqlite(path: path)
+            }
+        }
+        switch try endpoint(url, source) {
+        case .redis(let url): return .redis(url)
+        case .sqlite(let path): return .sqlite(path: path)
+        }
+    }
+
+    private static func endpoint(_ url: String, _ source: String) throws(SettingsError) -> BrokerEndpoint {
+        do { return try BrokerEndpoint(url: url) } catch { throw SettingsError(source, error.description) }
+    }
+
+    private static func redis(_ lookup: Lookup) throws(SettingsError) -> RedisURL {
+        RedisURL(
+            endpoint: .tcp(
+                host: lookup.value(SettingName.redisHost)?.text ?? "localhost",
+                port: UInt16(try lookup.integer(SettingName.redisPort, 1...65535) ?? 6379)),
+            password: lookup.value(SettingName.redisPassword)?.text,
+            database: try lookup.integer(SettingName.redisDatabase, 0...1_000_000) ?? 0)
+    }
+
+    /// `$XDG_STATE_HOME/coppice/coppice.db`, with its folder.
+    private static func embeddedPath() throws(SettingsError) -> String {
+        let state: String
+        if let folder = CurrentProcess.environment("XDG_STATE_HOME"), folder.hasPrefix("/") {
+            state = folder
+        } else if let home = CurrentProcess.environment("HOME"), !home.isEmpty {
+            state = home + "/.local/state"
+        } else {
+            throw SettingsError("embedded broker", "neither XDG_STATE_HOME nor HOME is set: name a file with --broker sqlite:////PATH")
+        }
+        var path = ""
+        for part in (state + "/coppice").split(separator: "/") {
+            path += "/" + part
+            if mkdir(path, 0o700) != 0, errno != EEXIST, errno != EISDIR {
+                let reason = String(cString: strerror(errno))
+                throw SettingsError("embedded broker", "can't make the folder \(path) (\(reason)): name a file with --broker sqlite:////PATH")
+            }
+        }
+        return path + "/coppice.db"
+    }
+}
+
+/// The layers, highest first.
+struct Lookup {
+    var layers: [SettingsLayer]
+
+    func value(_ name: String) -> (text: String, source: String)? {
+        for layer in layers { if let text = layer[name] { return (text, layer.source(of: name)) } }
+        return nil
+    }
+
+    func integer(_ name: String, _ range: ClosedRange<Int>) throws(SettingsError) -> Int? {
+        guard let (text, source) = value(name) else { return nil }
+        guard let number = Int(text), range.contains(number) else {
+            throw SettingsError(source, "'\(text)' is not a whole number from \(range.lowerBound) to \(range.upperBound)")
+        }
+        return number
+    }
+}

@@ -1,0 +1,75 @@
+import CoppiceSystem
+import Yams
+
+/// One place that settings come from: names and texts.
+struct SettingsLayer {
+    /// The version of the settings file's format.
+    static let version = 1
+
+    private let values: [String: String]
+    private let describe: @Sendable (String) -> String
+
+    subscript(name: String) -> String? { values[name].flatMap { $0.isEmpty ? nil : $0 } }
+
+    /// Where a name's value comes from, for error texts.
+    func source(of name: String) -> String { describe(name) }
+
+    static var environment: SettingsLayer {
+        var values: [String: String] = [:]
+        for name in SettingName.all { values[name] = CurrentProcess.environment(name) }
+        return SettingsLayer(values: values) { "environment variable \($0)" }
+    }
+
+    /// A YAML file: `version: 1` and the names of the environment with their values.
+    static func file(_ path: String) throws(SettingsError) -> SettingsLayer {
+        let text: String
+        do {
+            let descriptor = try Descriptor.open(path, flags: 0)
+            var bytes: [UInt8] = []
+            while case .bytes(let more) = try descriptor.read(upTo: 1 << 16) {
+                bytes.append(contentsOf: more)
+                guard bytes.count <= 1 << 20 else { throw SettingsError(path, "larger than 1 MiB: not a settings file") }
+            }
+            text = String(decoding: bytes, as: UTF8.self)
+        } catch let error as SettingsError {
+            throw error
+        } catch {
+            throw SettingsError("settings file", "\(error)")
+        }
+        let root: Node?
+        // Yams' error may quote the line, and the line may hold a password.
+        do { root = try Yams.compose(yaml: text) } catch { throw SettingsError("settings file \(path)", "not YAML") }
+        guard let mapping = root?.mapping else { throw SettingsError("settings file \(path)", "not a mapping of names to values") }
+        var values: [String: String] = [:]
+        for (key, value) in mapping {
+            guard let name = key.string, let text = value.scalar?.string else { throw SettingsError("settings file \(path)", "a value is not plain text") }
+            if name == "version" {
+                guard text == String(version) else { throw SettingsError("settings file \(path)", "version \(text); this coppice reads version \(version)") }
+                continue
+            }
+            guard SettingName.all.contains(name) else {
+                throw SettingsError("settings file \(path)", "unknown name \(name); known: \(SettingName.all.sorted().joined(separator: ", "))")
+            }
+            values[name] = text
+        }
+        return SettingsLayer(values: values) { "\($0) in \(path)" }
+    }
+}
+
+/// The names that settings have in the environment and in the file.
+enum SettingName {
+    static let brokerURL = "COPPICE_BROKER_URL"
+    static let resultBackend = "COPPICE_RESULT_BACKEND"
+    static let broker = "CELERY_BROKER"
+    static let redisDatabase = "CELERY_BROKER_REDIS_DATABASE"
+    static let redisHost = "REDIS_HOST"
+    static let redisPort = "REDIS_PORT"
+    static let redisPassword = "REDIS_PASSWORD"
+    static let maximumRetries = "CELERY_TASK_MAX_RETRIES"
+    static let timeZone = "DATETIME_TIMEZONE"
+
+    static let all: Set<String> = [
+        brokerURL, resultBackend, broker, redisDatabase, redisHost, redisPort, redisPassword, maximumRetries, timeZone,
+        "CELERY_RABBITMQ_HOST", "CELERY_RABBITMQ_PORT", "CELERY_RABBITMQ_USERNAME", "CELERY_RABBITMQ_PASSWORD", "CELERY_RABBITMQ_VHOST",
+    ]
+}

@@ -1,0 +1,81 @@
+import CoppiceResults
+import CoppiceShared
+import CoppiceSystem
+import CoppiceTransport
+
+/// Sends calls and control requests and reads results, over connections of its own. Each call waits, at most for as long as it says.
+public final class Client {
+    /// Seconds in which a server must be reached and an order confirmed.
+    public static let patience = 10.0
+
+    private let broker: BrokerEndpoint
+    private let results: ResultEndpoint
+
+    public init(broker: BrokerEndpoint, results: ResultEndpoint) {
+        self.broker = broker
+        self.results = results
+    }
+
+    /// Sends a call; it is with the broker when this returns.
+    public func send(_ publication: TaskPublication) throws(ClientError) {
+        try order { $0.publish(publication) }
+    }
+
+    /// Sends a control request to every node that is up; wants no reply.
+    public func broadcast(_ method: String, _ arguments: JSONObject) throws(ClientError) {
+        let request: JSONValue = [
+            "method": .string(method), "arguments": .object(arguments), "destination": nil, "pattern": nil, "matcher": nil,
+        ]
+        try order { $0.broadcast(request.bytes) }
+    }
+
+    private func order(_ body: (any MessageSender) -> Void) throws(ClientError) {
+        let sender = broker.openSender()
+        let deadline = MonotonicTime.now.advanced(by: Client.patience)
+        while true {
+            for event in sender.takeEvents() {
+                switch event {
+                case .standing: body(sender)
+                case .sent: return
+                case .lost(let reason): throw ClientError("the broker \(broker): \(reason)")
+                }
+            }
+            try turn(sender, until: deadline, "the broker \(broker)")
+        }
+    }
+
+    /// Waits until the task is ready and returns its record, or nil when the time is over.
+    ///
+    /// - Parameters:
+    ///   - timeout: seconds; nil: for as long as it takes.
+    ///   - changed: called with every record that is seen on the way.
+    public func result(of taskID: String, timeout: Double?, changed: (StoredResult) -> Void) throws(ClientError) -> StoredResult? {
+        let store = results.open()
+        let deadline = timeout.map { MonotonicTime.now.advanced(by: $0) } ?? .distantFuture
+        var firstAnswer = MonotonicTime.now.advanced(by: Client.patience)
+        while true {
+            for event in store.takeEvents() {
+                switch event {
+                case .standing:
+                    store.watch(taskID)
+                    store.fetch(taskID)
+                case .record(_, let text):
+                    firstAnswer = .distantFuture
+                    guard let text, let result = StoredResult(text) else { break }
+                    changed(result)
+                    if result.state.isReady { return result }
+                case .stored, .notice: break
+                case .lost(let reason): throw ClientError("the result store \(results): \(reason)")
+                }
+            }
+            if deadline <= .now { return nil }
+            try turn(store, until: min(deadline, firstAnswer), deadline < firstAnswer ? nil : "the result store \(results)")
+        }
+    }
+
+    /// - Parameter peer: named in the error when the deadline is reached; nil: reaching it is no error.
+    private func turn(_ pollable: any Pollable, until deadline: MonotonicTime, _ peer: String?) throws(ClientError) {
+        do { try Poll.turn([pollable], until: deadline) } catch { throw ClientError("\(error)") }
+        if let peer, deadline <= .now { throw ClientError("\(peer) does not answer") }
+    }
+}

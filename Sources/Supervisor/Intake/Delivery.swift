@@ -1,0 +1,28 @@
+import CoppiceShared
+import CoppiceTransport
+
+/// A message that this master holds, from the take to its settlement.
+final class Delivery {
+    let tag: DeliveryTag
+    let queue: String
+    let message: TaskMessage
+    /// The master's number for its handing-out; a new one each time. 0: not handed out.
+    var assignment: UInt64 = 0
+    var lifecycle = DeliveryLifecycle()
+    /// The options of the task as the child that has it declared them.
+    var declaration: TaskDeclaration?
+    /// The child that runs it, for STARTED.
+    var pid: Int32 = 0
+    /// Where in the outbox its start stands, while that has not been sent.
+    var unsentStart: Int?
+
+    init(tag: DeliveryTag, queue: String, message: TaskMessage) {
+        self.tag = tag
+        self.queue = queue
+        self.message = message
+    }
+
+    var acksLate: Bool { declaration?.acksLate ?? false }
+    var storesResult: Bool { !(message.ignoreResult ?? declaration?.ignoreResult ?? false) }
+    var name: String { "\(message.displayName)[\(message.id)]" }
+}

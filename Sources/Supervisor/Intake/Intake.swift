@@ -1,0 +1,355 @@
+import CoppiceEventLoop
+import CoppiceShared
+import CoppiceSystem
+import CoppiceTransport
+import Logging
+
+/// The deliveries: from what the broker gave to what is settled. Decides what may run, hands it out, and turns each end into one step
+/// for the outbox.
+final class Intake {
+    private let options: SupervisorOptions
+    private let pool: Pool
+    private let log: Logger
+    private let dueTimer: TimerSource
+    private(set) var revoked = RevocationTable()
+    var outbox = Outbox()
+
+    private var byAssignment: [UInt64: Delivery] = [:]
+    /// Every delivery whose settlement is not answered.
+    private var open: [DeliveryTag: Delivery] = [:]
+    private var ready = ReadyQueue()
+    private var due = DueSchedule()
+    private var lastAssignment: UInt64 = 0
+    private(set) var claimed = 0
+    private(set) var processed = 0
+
+    /// A time less than this far away is waited for here; a later one with the broker. Seconds.
+    static let holdLimit = 2.0
+
+    init(options: SupervisorOptions, pool: Pool, loop: EventLoop, log: Logger) throws(SystemError) {
+        self.options = options
+        self.pool = pool
+        self.log = log
+        dueTimer = try loop.timer(priority: LoopPriority.due) {}
+    }
+
+    var holding: [DeliveryTag] { Array(open.keys) }
+    var readyCount: Int { ready.count }
+    /// How many messages may be taken now.
+    var room: Int { options.window - claimed }
+    var hasReady: Bool { !ready.isEmpty }
+
+    // MARK: from the broker
+
+    func taken(_ messages: [ReceivedMessage]) {
+        let now = WallTime.now
+        for received in messages {
+            switch received.content {
+            case .failure(let defect): setAside(received, defect)
+            case .success(let message): accept(Delivery(tag: received.tag, queue: received.queue, message: message), size: received.size, now: now)
+            }
+        }
+    }
+
+    /// Started by a node that died: held as start records, to be concluded as lost.
+    func orphaned(_ messages: [ReceivedMessage]) {
+        for received in messages {
+            guard case .success(let message) = received.content else { continue }
+            let delivery = Delivery(tag: received.tag, queue: received.queue, message: message)
+            delivery.lifecycle.discarded()
+            open[delivery.tag] = delivery
+            log.error("Task \(delivery.name) was running on a node that died")
+            let failure = Verdict.lost("its node died.", assignment: 0)
+            outbox.add(delivery, .conclude, writes: write(delivery, Verdict.failure(message, failure)))
+        }
+    }
+
+    func committed(_ verdicts: [Bool]) {
+        for (entry, held) in zip(outbox.committed(), verdicts) {
+            let delivery = entry.delivery
+            switch entry.commit.step {
+            case .startLate, .startEarly, .keep: break
+            case .conclude, .putBack, .park, .setAside:
+                delivery.lifecycle.settled(held: held)
+                open[delivery.tag] = nil
+                if !held { log.warning("Task \(delivery.name): settlement is void, the message is not ours any more") }
+            }
+        }
+    }
+
+    private func accept(_ delivery: Delivery, size: Int, now: WallTime) {
+        let message = delivery.message
+        open[delivery.tag] = delivery
+        claimed += 1
+        delivery.declaration = pool.declaration(of: message.name)
+        if size > SupervisorOptions.largestMessage {
+            refuse(delivery, "a message of \(size) bytes; at most \(SupervisorOptions.largestMessage) are taken")
+        } else if message.contentType != "application/json" {
+            refuse(
+                delivery, "content type \(message.contentType) is not accepted",
+                TaskFailure(
+                    type: "ContentDisallowed", module: "kombu.exceptions",
+                    arguments: [.string("Refusing to deserialize content of type \(message.contentType)")]))
+        } else if !pool.knows(message.name) {
+            log.error("Received unregistered task of type \(PythonRepr.string(message.name))")
+            refuse(delivery, "no worker here has the task \(message.name)", Verdict.notRegistered(message.name))
+        } else if discardIfOver(delivery, now: now) {
+            return
+        } else if let eta = message.eta, eta > now {
+            wait(delivery, until: eta, now: now)
+        } else {
+            log.info("Task \(delivery.name) received")
+            delivery.lifecycle.becameReady()
+            ready.append(delivery)
+        }
+    }
+
+    private func wait(_ delivery: Delivery, until eta: WallTime, now: WallTime) {
+        if eta.seconds - now.seconds > Intake.holdLimit {
+            discard(delivery, .park(until: eta))
+        } else {
+            delivery.lifecycle.waits(until: eta)
+            due.insert(delivery, at: eta)
+            setDueTimer()
+        }
+    }
+
+    /// Whether the delivery has expired or been revoked; it is settled then.
+    private func discardIfOver(_ delivery: Delivery, now: WallTime) -> Bool {
+        let why: String
+        if revoked.contains(delivery.message.id) {
+            why = "revoked"
+        } else if let expires = delivery.message.expires, expires < now {
+            why = "expired"
+        } else {
+            return false
+        }
+        log.info("Discarding \(why) task: \(delivery.name)")
+        discard(delivery, .conclude, Verdict.revoked(delivery.message, why))
+        return true
+    }
+
+    private func discard(_ delivery: Delivery, _ step: Commit.Step, _ record: ResultRecord? = nil) {
+        claimed -= 1
+        delivery.lifecycle.discarded()
+        outbox.add(delivery, step, writes: record.map { write(delivery, $0) } ?? [])
+    }
+
+    /// Puts a message aside that can't be run, and says so to who waits for its result.
+    private func refuse(_ delivery: Delivery, _ reason: String, _ failure: TaskFailure? = nil) {
+        log.error("Task \(delivery.name) is set aside: \(reason)")
+        discard(delivery, .setAside(reason: reason, taskID: delivery.message.id), Verdict.failure(delivery.message, failure ?? Verdict.unusable(reason)))
+    }
+
+    private func setAside(_ received: ReceivedMessage, _ defect: MessageDefect) {
+        log.error("A message from \(received.queue) is set aside: \(defect.reason)\(defect.taskID.map { " (task \($0))" } ?? "")")
+        let message = TaskMessage(
+            id: defect.taskID ?? "", name: defect.taskName ?? "", headers: [], contentType: "", routingKey: received.queue, body: [],
+            bodyIsBase64: false)
+        let delivery = Delivery(tag: received.tag, queue: received.queue, message: message)
+        open[delivery.tag] = delivery
+        delivery.lifecycle.discarded()
+        let writes = defect.taskID == nil ? [] : write(delivery, Verdict.failure(message, Verdict.unusable(defect.reason)))
+        outbox.add(delivery, .setAside(reason: defect.reason, taskID: defect.taskID), writes: writes)
+    }
+
+    // MARK: handing out
+
+    /// Hands out what is ready while children have room; called once per turn.
+    func handOut() {
+        let now = WallTime.now
+        while let delivery = due.popDue(now: now) {
+            delivery.lifecycle.becameReady()
+            ready.append(delivery)
+        }
+        setDueTimer()
+        guard !ready.isEmpty else { return }
+        ready.handOut { delivery in
+            if discardIfOver(delivery, now: now) { return .taken }
+            guard let slot = pool.place(for: delivery.message.name) else {
+                guard pool.knows(delivery.message.name) else {
+                    refuse(delivery, "no worker here has the task \(delivery.message.name) any more", Verdict.notRegistered(delivery.message.name))
+                    return .taken
+                }
+                return .refused
+            }
+            hand(delivery, to: slot)
+            return .taken
+        }
+    }
+
+    private func hand(_ delivery: Delivery, to slot: Slot) {
+        let message = delivery.message
+        lastAssignment += 1
+        delivery.assignment = lastAssignment
+        delivery.declaration = slot.child?.tasks[message.name]
+        delivery.lifecycle.assigned(to: slot.number)
+        byAssignment[lastAssignment] = delivery
+        pool.hand(
+            RunFrame(
+                assignment: lastAssignment, id: message.id, name: message.name, retries: UInt32(message.retries), headers: message.headers,
+                contentType: message.contentType, compression: message.compression ?? "", queue: delivery.queue,
+                priority: UInt8(message.priority), redelivered: message.redelivered, bodyIsBase64: message.bodyIsBase64, body: message.body),
+            to: slot)
+    }
+
+    private func setDueTimer() {
+        dueTimer.set(due.next.map { MonotonicTime.now.advanced(by: max(0, $0.seconds - WallTime.now.seconds)) })
+    }
+
+    // MARK: from the children
+
+    func started(_ assignment: UInt64, on slot: Slot, _ child: Child) {
+        guard let delivery = byAssignment[assignment] else { return }
+        claimed -= 1
+        delivery.lifecycle.started()
+        delivery.pid = child.process.pid
+        pool.limit(
+            child, soft: delivery.message.softTimeLimit ?? delivery.declaration?.softTimeLimit ?? options.softTimeLimit,
+            hard: delivery.message.hardTimeLimit ?? delivery.declaration?.timeLimit ?? options.timeLimit, now: .now)
+        let writes = write(delivery, Verdict.started(delivery.message, pid: delivery.pid, node: options.node))
+        if delivery.acksLate, writes.isEmpty { return }
+        delivery.unsentStart = outbox.add(delivery, delivery.acksLate ? .startLate : .startEarly, writes: writes)
+    }
+
+    func progressed(_ assignment: UInt64, state: String, meta: [UInt8]) {
+        guard let delivery = byAssignment[assignment] else { return }
+        let writes = write(delivery, Verdict.progress(delivery.message, state: state, meta: meta))
+        if !writes.isEmpty { outbox.add(delivery, .keep, writes: writes) }
+    }
+
+    /// A child gave back what it had not started: it comes before what is ready.
+    func returned(_ assignments: [UInt64]) {
+        let deliveries = assignments.compactMap { byAssignment.removeValue(forKey: $0) }
+        for delivery in deliveries { delivery.lifecycle.becameReady() }
+        ready.prepend(deliveries)
+    }
+
+    func done(_ assignment: UInt64, _ outcome: Outcome) {
+        guard let delivery = byAssignment.removeValue(forKey: assignment) else { return }
+        processed += 1
+        let message = delivery.message
+        switch outcome {
+        case .success(let json):
+            log.info("Task \(delivery.name) succeeded: \(String(decoding: json.prefix(1024), as: UTF8.self))")
+            conclude(delivery, Verdict.success(message, json))
+        case .failure(let failure):
+            log.error("Task \(delivery.name) raised unexpected: \(failure.summary)\(failure.traceback.map { "\n\($0)" } ?? "")")
+            // The child could not read the message: it is kept, since the fault is not the task's.
+            let unreadable = failure.module == "kombu.exceptions" && (failure.type == "DecodeError" || failure.type == "ContentDisallowed")
+            conclude(
+                delivery, Verdict.failure(message, failure),
+                unreadable ? .setAside(reason: failure.summary, taskID: message.id) : .conclude)
+        case .retry(let delay, let failure):
+            guard let publication = TaskPublication.retry(of: message, at: WallTime.now.advanced(by: delay)) else {
+                conclude(delivery, Verdict.failure(message, failure))
+                return
+            }
+            log.info("Task \(delivery.name) retry: Retry in \(delay)s: \(failure.summary)")
+            var routed = publication
+            routed.routingKey = delivery.queue
+            conclude(delivery, Verdict.retry(message, delay: delay, because: failure), publications: [routed])
+        case .ignore:
+            log.info("Task \(delivery.name) ignored")
+            conclude(delivery, nil)
+        case .reject(let requeue, let reason):
+            log.warning("Task \(delivery.name) reject requeue=\(requeue): \(reason)")
+            if requeue {
+                conclude(delivery, nil, .putBack(front: false))
+            } else {
+                conclude(
+                    delivery, Verdict.failure(message, Verdict.rejected(reason)), .setAside(reason: "rejected by the task: \(reason)", taskID: message.id))
+            }
+        }
+    }
+
+    private func conclude(
+        _ delivery: Delivery, _ record: ResultRecord?, _ step: Commit.Step = .conclude, publications: [TaskPublication] = []
+    ) {
+        delivery.lifecycle.concluded()
+        var writes = record.map { write(delivery, $0) } ?? []
+        if let place = delivery.unsentStart {
+            // Started and ended in one turn: STARTED is announced, but storing it would be overwritten in the same step.
+            outbox.drop(place)
+            delivery.unsentStart = nil
+            if !writes.isEmpty {
+                writes.insert(ResultWrite(Verdict.started(delivery.message, pid: delivery.pid, node: options.node), reach: .announce), at: 0)
+            }
+        }
+        outbox.add(delivery, step, writes: writes, publications: publications)
+    }
+
+    private func write(_ delivery: Delivery, _ record: ResultRecord) -> [ResultWrite] { delivery.storesResult ? [ResultWrite(record)] : [] }
+
+    /// A child is gone. What it had not started is ready again; what ran gets its verdict.
+    func childEnded(_ end: ChildLifecycle.End, _ processEnd: ProcessEnd) {
+        returned(Array(end.hand.waiting))
+        guard let running = end.hand.running, let delivery = byAssignment.removeValue(forKey: running) else { return }
+        let message = delivery.message
+        switch end.killed {
+        case .revoked:
+            log.warning("Task \(delivery.name) terminated")
+            conclude(delivery, Verdict.revoked(message, "terminated"))
+        case .hardTimeLimit(let limit):
+            log.error("Hard time limit (\(limit)s) exceeded for \(delivery.name)")
+            conclude(delivery, Verdict.failure(message, Verdict.hardTimeLimit(limit)))
+        case .shutdown where delivery.acksLate:
+            log.warning("Task \(delivery.name) goes back to its queue: cold shutdown")
+            conclude(delivery, nil, .putBack(front: true))
+        case .shutdown:
+            lose(delivery, "cold shutdown of \(options.node).")
+        case .silent: lose(delivery, "killed after \(Pool.silence) s without a heartbeat.")
+        case .protocolError(let complaint): lose(delivery, "killed for breaking the pipe protocol: \(complaint).")
+        case .overstayed, .neverReady, nil: lose(delivery, Verdict.describe(processEnd) + (isSignal(processEnd) ? "" : "."))
+        }
+    }
+
+    private func isSignal(_ end: ProcessEnd) -> Bool { if case .signal = end { true } else { false } }
+
+    private func lose(_ delivery: Delivery, _ how: String) {
+        if delivery.acksLate, delivery.declaration?.rejectOnWorkerLost ?? false {
+            log.error("Task \(delivery.name) goes back to its queue: its child died (\(how))")
+            conclude(delivery, nil, .putBack(front: true))
+            return
+        }
+        let failure = Verdict.lost(how, assignment: delivery.assignment)
+        log.error("Task \(delivery.name) is lost: \(failure.summary)")
+        conclude(delivery, Verdict.failure(delivery.message, failure))
+    }
+
+    // MARK: orders
+
+    /// Marks ids as revoked; with a signal, ends those that run. Returns the ids that ran here.
+    func revoke(_ ids: [String], signal: Int32?) -> [String] {
+        let now = MonotonicTime.now
+        var running: [String] = []
+        for id in ids {
+            revoked.insert(id, now: now)
+            guard let signal else { continue }
+            for (assignment, delivery) in byAssignment where delivery.message.id == id {
+                guard case .running(let number) = delivery.lifecycle.progress, let slot = pool.slots.first(where: { $0.number == number }) else {
+                    continue
+                }
+                if pool.terminate(slot, assignment: assignment, signal: signal) {
+                    log.warning("Terminating \(id) (\(SignalName.name(signal)))")
+                    running.append(id)
+                }
+            }
+        }
+        return running
+    }
+
+    /// Gives back what no child has: to the front of its queue, the oldest first.
+    func giveBack() {
+        let waiting = due.removeAll()
+        let queued = ready.removeAll()
+        setDueTimer()
+        let returned = queued + waiting
+        // Pushed to the front one after the other: the oldest last.
+        for delivery in returned.reversed() { discard(delivery, .putBack(front: true)) }
+        if !returned.isEmpty { log.warning("Restoring \(returned.count) unacknowledged message(s)") }
+    }
+
+    /// Whether everything that was held is settled.
+    var isSettled: Bool { byAssignment.isEmpty && ready.isEmpty && due.isEmpty && outbox.isEmpty }
+}

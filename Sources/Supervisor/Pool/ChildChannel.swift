@@ -1,0 +1,69 @@
+import CoppiceShared
+import CoppiceSystem
+
+/// The master's ends of a child's two protocol pipes: frames out, frames in, neither ever waiting.
+final class ChildChannel {
+    private let down: Descriptor
+    private let up: Descriptor
+    private var decoder = FrameDecoder()
+    private var out: [UInt8] = []
+    private var written = 0
+
+    /// Takes both over; they must not block.
+    init(down: Descriptor, up: Descriptor) {
+        self.down = down
+        self.up = up
+    }
+
+    var upDescriptor: Int32 { up.raw }
+    var downDescriptor: Int32 { down.raw }
+    var hasBacklog: Bool { written < out.count }
+
+    /// Queues a frame; `flush` sends it.
+    func send(_ frame: DownFrame) {
+        out.append(contentsOf: frame.encoded)
+    }
+
+    /// Sends what the pipe takes. A child that has closed its end shows on the other pipe and as an exit; no error here.
+    func flush() {
+        while hasBacklog {
+            guard let count = try? down.write(out, from: written), count > 0 else { break }
+            written += count
+        }
+        if !hasBacklog {
+            out.removeAll(keepingCapacity: out.capacity < 1 << 20)
+            written = 0
+        }
+    }
+
+    enum Reading {
+        /// Nothing more now.
+        case empty
+        /// The bound of one turn was reached; more may be there.
+        case more
+        /// The child has closed its end.
+        case end
+    }
+
+    /// Reads at most `limit` bytes and hands every whole frame to `handle`.
+    func receive(limit: Int, _ handle: (UpFrame) -> Void) throws(FrameError) -> Reading {
+        var read = 0
+        while read < limit {
+            switch (try? up.read(upTo: 1 << 16)) ?? .end {
+            case .wouldBlock: return .empty
+            case .end: return .end
+            case .bytes(let bytes):
+                read += bytes.count
+                decoder.append(bytes)
+                while let (kind, payload) = try decoder.next() { handle(try UpFrame(kind: kind, payload: payload)) }
+                if bytes.count < 1 << 16 { return .empty }
+            }
+        }
+        return .more
+    }
+
+    func close() {
+        down.close()
+        up.close()
+    }
+}

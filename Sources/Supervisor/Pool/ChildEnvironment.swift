@@ -1,0 +1,25 @@
+/// The environment that children get: a short list of harmless variables and those that the operator named.
+public struct ChildEnvironment {
+    private static let allowed: Set<String> = ["PATH", "HOME", "LANG", "TZ", "TMPDIR"]
+    /// Names that may hold a way to the broker; they reach no child, whatever the operator says.
+    private static let refusedPrefixes = ["CELERY_", "COPPICE_", "REDIS_", "RABBITMQ_", "AMQP_", "BROKER_"]
+
+    /// Whether `--child-env NAME` is refused.
+    public static func isRefused(_ name: String) -> Bool { refusedPrefixes.contains { name.hasPrefix($0) } }
+
+    /// `NAME=value` entries.
+    let entries: [String]
+
+    init(parent: [String], names: [String], timeZone: String?) {
+        let extra = Set(names.filter { !ChildEnvironment.isRefused($0) })
+        var entries = parent.filter { entry in
+            let name = String(entry.prefix { $0 != "=" })
+            if name == "TZ", timeZone != nil { return false }
+            return ChildEnvironment.allowed.contains(name) || name.hasPrefix("LC_") || extra.contains(name)
+        }
+        if let timeZone { entries.append("TZ=\(timeZone)") }
+        // A crash report by Swift's runtime keeps the dying child for seconds; who wants it names the variable.
+        if !extra.contains("SWIFT_BACKTRACE") { entries.append("SWIFT_BACKTRACE=enable=no") }
+        self.entries = entries
+    }
+}

@@ -1,0 +1,36 @@
+import CoppiceShared
+
+/// When a child that ended is replaced: at once if it had been ready, with a growing pause if it had not.
+struct RespawnPolicy: Equatable {
+    /// Starts in a row that came to nothing, after which the master gives up if no child is ready.
+    static let limit = 8
+    static let firstPause = 0.1
+    static let longestPause = 30.0
+
+    private(set) var failures = 0
+    /// Not before this time.
+    private(set) var notBefore: MonotonicTime?
+
+    mutating func becameReady() {
+        failures = 0
+        notBefore = nil
+    }
+
+    /// A child ended, or could not be spawned, before it was ready.
+    mutating func startFailed(now: MonotonicTime) {
+        failures += 1
+        notBefore = now.advanced(by: pause)
+    }
+
+    /// Seconds until the next attempt, after the failures so far.
+    var pause: Double {
+        guard failures > 0 else { return 0 }
+        var pause = RespawnPolicy.firstPause
+        for _ in 1..<failures { pause = min(pause * 2, RespawnPolicy.longestPause) }
+        return pause
+    }
+
+    var isExhausted: Bool { failures >= RespawnPolicy.limit }
+
+    func maySpawn(now: MonotonicTime) -> Bool { notBefore.map { $0 <= now } ?? true }
+}

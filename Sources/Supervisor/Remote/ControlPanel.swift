@@ -1,0 +1,37 @@
+import CoppiceShared
+
+/// Carries control requests out and words the answers as Celery's worker does (celery-wire §7).
+struct ControlPanel {
+    let node: String
+    /// Marks tasks as revoked; with a signal, ends those that run. Returns the ids that ran here.
+    let revoke: (_ ids: [String], _ signal: Int32?) -> [String]
+
+    /// The reply's value; nil for a request that is for somebody else.
+    func answer(_ request: ControlRequest) -> JSONValue? {
+        guard request.concerns(node) else { return nil }
+        switch request.method {
+        case "ping": return ["ok": "pong"]
+        case "revoke": return revoke(request, terminate: request.arguments["terminate"]?.bool ?? false)
+        case "terminate": return revoke(request, terminate: true)
+        default: return ["error": .string("KeyError(\(PythonRepr.string(request.method)))")]
+        }
+    }
+
+    private func revoke(_ request: ControlRequest, terminate: Bool) -> JSONValue {
+        let ids: [String]
+        switch request.arguments["task_id"] {
+        case .string(let id): ids = [id]
+        case .array(let list): ids = list.compactMap(\.string)
+        default: return ["error": "TypeError(\"revoke() missing 1 required positional argument: 'task_id'\")"]
+        }
+        guard terminate else {
+            _ = revoke(ids, nil)
+            return ["ok": .string("tasks {\(ids.map(PythonRepr.string).joined(separator: ", "))} flagged as revoked")]
+        }
+        let wanted = request.arguments["signal"] ?? .null
+        let signal = wanted.isNull ? SignalName.number("TERM") : SignalName.number(wanted)
+        guard let signal else { return ["error": .string("ValueError('unknown signal: \(wanted.string ?? wanted.text)')")] }
+        let running = revoke(ids, signal)
+        return ["ok": .string("terminate: \(running.isEmpty ? "tasks unknown" : running.joined(separator: ", "))")]
+    }
+}

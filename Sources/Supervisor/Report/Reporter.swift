@@ -1,0 +1,63 @@
+import CoppiceEventLoop
+import CoppiceShared
+import CoppiceSystem
+
+/// Tells systemd how things are: READY, STATUS, WATCHDOG, STOPPING, and that more time is needed.
+final class Reporter {
+    /// Seconds between two STATUS texts while things change, and between two requests for more time.
+    static let statusInterval = 1.0
+    static let timeExtension = 15.0
+
+    private let notifier = ServiceNotifier()
+    private var timer: TimerSource?
+    private var lastStatus = ""
+    private var nextExtension: MonotonicTime?
+    private var nextBeat: MonotonicTime?
+    private var phase = Phase.starting
+
+    private enum Phase { case starting, running, stopping }
+
+    /// The one line for STATUS.
+    var status: () -> String = { "" }
+    /// Whether the evidence allows WATCHDOG=1.
+    var isHealthy: () -> Bool = { true }
+
+    init(loop: EventLoop) throws(SystemError) {
+        timer = try loop.timer(priority: LoopPriority.heartbeat) { [unowned self] in beat() }
+        timer?.set(.now)
+    }
+
+    func ready() {
+        phase = .running
+        lastStatus = status()
+        notifier.ready(status: lastStatus)
+        if notifier.watchdogInterval != nil { notifier.watchdog() }
+    }
+
+    func stopping() {
+        phase = .stopping
+        lastStatus = status()
+        notifier.stopping(status: lastStatus)
+    }
+
+    func failing(_ reason: String) { notifier.status(reason) }
+
+    /// Served by the loop like everything else: if the loop is stuck no WATCHDOG=1 is sent, and systemd acts.
+    private func beat() {
+        let now = MonotonicTime.now
+        let text = status()
+        if text != lastStatus {
+            lastStatus = text
+            notifier.status(text)
+        }
+        if let interval = notifier.watchdogInterval, nextBeat.map({ $0 <= now }) ?? true, isHealthy() {
+            notifier.watchdog()
+            nextBeat = now.advanced(by: interval * 0.9)
+        }
+        if phase != .running, nextExtension.map({ $0 <= now }) ?? true {
+            notifier.extendTimeout(seconds: Reporter.timeExtension)
+            nextExtension = now.advanced(by: Reporter.timeExtension / 3)
+        }
+        timer?.set(now.advanced(by: min(Reporter.statusInterval, notifier.watchdogInterval ?? Reporter.statusInterval)))
+    }
+}

@@ -1,0 +1,78 @@
+import CoppiceShared
+import CoppiceSystem
+
+/// The records that the master itself writes, when no child can: states and wordings as Celery's (celery-wire §4.2).
+enum Verdict {
+    static func started(_ message: TaskMessage, pid: Int32, node: String) -> ResultRecord {
+        record(message, .started, JSONValue.object(object(("pid", .int(Int(pid))), ("hostname", .string(node)))).bytes)
+    }
+
+    static func progress(_ message: TaskMessage, state: String, meta: [UInt8]) -> ResultRecord { record(message, TaskState(state), meta) }
+
+    static func success(_ message: TaskMessage, _ json: [UInt8]) -> ResultRecord { record(message, .success, json, at: .now) }
+
+    static func failure(_ message: TaskMessage, _ failure: TaskFailure) -> ResultRecord {
+        record(message, .failure, ResultRecord.exception(failure), traceback: failure.traceback, at: .now)
+    }
+
+    static func retry(_ message: TaskMessage, delay: Double, because failure: TaskFailure) -> ResultRecord {
+        let text = "Retry in \(delay)s: \(failure.summary)"
+        let traceback = (failure.traceback.map { $0 + "\n" } ?? "") + "celery.exceptions.Retry: \(text)\n"
+        return record(message, .retry, ResultRecord.exception(failure), traceback: traceback)
+    }
+
+    static func revoked(_ message: TaskMessage, _ why: String) -> ResultRecord {
+        record(
+            message, .revoked,
+            ResultRecord.exception(TaskFailure(type: "TaskRevokedError", module: "celery.exceptions", arguments: [.string(why)])), at: .now)
+    }
+
+    /// The child died with the task.
+    static func lost(_ how: String, assignment: UInt64) -> TaskFailure {
+        TaskFailure(
+            type: "WorkerLostError", module: "billiard.exceptions",
+            arguments: [.string("Worker exited prematurely: \(how)\(assignment == 0 ? "." : " Job: \(assignment).")")])
+    }
+
+    static func hardTimeLimit(_ seconds: Double) -> TaskFailure {
+        TaskFailure(type: "TimeLimitExceeded", module: "billiard.exceptions", arguments: [number(seconds)])
+    }
+
+    static func notRegistered(_ name: String) -> TaskFailure {
+        TaskFailure(type: "NotRegistered", module: "celery.exceptions", arguments: [.string(name)])
+    }
+
+    static func rejected(_ reason: String) -> TaskFailure {
+        TaskFailure(type: "Reject", module: "celery.exceptions", arguments: [.string(reason), false])
+    }
+
+    /// The message can't be run.
+    static func unusable(_ reason: String) -> TaskFailure {
+        TaskFailure(type: "MessageError", module: "coppice.errors", arguments: [.string(reason)])
+    }
+
+    /// How a process ended, in billiard's words.
+    static func describe(_ end: ProcessEnd) -> String {
+        switch end {
+        case .signal(let number, let dumped): "signal \(number) (\(SignalName.name(number)))\(dumped ? ", core dumped" : "")"
+        case .exit(let code): "exitcode \(code)"
+        }
+    }
+
+    private static func number(_ value: Double) -> JSONValue { value == value.rounded() && abs(value) < 1e15 ? .int(Int(value)) : .double(value) }
+
+    private static func record(_ message: TaskMessage, _ state: TaskState, _ result: [UInt8], traceback: String? = nil, at: WallTime? = nil)
+        -> ResultRecord
+    {
+        var record = ResultRecord(taskID: message.id, state: state, result: result, traceback: traceback, dateDone: at)
+        record.group = message.group
+        record.parentID = message.parentID
+        return record
+    }
+
+    private static func object(_ members: (String, JSONValue)...) -> JSONObject {
+        var object = JSONObject()
+        for (key, value) in members { object.append(key, value) }
+        return object
+    }
+}

@@ -1,0 +1,257 @@
+import CoppiceEventLoop
+import CoppiceShared
+import CoppiceSystem
+import CoppiceTransport
+import Glibc
+import Logging
+
+/// The master: one thread, one loop. Handlers record facts with the part that they concern; `reconcile`, once per turn, compares
+/// what is with what should be and acts.
+public final class Supervisor {
+    private let options: SupervisorOptions
+    private let log: Logger
+    private let loop: EventLoop
+    private let pool: Pool
+    private let intake: Intake
+    private let broker: BrokerLink
+    private let store: StoreLink?
+    private let reporter: Reporter
+    private var control: ControlPanel?
+    private var lifecycle = SupervisorLifecycle()
+
+    /// Whether a take is under way.
+    private var isTaking = false
+    /// Whether the queues may have messages: something rang, or the last take was answered in full.
+    private var mayHaveMessages = true
+    private var interrupts = 0
+    private var didStopChildren = false
+    private var didCloseBroker = false
+    private var failure: String?
+    private var sources: [EventSource] = []
+
+    /// Sets everything up; nothing runs yet.
+    public init(options: SupervisorOptions, log: Logger) throws(SystemError) {
+        self.options = options
+        self.log = log
+        CurrentProcess.ignoreBrokenPipes()
+        let childLimits = DescriptorLimit.raise()
+        loop = try EventLoop()
+        pool = try Pool(options: options, loop: loop, log: log, childLimits: childLimits)
+        intake = try Intake(options: options, pool: pool, loop: loop, log: log)
+        broker = try BrokerLink(options: options, loop: loop, log: log)
+        store = broker.joinsResults ? nil : try StoreLink(endpoint: options.results, loop: loop, log: log)
+        reporter = try Reporter(loop: loop)
+        try connect()
+    }
+
+    /// Runs until a signal or a failure ends it; returns the exit code.
+    public func run() throws(SystemError) -> Int32 {
+        broker.open()
+        store?.open()
+        pool.spawnMissing(now: .now)
+        if let error = pool.spawnError {
+            // The very first child can't be started at all: the operator named the wrong thing.
+            log.critical("\(error)")
+            return 2
+        }
+        let code = try loop.run()
+        if let failure { log.critical("\(failure)") }
+        return code
+    }
+
+    private func connect() throws(SystemError) {
+        for (signal, mode, code) in [(SIGTERM, SupervisorLifecycle.DrainMode.warm, Int32(0)), (SIGQUIT, .cold, 0)] {
+            sources.append(try loop.signal(signal, priority: LoopPriority.stopSignals) { [unowned self] in shutDown(mode, exitCode: code) })
+        }
+        sources.append(try loop.signal(SIGINT, priority: LoopPriority.stopSignals) { [unowned self] in interrupted() })
+        sources.append(try loop.afterEachTurn(priority: LoopPriority.reconcile) { [unowned self] in reconcile() })
+
+        pool.onReady = { [unowned self] slot in
+            if let child = slot.child { log.info("Child \(slot.number) (pid \(child.process.pid)) is ready") }
+        }
+        pool.onFrame = { [unowned self] slot, frame in accept(frame, from: slot) }
+        pool.onEnd = { [unowned self] slot, child, end, processEnd in childEnded(slot, child, end, processEnd) }
+        pool.onOutput = { [unowned self] slot, child, line in
+            log.warning("\(line)", metadata: ["process": "\(label(slot, child))"])
+        }
+        broker.holding = { [unowned self] in intake.holding }
+        broker.onEvent = { [unowned self] event in accept(event) }
+        store?.onStored = { [unowned self] in intake.outbox.recordsStored() }
+        store?.onStanding = { [unowned self] store in intake.outbox.storeReturned(store) }
+        control = ControlPanel(node: options.node) { [unowned self] ids, signal in intake.revoke(ids, signal: signal) }
+        reporter.status = { [unowned self] in status }
+        reporter.isHealthy = { [unowned self] in failure == nil }
+    }
+
+    // MARK: facts
+
+    private func accept(_ frame: UpFrame, from slot: Slot) {
+        guard let child = slot.child else { return }
+        switch frame {
+        case .ready, .heartbeat: break
+        case .started(let assignment): intake.started(assignment, on: slot, child)
+        case .state(let assignment, let name, let meta): intake.progressed(assignment, state: name, meta: meta)
+        case .returned(let assignments): intake.returned(assignments)
+        case .done(let assignment, let outcome): intake.done(assignment, outcome)
+        case .log(_, let level, let text): log.log(level: Supervisor.level(level), "\(text)", metadata: ["process": "\(label(slot, child))"])
+        }
+    }
+
+    private func label(_ slot: Slot, _ child: Child) -> String { "Child-\(slot.number)" }
+
+    private static func level(_ level: UpFrame.LogLevel) -> Logger.Level {
+        switch level {
+        case .debug: .debug
+        case .info: .info
+        case .warning: .warning
+        case .error: .error
+        }
+    }
+
+    private func childEnded(_ slot: Slot, _ child: Child, _ end: ChildLifecycle.End, _ processEnd: ProcessEnd) {
+        let how = Verdict.describe(processEnd)
+        if end.wasStopping, processEnd == .exit(0) {
+            log.debug("Child \(slot.number) (pid \(child.process.pid)) has finished")
+        } else if !end.wasReady {
+            log.error("Child \(slot.number) (pid \(child.process.pid)) ended before it was ready: \(how); next attempt in \(pool.respawn.pause) s")
+        } else {
+            log.error("Child \(slot.number) (pid \(child.process.pid)) exited with \(how)")
+        }
+        intake.childEnded(end, processEnd)
+    }
+
+    private func accept(_ event: BrokerEvent) {
+        switch event {
+        case .standing:
+            isTaking = false
+            mayHaveMessages = true
+        case .taken(let messages):
+            isTaking = false
+            if messages.isEmpty { mayHaveMessages = false }
+            intake.taken(messages)
+        case .rang: mayHaveMessages = true
+        case .committed(let verdicts): intake.committed(verdicts)
+        case .orphaned(let messages): intake.orphaned(messages)
+        case .recovered(let count):
+            log.warning("\(count) message(s) of a node that died are back in their queues")
+            mayHaveMessages = true
+        case .control(let body): answer(body)
+        case .notice(let text): log.warning("\(text)")
+        case .lost:
+            isTaking = false
+            intake.outbox.brokerLost()
+        }
+    }
+
+    private func answer(_ body: [UInt8]) {
+        guard let request = ControlRequest(body), let value = control?.answer(request), let replyTo = request.replyTo else { return }
+        var reply = JSONObject()
+        reply.append(options.node, value)
+        broker.standing?.reply(
+            ControlReply(exchange: replyTo.exchange, routingKey: replyTo.routingKey, ticket: replyTo.ticket, body: JSONValue.object(reply).bytes))
+    }
+
+    private func interrupted() {
+        interrupts += 1
+        if interrupts == 1 {
+            log.warning("worker: Hitting Ctrl+C again will terminate all running tasks!")
+            shutDown(.warm, exitCode: 1)
+        } else {
+            shutDown(.cold, exitCode: 1)
+        }
+    }
+
+    private func shutDown(_ mode: SupervisorLifecycle.DrainMode, exitCode: Int32) {
+        guard lifecycle.drain(mode, exitCode: exitCode) else { return }
+        log.warning("worker: \(mode == .warm ? "Warm" : "Cold") shutdown (\(options.node))")
+        reporter.stopping()
+    }
+
+    // MARK: what follows
+
+    private func reconcile() {
+        let now = MonotonicTime.now
+        switch lifecycle.state {
+        case .booting, .running: keepRunning(now: now)
+        case .draining(let mode): drain(mode)
+        case .finished: return
+        }
+        intake.outbox.flush(broker: broker.standing, store: store?.standing, joined: store == nil)
+        pool.flush()
+        broker.drain()
+        store?.drain()
+        if case .draining = lifecycle.state { finishIfDone() }
+    }
+
+    private func keepRunning(now: MonotonicTime) {
+        pool.spawnMissing(now: now)
+        if pool.respawn.isExhausted, pool.readyCount == 0, lifecycle.state == .booting {
+            fail("\(options.workerPath) does not become ready: \(pool.respawn.failures) attempts failed; giving up")
+            return
+        }
+        intake.handOut()
+        take()
+        if lifecycle.state == .booting, broker.isStanding, store.map({ $0.standing != nil }) ?? true, pool.readyCount > 0, lifecycle.becameReady() {
+            log.warning("\(options.node) ready.")
+            reporter.ready()
+        }
+    }
+
+    /// Takes what there is room for, once a child has said which tasks it has. Not for every single place: a batch costs as much as one.
+    private func take() {
+        guard !isTaking, mayHaveMessages, let session = broker.standing, pool.readyCount > 0 else { return }
+        let room = intake.room
+        guard room > 0, room * 2 >= options.window || !intake.hasReady else { return }
+        isTaking = true
+        session.take(upTo: room)
+    }
+
+    private func drain(_ mode: SupervisorLifecycle.DrainMode) {
+        if !didStopChildren {
+            didStopChildren = true
+            pool.isSpawning = false
+            pool.stopAll()
+        }
+        if mode == .cold { pool.killAll() }
+        // A take that was under way when the signal came may still bring something; it goes back, too.
+        intake.giveBack()
+    }
+
+    private func finishIfDone() {
+        guard pool.isEmpty, !isTaking || !broker.isStanding else { return }
+        if !intake.isSettled {
+            // What a lost broker has not confirmed is found by others when our lease runs out.
+            guard !broker.isStanding, lifecycle.drainMode == .cold || broker.isAway(longerThan: Supervisor.brokerPatience) else { return }
+            log.error("leaving although the broker has not confirmed everything: it is away")
+        }
+        if !didCloseBroker {
+            didCloseBroker = true
+            broker.close()
+        }
+        guard broker.isOver || !broker.isStanding else { return }
+        lifecycle.finished()
+        loop.exit(lifecycle.exitCode)
+    }
+
+    /// Seconds for which a shutdown waits for a broker that is away.
+    private static let brokerPatience = 10.0
+
+    private func fail(_ reason: String) {
+        failure = reason
+        reporter.failing(reason)
+        _ = lifecycle.drain(.cold, exitCode: 1)
+    }
+
+    private var status: String {
+        let phase =
+            switch lifecycle.state {
+            case .booting: "starting"
+            case .running: "ready"
+            case .draining(.warm): "finishing what runs"
+            case .draining(.cold): "stopping at once"
+            case .finished: "stopped"
+            }
+        return
+            "\(phase): \(pool.readyCount)/\(options.concurrency) children ready, \(pool.busyCount) busy, \(intake.claimed) claimed, \(intake.processed) done; \(broker.status)"
+    }
+}

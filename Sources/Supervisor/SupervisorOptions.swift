@@ -1,0 +1,61 @@
+import CoppiceResults
+import CoppiceTransport
+import Logging
+
+/// What a master is told at its start. Checked by the command line; every value here is sound.
+public struct SupervisorOptions: Sendable {
+    /// The worker executable.
+    public var workerPath: String
+    /// `celery@host`.
+    public var node: String
+    /// Children, from 1.
+    public var concurrency: Int
+    /// How many messages per child may be claimed without running, from 1.
+    public var prefetchMultiplier: Int
+    /// Queues in the order of first service; at least one.
+    public var queues: [String]
+    public var broker: BrokerEndpoint
+    public var results: ResultEndpoint
+    /// Seconds; for tasks that have no limit of their own.
+    public var softTimeLimit: Double?
+    public var timeLimit: Double?
+    /// For tasks that declare none.
+    public var maximumRetries: Int
+    /// IANA name; nil: the system's.
+    public var timeZone: String?
+    /// Names of variables that children get beside the standard ones.
+    public var childEnvironment: [String]
+    public var logLevel: Logger.Level
+    /// nil: standard error.
+    public var logFile: String?
+    /// The program's version, for the banner.
+    public var version: String
+
+    /// Bytes of a message above which it is set aside (a body of 32 MiB and its envelope, in base64).
+    public static let largestMessage = 44 << 20
+
+    public init(
+        workerPath: String, node: String, concurrency: Int, prefetchMultiplier: Int, queues: [String], broker: BrokerEndpoint,
+        results: ResultEndpoint, softTimeLimit: Double?, timeLimit: Double?, maximumRetries: Int, timeZone: String?, childEnvironment: [String],
+        logLevel: Logger.Level, logFile: String?, version: String
+    ) {
+        self.workerPath = workerPath
+        self.node = node
+        self.concurrency = concurrency
+        self.prefetchMultiplier = prefetchMultiplier
+        self.queues = queues
+        self.broker = broker
+        self.results = results
+        self.softTimeLimit = softTimeLimit
+        self.timeLimit = timeLimit
+        self.maximumRetries = maximumRetries
+        self.timeZone = timeZone
+        self.childEnvironment = childEnvironment
+        self.logLevel = logLevel
+        self.logFile = logFile
+        self.version = version
+    }
+
+    /// How many messages may be claimed without running.
+    var window: Int { concurrency * prefetchMultiplier }
+}

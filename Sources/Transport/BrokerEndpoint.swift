@@ -1,0 +1,45 @@
+import CoppiceRedis
+
+/// Which broker, and where. Made from a URL; its description shows no password.
+public enum BrokerEndpoint: Equatable, Sendable, CustomStringConvertible {
+    case redis(RedisURL)
+    /// The path of the embedded broker's file.
+    case sqlite(path: String)
+
+    /// Why a URL is refused, and what to write instead.
+    public struct Malformed: Error, CustomStringConvertible {
+        public let description: String
+        public init(_ description: String) { self.description = description }
+    }
+
+    public init(url: String) throws(Malformed) {
+        switch url.split(separator: ":", maxSplits: 1).first {
+        case "sqlite": self = .sqlite(path: try BrokerEndpoint.sqlitePath(url))
+        case "redis", "rediss", "redis+socket", "unix", "sentinel":
+            do { self = .redis(try RedisURL(url)) } catch { throw Malformed(error.description) }
+        case "amqp", "amqps", "pyamqp": throw Malformed("RabbitMQ is not supported yet: use redis:// or sqlite:///PATH")
+        default: throw Malformed("unknown scheme: use redis://… or sqlite:///PATH")
+        }
+    }
+
+    /// `sqlite:///PATH`, where PATH is absolute (`sqlite:////var/lib/…`) or relative, as SQLAlchemy has it.
+    public static func sqlitePath(_ url: String) throws(Malformed) -> String {
+        guard url.hasPrefix("sqlite:///"), url.count > "sqlite:///".count else { throw Malformed("write sqlite:///PATH, or sqlite:////PATH for an absolute one") }
+        return String(url.dropFirst("sqlite:///".count))
+    }
+
+    public var description: String {
+        switch self {
+        case .redis(let url): url.description
+        case .sqlite(let path): "sqlite:///\(path)"
+        }
+    }
+
+    /// A sender of its own connection.
+    public func openSender() -> any MessageSender {
+        switch self {
+        case .redis(let url): RedisMessageSender(url)
+        case .sqlite(let path): SQLiteMessageSender(path: path)
+        }
+    }
+}

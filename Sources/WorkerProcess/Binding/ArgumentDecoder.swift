@@ -1,0 +1,20 @@
+import CoppiceShared
+
+/// The decoder that a call's `init(from:)` is given.
+struct ArgumentDecoder: Decoder {
+    let binding: ArgumentBinding
+    var codingPath: [any CodingKey] { [] }
+    var userInfo: [CodingUserInfoKey: Any] { [:] }
+
+    func container<Key: CodingKey>(keyedBy type: Key.Type) throws -> KeyedDecodingContainer<Key> {
+        KeyedDecodingContainer(ParameterContainer<Key>(binding: binding))
+    }
+
+    func unkeyedContainer() throws -> any UnkeyedDecodingContainer {
+        ElementContainer(binding.takeUnnamed(), path: [], function: binding.arguments.function)
+    }
+
+    func singleValueContainer() throws -> any SingleValueDecodingContainer {
+        ValueDecoder(.array(binding.takeUnnamed()), path: [], function: binding.arguments.function)
+    }
+}

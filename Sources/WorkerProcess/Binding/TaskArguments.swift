@@ -1,0 +1,96 @@
+import CoppiceShared
+
+/// A message's arguments, decoded from its body: Python's `args` and `kwargs`.
+struct TaskArguments: Sendable {
+    /// The function's name in errors: the last part of the task's.
+    let function: String
+    let positional: [JSONValue]
+    let keyword: JSONObject
+
+    init(function: String, positional: [JSONValue] = [], keyword: JSONObject = JSONObject()) {
+        self.function = function
+        self.positional = positional
+        self.keyword = keyword
+    }
+
+    init(_ run: RunFrame) throws(TaskFailure) {
+        function = String(run.name.split(separator: ".").last ?? "task")
+        guard run.compression.isEmpty else {
+            throw .decodeError("the body is compressed (\(run.compression)), which this worker does not support: send it uncompressed")
+        }
+        guard run.contentType == "application/json" || run.contentType == "json" else {
+            throw .decodeError("the body is \(run.contentType), and this worker reads application/json only")
+        }
+        var body = run.body
+        if run.bodyIsBase64 {
+            guard let decoded = Base64.decode(body) else { throw .decodeError("the body is not base64") }
+            body = decoded
+        }
+        do {
+            (positional, keyword) = try Self.parse(body)
+        } catch let error as JSONError {
+            throw .decodeError("the body is not JSON: \(error)")
+        } catch {
+            throw .decodeError("the body is not [args, kwargs, embed]")
+        }
+    }
+
+    private struct BadShape: Error {}
+
+    /// `[args, kwargs, embed]`; what stands behind `kwargs` is checked and passed over. Or an object with both, as protocol 1 and
+    /// hybrid messages have it (celery-wire §1.1).
+    private static func parse(_ body: [UInt8]) throws -> (positional: [JSONValue], keyword: JSONObject) {
+        var scanner = JSONScanner(body)
+        if try scanner.peekKind() == .object {
+            let object = try JSONValue(parsing: body)
+            return try (elements(object["args"]), members(object["kwargs"]))
+        }
+        guard try scanner.peekKind() == .array else {
+            try JSONScanner.check(body)
+            throw BadShape()
+        }
+        var parts: [JSONValue] = []
+        var first = true
+        try scanner.beginArray()
+        while try scanner.nextElement(first: first) {
+            first = false
+            if parts.count < 2 { parts.append(try JSONValue.read(&scanner)) } else { _ = try scanner.skipValue() }
+        }
+        try scanner.expectEnd()
+        guard parts.count == 2 else { throw BadShape() }
+        return try (elements(parts[0]), members(parts[1]))
+    }
+
+    private static func elements(_ value: JSONValue?) throws -> [JSONValue] {
+        switch value {
+        case .array(let elements): return elements
+        case nil, .null: return []
+        default: throw BadShape()
+        }
+    }
+
+    private static func members(_ value: JSONValue?) throws -> JSONObject {
+        switch value {
+        case .object(let object): return object
+        case nil, .null: return JSONObject()
+        default: throw BadShape()
+        }
+    }
+
+    /// As Celery's messages show them.
+    var summary: String { "args:\(PythonRepr.tuple(positional)) kwargs:\(PythonRepr.cut(PythonRepr.value(.object(keyword))))" }
+
+    /// Binds the arguments to a call's properties as Python binds them to a function's parameters.
+    func bind<Call: Decodable>(_ type: Call.Type = Call.self) throws -> Call {
+        let binding = ArgumentBinding(self)
+        do {
+            let call = try Call(from: ArgumentDecoder(binding: binding))
+            try binding.check()
+            return call
+        } catch {
+            // Python complains of the call before it looks at a value.
+            try binding.check()
+            throw (error as? BindingError) ?? BindingError("\(function)() \(error)")
+        }
+    }
+}

@@ -1,0 +1,5 @@
+/// Thrown for another attempt; made by `TaskContext.retry`.
+struct RetryRequest: Error {
+    let delay: Duration?
+    let cause: (any Error)?
+}

@@ -1,0 +1,17 @@
+import CoppiceShared
+
+/// The settings of the node that concern tasks, as `hello` brings them.
+struct NodeSettings: Sendable {
+    /// Of `context.retry` where the task declares no policy; nil: for ever.
+    let maxRetries: Int?
+    /// Celery's default_retry_delay.
+    static let retryDelay = 180.0
+
+    init(_ settings: JSONObject) {
+        switch settings["max_retries"] {
+        case .int(let limit): maxRetries = max(0, limit)
+        case .null: maxRetries = nil
+        default: maxRetries = 3
+        }
+    }
+}

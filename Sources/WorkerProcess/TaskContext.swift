@@ -1,0 +1,59 @@
+import CoppiceShared
+import Logging
+
+/// What a handler learns about the attempt it runs, and what it can say about it.
+public struct TaskContext: Sendable {
+    let attempt: Attempt
+
+    /// The task's id, the same for all its attempts.
+    public var id: String { attempt.run.id }
+    public var name: TaskName { TaskName(attempt.run.name) }
+    /// How often the task has been retried; 0 at the first attempt.
+    public var retries: Int { Int(attempt.run.retries) }
+    public var queue: String { attempt.run.queue }
+    /// Whether the broker has delivered the message before.
+    public var isRedelivered: Bool { attempt.run.redelivered }
+    /// The message's headers; the sender's own ones stand among Celery's.
+    public var headers: JSONObject { attempt.headers }
+    /// The id of the task that the chain of calls began with.
+    public var rootID: String? { headers["root_id"]?.string }
+    /// The id of the task that sent this one.
+    public var parentID: String? { headers["parent_id"]?.string }
+
+    /// Lines for the node's log; they carry the task's name and id.
+    public var logger: Logger { Logger(label: attempt.run.name) { _ in PipeLogHandler(attempt: attempt) } }
+
+    /// Why the attempt is asked to end; nil while it is not.
+    public var cancellation: CancellationReason? { attempt.cancellation }
+    /// Whether the attempt is asked to end; for handlers that do not suspend. What suspends sees Swift's own cancellation.
+    public var isCancelled: Bool { cancellation != nil }
+
+    public enum CancellationReason: Sendable {
+        /// The soft time limit has passed; the hard one will kill the process.
+        case softTimeLimit
+        case revoked
+    }
+
+    /// Shows a state of the task's own choice, such as PROGRESS, to whoever asks for the result.
+    public func update(state: String = "PROGRESS", meta: some Encodable) throws {
+        try attempt.update(state: state, meta: ResultEncoder.encode(meta))
+    }
+
+    /// The error to throw for another attempt.
+    ///
+    /// - Parameters:
+    ///   - delay: Until then. nil: as the task's policy says; without one, three minutes.
+    ///   - cause: What went wrong: the task's error once no attempt is left.
+    public func retry(after delay: Duration? = nil, because cause: (any Error)? = nil) -> any Error {
+        RetryRequest(delay: delay, cause: cause)
+    }
+
+    /// The error to throw where another attempt would be no use, although the task's policy allows one.
+    public func fail(because cause: any Error) -> any Error { FinalFailure(cause: cause) }
+
+    /// The error to throw to refuse the message: back to its queue, or away as a failure.
+    public func reject(requeue: Bool = false, reason: String) -> any Error { Rejection(requeue: requeue, reason: reason) }
+
+    /// The error to throw to end without a result.
+    public func ignore() -> any Error { IgnoredResult() }
+}

@@ -45,10 +45,10 @@ public final class SQLiteBrokerSession: BrokerSession {
     ///   - holding: what this incarnation took in earlier sessions and has not settled. Nothing is to be done about it: rows name the
     ///     incarnation, not the session.
     ///   - joinsResults: whether the results are kept in the same file.
-    ///   - resultExpiry: for how long then, in seconds.
+    ///   - resultExpiry: for how long then, in seconds; by default a day, as Celery has it.
     public init(
         path: String, queues: [String], node: String, incarnation: Incarnation, holding: [DeliveryTag], joinsResults: Bool,
-        resultExpiry: Int, limits: SQLiteBrokerLimits = SQLiteBrokerLimits()
+        resultExpiry: Int = 86400, limits: SQLiteBrokerLimits = SQLiteBrokerLimits()
     ) {
         line = TransactionLine(path: path)
         self.queues = queues
@@ -117,7 +117,8 @@ public final class SQLiteBrokerSession: BrokerSession {
     public func take(upTo count: Int) {
         guard count > 0, !queues.isEmpty else { return events.append(.taken([])) }
         let firstSequence = Int(incarnation.reserve(count))
-        line.write { [unowned self] database throws(SQLiteError) in
+        // A power cut that undoes it ends this node, too: the message then waits as it should.
+        line.write(durable: false) { [unowned self] database throws(SQLiteError) in
             let order = Array(queues[firstQueue...] + queues[..<firstQueue])
             let holder = try NodeTable(database).register(incarnation.id, name: node)
             let taken = try MessageTable(database)
@@ -132,7 +133,7 @@ public final class SQLiteBrokerSession: BrokerSession {
     }
 
     public func commit(_ commits: [Commit]) {
-        line.write { [unowned self] database throws(SQLiteError) in
+        line.write(durable: commits.contains(where: \.mustSurvive)) { [unowned self] database throws(SQLiteError) in
             let now = WallTime.now
             let holder = try NodeTable(database).find(incarnation.id)
             let messages = MessageTable(database)
@@ -301,6 +302,17 @@ public final class SQLiteBrokerSession: BrokerSession {
         let parts = tag.value.split(separator: ":", omittingEmptySubsequences: false)
         guard parts.count == 2, parts[0] == incarnation.id else { return nil }
         return Int(parts[1])
+    }
+}
+
+extension Commit {
+    /// Whether a power cut must not undo it. What only moves the message, or tells of progress, would be done again by the next
+    /// holder. Nothing is ever undone alone: what came later goes first.
+    fileprivate var mustSurvive: Bool {
+        switch step {
+        case .startEarly, .conclude: true
+        case .startLate, .keep, .putBack, .park, .setAside: !publications.isEmpty
+        }
     }
 }
 

@@ -70,6 +70,10 @@ let package = Package(
         .executableTarget(name: "ExampleWorker", dependencies: ["CoppiceWorkerProcess", "CCurl"], path: "Examples/ExampleWorker"),
         .executableTarget(name: "DrillWorker", dependencies: ["CoppiceWorkerProcess"], path: "Examples/DrillWorker"),
 
+        .testTarget(
+            name: "TransportTests",
+            dependencies: ["CoppiceTransport", "CoppiceResults", "CoppiceRedis", "CoppiceSQLite", "CoppiceSystem", "CoppiceShared"],
+            path: "Tests/TransportTests"),
         .testTarget(name: "NamesTests", dependencies: ["CoppiceNames", "CoppiceSystem", "CoppiceShared"], path: "Tests/NamesTests"),
     ],
     swiftLanguageModes: [.v6]

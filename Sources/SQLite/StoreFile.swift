@@ -47,8 +47,11 @@ public enum StoreFile {
         // A newer file stays as it is.
         guard identity.version <= version else { return (database, identity.version) }
         try useWriteAheadLog(database)
-        // The log is cut back to this size once it has been carried over into the file.
-        try database.execute("PRAGMA synchronous = FULL; PRAGMA journal_size_limit = 16777216")
+        // The log is carried over into the file after so many pages (8 MB), and cut back if it has grown beyond 16 MB.
+        try database.execute(
+            """
+            PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 2000; PRAGMA journal_size_limit = 16777216; PRAGMA cache_size = -8192
+            """)
         return (database, identity.version)
     }
 

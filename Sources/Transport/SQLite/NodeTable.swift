@@ -23,10 +23,11 @@ struct NodeTable {
         try database.statement("UPDATE node SET counter = counter + 1 WHERE id = ?").run(.int(node))
     }
 
-    /// Everybody's counter but this node's.
-    func counters(besides node: Int) throws(SQLiteError) -> [Int: Int] {
-        var counters: [Int: Int] = [:]
-        try database.statement("SELECT id, counter FROM node WHERE id <> ?").forEachRow(.int(node)) { counters[$0.int(0)] = $0.int(1) }
+    /// Everybody's counter but this one's, by incarnation.
+    func counters(besides incarnation: String) throws(SQLiteError) -> [String: String] {
+        var counters: [String: String] = [:]
+        try database.statement("SELECT incarnation, counter FROM node WHERE incarnation <> ?")
+            .forEachRow(.text(incarnation)) { counters[$0.text(0)] = $0.text(1) }
         return counters
     }
 

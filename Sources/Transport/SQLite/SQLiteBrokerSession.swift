@@ -14,14 +14,13 @@ public final class SQLiteBrokerSession: BrokerSession {
     private let incarnation: Incarnation
     private let limits: SQLiteBrokerLimits
     private let resultExpiry: Int
-    private let timing: LeaseTiming
 
     private var events: [BrokerEvent] = []
     private var phase = Phase.opening
     /// The queue that is asked first at the next take.
     private var firstQueue = 0
 
-    private var leases: LeaseWatch
+    private var leases = LeaseObserver()
     private var beatAt = MonotonicTime.distantFuture
     private var lastControl = 0
 
@@ -46,9 +45,10 @@ public final class SQLiteBrokerSession: BrokerSession {
     ///   - holding: what this incarnation took in earlier sessions and has not settled. Nothing is to be done about it: rows name the
     ///     incarnation, not the session.
     ///   - joinsResults: whether the results are kept in the same file.
+    ///   - resultExpiry: for how long then, in seconds; by default a day, as Celery has it.
     public init(
         path: String, queues: [String], node: String, incarnation: Incarnation, holding: [DeliveryTag], joinsResults: Bool,
-        limits: SQLiteBrokerLimits = SQLiteBrokerLimits(), resultExpiry: Int = 86400, timing: LeaseTiming = .standard
+        resultExpiry: Int = 86400, limits: SQLiteBrokerLimits = SQLiteBrokerLimits()
     ) {
         line = TransactionLine(path: path)
         self.queues = queues
@@ -57,8 +57,6 @@ public final class SQLiteBrokerSession: BrokerSession {
         self.joinsResults = joinsResults
         self.limits = limits
         self.resultExpiry = resultExpiry
-        self.timing = timing
-        leases = LeaseWatch(timing)
     }
 
     // MARK: Pollable
@@ -119,7 +117,8 @@ public final class SQLiteBrokerSession: BrokerSession {
     public func take(upTo count: Int) {
         guard count > 0, !queues.isEmpty else { return events.append(.taken([])) }
         let firstSequence = Int(incarnation.reserve(count))
-        line.write { [unowned self] database throws(SQLiteError) in
+        // A power cut that undoes it ends this node, too: the message then waits as it should.
+        line.write(durable: false) { [unowned self] database throws(SQLiteError) in
             let order = Array(queues[firstQueue...] + queues[..<firstQueue])
             let holder = try NodeTable(database).register(incarnation.id, name: node)
             let taken = try MessageTable(database)
@@ -134,7 +133,7 @@ public final class SQLiteBrokerSession: BrokerSession {
     }
 
     public func commit(_ commits: [Commit]) {
-        line.write { [unowned self] database throws(SQLiteError) in
+        line.write(durable: commits.contains(where: \.mustSurvive)) { [unowned self] database throws(SQLiteError) in
             let now = WallTime.now
             let holder = try NodeTable(database).find(incarnation.id)
             let messages = MessageTable(database)
@@ -208,8 +207,10 @@ public final class SQLiteBrokerSession: BrokerSession {
             var leases = leases
             var recovered = 0
             var orphaned: [MessageTable.Taken] = []
-            for dead in leases.look(try nodes.counters(besides: holder), now: now) {
-                // The counter that was read in this transaction is the one that stood still: nobody can count up meanwhile.
+            // Asked and answered in a transaction that writes: a lock that kept the others from counting up has kept us from looking.
+            // And none of them can count up while we act on it.
+            for death in leases.look(try nodes.counters(besides: incarnation.id), asked: now, answered: now) {
+                guard let dead = try nodes.find(death.incarnation) else { continue }
                 let left = try putBackHeld(by: dead, in: database)
                 recovered += left.putBack
                 for record in left.started {
@@ -225,7 +226,7 @@ public final class SQLiteBrokerSession: BrokerSession {
             return { [unowned self] in
                 self.leases = leases
                 lastControl = control
-                beatAt = now.advanced(by: timing.beat)
+                beatAt = now.advanced(by: SQLiteBrokerSession.beatInterval)
                 if phase == .opening {
                     phase = .standing
                     events.append(.standing)
@@ -248,7 +249,9 @@ public final class SQLiteBrokerSession: BrokerSession {
         return (all.count - started.count, started)
     }
 
-    /// Messages of a dead node that are seen to with one beat; what is left waits for the next.
+    /// Seconds between two signs of life.
+    private static let beatInterval = 1.0
+    /// Messages of a dead node that are seen to at once; what is left waits until it is found dead again.
     private static let recoveryBatch = 1000
 
     // MARK: what is new
@@ -299,6 +302,17 @@ public final class SQLiteBrokerSession: BrokerSession {
         let parts = tag.value.split(separator: ":", omittingEmptySubsequences: false)
         guard parts.count == 2, parts[0] == incarnation.id else { return nil }
         return Int(parts[1])
+    }
+}
+
+extension Commit {
+    /// Whether a power cut must not undo it. What only moves the message, or tells of progress, would be done again by the next
+    /// holder. Nothing is ever undone alone: what came later goes first.
+    fileprivate var mustSurvive: Bool {
+        switch step {
+        case .startEarly, .conclude: true
+        case .startLate, .keep, .putBack, .park, .setAside: !publications.isEmpty
+        }
     }
 }
 

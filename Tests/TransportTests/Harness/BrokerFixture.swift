@@ -1,0 +1,37 @@
+import CoppiceResults
+import CoppiceSQLite
+import CoppiceShared
+import CoppiceTransport
+import Testing
+
+/// A broker with its result store, empty at first, for one test. What the conformance suites need to know of it.
+protocol BrokerFixture: AnyObject {
+    func makeSession(_ queues: [String], node: String, incarnation: Incarnation, holding: [DeliveryTag], joinsResults: Bool)
+        -> any BrokerSession
+    func makeSender() -> any MessageSender
+    func makeStore() -> any ResultStore
+    /// What stands at the dead-letter place, oldest first.
+    func deadLetters() throws -> [DeadLetter]
+    /// Puts something that is no task message into a queue.
+    func plant(_ raw: [UInt8], in queue: String) throws
+}
+
+struct DeadLetter: Equatable {
+    var reason: String
+    var queue: String
+    var taskID: String?
+    var body: [UInt8]?
+}
+
+/// The brokers that the suites run against. A further one: a case here, and a fixture in a file of its own.
+enum Broker: String, CaseIterable, Sendable, CustomTestStringConvertible {
+    case sqlite
+
+    func fixture() throws -> any BrokerFixture {
+        switch self {
+        case .sqlite: try SQLiteFixture()
+        }
+    }
+
+    var testDescription: String { rawValue }
+}

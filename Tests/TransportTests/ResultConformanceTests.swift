@@ -1,0 +1,62 @@
+import CoppiceResults
+import CoppiceShared
+import CoppiceSystem
+import Testing
+
+/// What every result store does.
+@Suite struct ResultConformanceTests {
+    @Test(arguments: Broker.allCases) func whatIsStoredIsFoundBySomebodyElse(broker: Broker) throws {
+        let scene = try BrokerScene(broker)
+        #expect(try scene.store().fetch("1") == nil)
+        let store = try scene.store()
+        try store.put([.named("1", .started), .named("2", .failure, "{\"exc_type\": \"ValueError\"}")])
+        #expect(try scene.store().fetch("1") == .init(state: "STARTED", result: .null))
+        #expect(try scene.store().fetch("2") == .init(state: "FAILURE", result: ["exc_type": "ValueError"]))
+    }
+
+    @Test(arguments: Broker.allCases) func successIsFinal(broker: Broker) throws {
+        let scene = try BrokerScene(broker)
+        let store = try scene.store()
+        try store.put([.named("1", .success, "1")])
+        for state in [TaskState.started, .failure, .retry, .revoked, .pending] { try store.put([.named("1", state)]) }
+        #expect(try store.fetch("1") == .init(state: "SUCCESS", result: 1))
+        try store.put([.named("1", .success, "2")])
+        #expect(try store.fetch("1") == .init(state: "SUCCESS", result: 2))
+        try store.put([.named("2", .failure), .named("2", .retry), .named("2", .success, "3")])
+        #expect(try store.fetch("2") == .init(state: "SUCCESS", result: 3))
+    }
+
+    @Test(arguments: Broker.allCases) func watchersHearOfChanges(broker: Broker) throws {
+        let scene = try BrokerScene(broker)
+        let watcher = try scene.store()
+        let writer = try scene.store()
+        watcher.store.watch("1")
+        // Answered after the watch stands, since orders are carried out one after the other.
+        #expect(try watcher.fetch("1") == nil)
+        for number in 1...3 {
+            try writer.put([.named("1", TaskState("PROGRESS"), "\(number)"), .named("other", .started)])
+            #expect(try watcher.record("1") == .init(state: "PROGRESS", result: .int(number)))
+        }
+        try writer.put([.named("1", .success, "4")])
+        #expect(try watcher.record("1") == .init(state: "SUCCESS", result: 4))
+        try watcher.put([.named("1", .success, "5")])
+        #expect(try watcher.record("1") == .init(state: "SUCCESS", result: 5))
+        #expect(watcher.seat.inbox.isEmpty, "nothing of the other task")
+    }
+
+    @Test(arguments: Broker.allCases) func ordersBeforeItStandsAreNotLost(broker: Broker) throws {
+        let scene = try BrokerScene(broker)
+        let store = StoreSeat(scene.stage, scene.fixture.makeStore())
+        store.store.store([.named("1", .success, "1")])
+        store.store.fetch("1")
+        #expect(try store.stand().record("1") == .init(state: "SUCCESS", result: 1))
+        if case .stored? = store.seat.inbox.first {} else { Issue.record("no .stored before the record") }
+    }
+
+    @Test(arguments: Broker.allCases) func largeRecordsAreKept(broker: Broker) throws {
+        let scene = try BrokerScene(broker)
+        let text = JSONValue.string(String(repeating: "x", count: 3_000_000))
+        try scene.store().put([.named("1", .success, text.text)])
+        #expect(try scene.store().fetch("1")?.result == text)
+    }
+}

@@ -68,6 +68,12 @@ let package = Package(
         .target(name: "CCurl", path: "Examples/CCurl"),
         .executableTarget(name: "ExampleWorker", dependencies: ["CoppiceWorkerProcess", "CCurl"], path: "Examples/ExampleWorker"),
         .executableTarget(name: "DrillWorker", dependencies: ["CoppiceWorkerProcess"], path: "Examples/DrillWorker"),
+
+        .testTarget(name: "CoppiceSharedTests", dependencies: ["CoppiceShared"], path: "Tests/SharedTests"),
+        // The process tests start drill-worker, which stands beside the test binary.
+        .testTarget(
+            name: "CoppiceWorkerProcessTests",
+            dependencies: ["CoppiceWorkerProcess", "CoppiceSystem", "CoppiceShared"], path: "Tests/WorkerProcessTests"),
     ],
     swiftLanguageModes: [.v6]
 )

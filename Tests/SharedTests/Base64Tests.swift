@@ -2,7 +2,9 @@ import CoppiceShared
 import Testing
 
 @Suite struct Base64Tests {
-    @Test(arguments: [("", ""), ("f", "Zg=="), ("fo", "Zm8="), ("foo", "Zm9v"), ("foob", "Zm9vYg=="), ("fooba", "Zm9vYmE="), ("foobar", "Zm9vYmFy")])
+    @Test(arguments: [
+        ("", ""), ("f", "Zg=="), ("fo", "Zm8="), ("foo", "Zm9v"), ("foob", "Zm9vYg=="), ("fooba", "Zm9vYmE="), ("foobar", "Zm9vYmFy"),
+    ])
     func standardVectors(_ plain: String, _ encoded: String) {
         #expect(Base64.encode(Array(plain.utf8)) == Array(encoded.utf8))
         #expect(Base64.decode(encoded.utf8) == Array(plain.utf8))

@@ -27,7 +27,8 @@ import Testing
         .done(assignment: 1, outcome: .failure(failure)),
         .done(assignment: 1, outcome: .failure(TaskFailure(type: "E", module: "m", arguments: []))),
         .done(assignment: 1, outcome: .retry(delay: 1.5, because: failure)), .done(assignment: 1, outcome: .ignore),
-        .done(assignment: 1, outcome: .reject(requeue: true, reason: "r")), .done(assignment: 1, outcome: .reject(requeue: false, reason: "")),
+        .done(assignment: 1, outcome: .reject(requeue: true, reason: "r")),
+        .done(assignment: 1, outcome: .reject(requeue: false, reason: "")),
     ]
 
     @Test(arguments: down) func downFramesComeBack(_ frame: DownFrame) throws {

@@ -69,6 +69,8 @@ import Testing
         #expect(message(Add.self, [true, 2]) == "add() argument 'x' must be int, not bool")
         #expect(message(Three.self, [1, ["a", 2], 1]) == "add() argument 'b[1]' must be str, not int")
         #expect(try bind(Three.self, [1, ["a"], 1]).c == 1.0)
+        // What is wrong with the call is told before what is wrong with a value.
+        #expect(message(Add.self, ["1", 2, 3]) == "add() takes 2 positional arguments but 3 were given")
     }
 
     struct Typed: Codable, Equatable {
@@ -97,7 +99,9 @@ import Testing
                 "id": {"__type__": "uuid", "__value__": {"hex": "00000000000000000000000000000005"}}, \
                 "data": {"__type__": "base64", "__value__": "//4="}, "amount": {"__type__": "decimal", "__value__": "1.1"}}
                 """)
-        let plain = try bind(Typed.self, ["2025-01-02T03:04:05.678901Z", "00000000-0000-0000-0000-000000000005", ["__type__": "bytes", "__value__": "abc"], 1.1])
+        let plain = try bind(
+            Typed.self,
+            ["2025-01-02T03:04:05.678901Z", "00000000-0000-0000-0000-000000000005", ["__type__": "bytes", "__value__": "abc"], 1.1])
         #expect(plain.date == typed.date)
         #expect(plain.id == id)
         #expect(plain.data == Data("abc".utf8))
@@ -130,7 +134,8 @@ import Testing
 
     private func body(_ text: String, base64: Bool = false, type: String = "application/json", compression: String = "") -> RunFrame {
         RunFrame(
-            assignment: 1, id: "i", name: "proj.add", contentType: type, compression: compression, bodyIsBase64: base64, body: Array(text.utf8))
+            assignment: 1, id: "i", name: "proj.add", contentType: type, compression: compression, bodyIsBase64: base64,
+            body: Array(text.utf8))
     }
 
     @Test func bodiesAreRead() throws {
@@ -142,7 +147,8 @@ import Testing
 
     @Test func badBodiesAreDecodeErrors() {
         let bad = [
-            body("{"), body("[[2], {}"), body("5"), body("[]"), body("[[1]]"), body("[1, {}, {}]"), body("[[], [], {}]"), body("[[], {}, {}] x"),
+            body("{"), body("[[2], {}"), body("5"), body("[]"), body("[[1]]"), body("[1, {}, {}]"), body("[[], [], {}]"),
+            body("[[], {}, {}] x"),
             body("!!", base64: true), body("[[], {}, {}]", type: "application/x-python-serialize"),
             body("[[], {}, {}]", compression: "application/x-gzip"),
         ]

@@ -129,10 +129,11 @@ import Testing
         for _ in 0..<5 { #expect(try child.next() == .heartbeat(assignment: 1)) }
     }
 
-    @Test(arguments: [
-        [0, 0, 0, 1, 99], [0xFF, 0xFF, 0xFF, 0xFF], [0, 0, 0, 0], [0, 0, 0, 2, 2, 0],
-        DownFrame.hello(.init(slot: 1, node: "n", heartbeat: 1, settings: [:])).encoded,
-    ] as [[UInt8]])
+    @Test(
+        arguments: [
+            [0, 0, 0, 1, 99], [0xFF, 0xFF, 0xFF, 0xFF], [0, 0, 0, 0], [0, 0, 0, 2, 2, 0],
+            DownFrame.hello(.init(slot: 1, node: "n", heartbeat: 1, settings: [:])).encoded,
+        ] as [[UInt8]])
     func aBadFrameEndsTheChild(_ bytes: [UInt8]) throws {
         let child = try PipeDriver()
         try child.send(bytes: bytes)

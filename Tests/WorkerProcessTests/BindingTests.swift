@@ -58,6 +58,7 @@ import Testing
         #expect(message(Three.self, []) == "add() missing 3 required positional arguments: 'a', 'b', and 'c'")
         #expect(message(Add.self, [1], ["z": 2]) == "add() got an unexpected keyword argument 'z'")
         #expect(message(Add.self, [1, 2], ["x": 2]) == "add() got multiple values for argument 'x'")
+        #expect(message(Add.self, [1, 2], ["y": 2]) == "add() got multiple values for argument 'y'")
         #expect(message(Greet.self, ["a", "b", 3, 4]) == "add() takes from 1 to 3 positional arguments but 4 were given")
         #expect(message(Empty.self, [1]) == "add() takes 0 positional arguments but 1 was given")
         #expect(message(Empty.self, [], ["a": 1]) == "add() got an unexpected keyword argument 'a'")

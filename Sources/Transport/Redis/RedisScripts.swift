@@ -185,7 +185,7 @@ enum RedisScripts {
             local step = string.match(ARGV[i], ':(%d+)$')
             if queue and step then
               local list = step == '0' and queue or queue .. ARGV[3] .. step
-              redis.call('RPUSH', list, string.sub(entry, 2, -(#queue + 9)))
+              redis.call('RPUSH', list, string.sub(entry, 2, -(#queue + 8)))
               redis.call('HDEL', KEYS[2], ARGV[i])
               redis.call('ZREM', KEYS[3], ARGV[i])
               count = count + 1

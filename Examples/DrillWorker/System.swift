@@ -6,7 +6,7 @@ enum System {
     static var processID: Int { Int(getpid()) }
 
     static func signalSelf(_ signal: Int32) {
-        kill(getpid(), signal)
+        raise(signal)
     }
 
     static func exit(_ code: Int32) -> Never { Glibc.exit(code) }

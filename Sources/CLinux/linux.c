@@ -68,6 +68,5 @@ int coppice_reap(int pidfd, struct coppice_exit *result) {
     if (info.si_pid == 0) return 0;
     result->status = info.si_status;
     result->signaled = info.si_code != CLD_EXITED;
-    result->dumped = info.si_code == CLD_DUMPED;
     return 1;
 }

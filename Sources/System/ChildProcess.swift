@@ -84,7 +84,7 @@ public final class ChildProcess {
     public func reap() -> ProcessEnd? {
         var result = coppice_exit()
         guard coppice_reap(pidfd.raw, &result) != 0 else { return nil }
-        return result.signaled != 0 ? .signal(result.status, dumped: result.dumped != 0) : .exit(result.status)
+        return result.signaled != 0 ? .signal(result.status) : .exit(result.status)
     }
 
     /// Gives the process the soft limit of open files that this one was started with.
@@ -96,7 +96,7 @@ public final class ChildProcess {
 /// How a process ended.
 public enum ProcessEnd: Equatable, Sendable {
     case exit(Int32)
-    case signal(Int32, dumped: Bool)
+    case signal(Int32)
 }
 
 /// Calls `body` with a null-terminated array of C strings, which live as long as the call.

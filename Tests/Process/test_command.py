@@ -48,9 +48,11 @@ def test_a_result_that_does_not_come_in_time_is_a_failure_of_its_own(broker):
 
 
 def test_a_revoked_task_says_so(any_worker, broker):
+    worker = any_worker(concurrency=1).ready()
+    broker.command.call("drill.sleep", 1)
     sent = broker.command.call("drill.add", 2, 3)
+    worker.log.wait(sent)
     assert broker.command.run("revoke", sent).returncode == 0
-    any_worker().ready()
     done = broker.command.run("result", sent, "--timeout", "10")
     assert done.returncode == 1 and "revoked" in done.stderr.lower()
 

@@ -150,10 +150,10 @@ import Testing
     @Test func itsEndIsSeenHoweverItComes() throws {
         let killed = try PipeDriver()
         try killed.run(1, "drill.kill", 9)
-        #expect(try killed.end() == .signal(9, dumped: false))
+        #expect(try killed.end() == .signal(9))
         let terminated = try PipeDriver()
         terminated.signal(15)
-        #expect(try terminated.end() == .signal(15, dumped: false))
+        #expect(try terminated.end() == .signal(15))
         // Those before it in the batch are reported all the same.
         let exited = try PipeDriver()
         try exited.send(PipeDriver.run(1, "drill.add", [1, 1]), PipeDriver.run(2, "drill.exit", [3]))

@@ -24,7 +24,6 @@ void coppice_line_buffer_output(void);
 struct coppice_exit {
     int status; // exit code or signal number
     int signaled;
-    int dumped;
 };
 
 // Reaps the process behind a pidfd: 1 and its end, 0 while it runs, a negative errno.

@@ -32,9 +32,11 @@ struct TaskHeaders {
             } else if scanner.key(key, is: "task") {
                 task = try scanner.stringValue()
             } else if scanner.key(key, is: "retries") {
-                let count = try scanner.intValue()
-                if let count, count < 0 || count > Int(UInt32.max) { defect = "retries out of range: \(count)" }
-                retries = count ?? 0
+                switch try JSONValue.read(&scanner) {
+                case .int(let count) where count >= 0 && count <= Int(UInt32.max): retries = count
+                case .null: break
+                default: defect = "retries is not a count"
+                }
             } else if scanner.key(key, is: "eta") {
                 eta = try time(&scanner, "eta")
             } else if scanner.key(key, is: "expires") {

@@ -59,7 +59,7 @@ final class Intake {
             delivery.lifecycle.discarded()
             open[delivery.tag] = delivery
             log.error("Task \(delivery.name) was running on a node that died")
-            let failure = Verdict.lost("its node died.", assignment: 0)
+            let failure = Verdict.lost("its node died", assignment: 0)
             outbox.add(delivery, .conclude, writes: write(delivery, Verdict.failure(message, failure)))
         }
     }
@@ -297,14 +297,12 @@ final class Intake {
             log.warning("Task \(delivery.name) goes back to its queue: cold shutdown")
             conclude(delivery, nil, .putBack(front: true))
         case .shutdown:
-            lose(delivery, "cold shutdown of \(options.node).")
-        case .silent: lose(delivery, "killed after \(Pool.silence) s without a heartbeat.")
-        case .protocolError(let complaint): lose(delivery, "killed for breaking the pipe protocol: \(complaint).")
-        case .overstayed, .neverReady, nil: lose(delivery, Verdict.describe(processEnd) + (isSignal(processEnd) ? "" : "."))
+            lose(delivery, "cold shutdown of \(options.node)")
+        case .silent: lose(delivery, "killed after \(Pool.silence) s without a heartbeat")
+        case .protocolError(let complaint): lose(delivery, "killed for breaking the pipe protocol: \(complaint)")
+        case .overstayed, .neverReady, nil: lose(delivery, Verdict.describe(processEnd))
         }
     }
-
-    private func isSignal(_ end: ProcessEnd) -> Bool { if case .signal = end { true } else { false } }
 
     private func lose(_ delivery: Delivery, _ how: String) {
         if delivery.acksLate, delivery.declaration?.rejectOnWorkerLost ?? false {

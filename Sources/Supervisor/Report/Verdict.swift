@@ -31,7 +31,7 @@ enum Verdict {
     static func lost(_ how: String, assignment: UInt64) -> TaskFailure {
         TaskFailure(
             type: "WorkerLostError", module: "billiard.exceptions",
-            arguments: [.string("Worker exited prematurely: \(how)\(assignment == 0 ? "." : " Job: \(assignment).")")])
+            arguments: [.string("Worker exited prematurely: \(how)\(assignment == 0 ? "" : " Job: \(assignment)").")])
     }
 
     static func hardTimeLimit(_ seconds: Double) -> TaskFailure {
@@ -54,7 +54,7 @@ enum Verdict {
     /// How a process ended, in billiard's words.
     static func describe(_ end: ProcessEnd) -> String {
         switch end {
-        case .signal(let number, let dumped): "signal \(number) (\(SignalName.name(number)))\(dumped ? ", core dumped" : "")"
+        case .signal(let number): "signal \(number) (\(SignalName.name(number)))"
         case .exit(let code): "exitcode \(code)"
         }
     }

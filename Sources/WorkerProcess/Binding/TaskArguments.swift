@@ -43,6 +43,7 @@ struct TaskArguments: Sendable {
         var scanner = JSONScanner(body)
         if try scanner.peekKind() == .object {
             let object = try JSONValue(parsing: body)
+            guard object["args"] != nil else { throw BadShape() }
             return try (elements(object["args"]), members(object["kwargs"]))
         }
         guard try scanner.peekKind() == .array else {
@@ -50,14 +51,14 @@ struct TaskArguments: Sendable {
             throw BadShape()
         }
         var parts: [JSONValue] = []
-        var first = true
+        var count = 0
         try scanner.beginArray()
-        while try scanner.nextElement(first: first) {
-            first = false
-            if parts.count < 2 { parts.append(try JSONValue.read(&scanner)) } else { _ = try scanner.skipValue() }
+        while try scanner.nextElement(first: count == 0) {
+            if count < 2 { parts.append(try JSONValue.read(&scanner)) } else { _ = try scanner.skipValue() }
+            count += 1
         }
         try scanner.expectEnd()
-        guard parts.count == 2 else { throw BadShape() }
+        guard count == 3 else { throw BadShape() }
         return try (elements(parts[0]), members(parts[1]))
     }
 

@@ -75,6 +75,11 @@ let package = Package(
             dependencies: ["CoppiceTransport", "CoppiceResults", "CoppiceRedis", "CoppiceSQLite", "CoppiceSystem", "CoppiceShared"],
             path: "Tests/TransportTests"),
         .testTarget(name: "NamesTests", dependencies: ["CoppiceNames", "CoppiceSystem", "CoppiceShared"], path: "Tests/NamesTests"),
+        .testTarget(name: "CoppiceSharedTests", dependencies: ["CoppiceShared"], path: "Tests/SharedTests"),
+        // The process tests start drill-worker, which stands beside the test binary.
+        .testTarget(
+            name: "CoppiceWorkerProcessTests",
+            dependencies: ["CoppiceWorkerProcess", "CoppiceSystem", "CoppiceShared"], path: "Tests/WorkerProcessTests"),
     ],
     swiftLanguageModes: [.v6]
 )

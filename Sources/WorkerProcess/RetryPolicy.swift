@@ -34,11 +34,9 @@ public struct RetryPolicy: Equatable, Sendable {
         switch delay {
         case .fixed(let delay): return max(0, delay.inSeconds)
         case .exponential(let base, let cap, let jitter):
-            var bound = max(0, base.inSeconds)
-            let highest = max(0, cap.inSeconds)
-            // Doubled step by step so that no number of retries can overflow.
-            for _ in 0..<max(0, retries) where bound < highest { bound *= 2 }
-            bound = min(bound, highest)
+            // Far below the exponent at which a Double overflows, far above every cap.
+            let factor = Double(sign: .plus, exponent: min(max(0, retries), 500), significand: 1)
+            let bound = min(max(0, base.inSeconds) * factor, max(0, cap.inSeconds))
             return jitter ? Double.random(in: 0...bound, using: &generator) : bound
         }
     }

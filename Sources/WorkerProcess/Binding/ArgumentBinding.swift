@@ -11,6 +11,9 @@ final class ArgumentBinding {
     private var missing: [String] = []
     /// Of keyword arguments; of two with one name the last counts.
     private let keywords: [String: JSONValue]
+    /// The first argument whose value won't do. Python looks at the call before its function looks at a value, so that what is
+    /// wrong with the call is told first, and a blank stands in meanwhile.
+    private var valueFailure: BindingError?
     /// The call took all arguments at once, without names.
     private(set) var isUnnamed = false
 
@@ -38,6 +41,11 @@ final class ArgumentBinding {
     func mayBeMissing(_ name: String) { optional.insert(name) }
 
     func isMissing(_ name: String) { missing.append(name) }
+
+    func failed(_ error: BindingError) { if valueFailure == nil { valueFailure = error } }
+
+    /// What to say when not all parameters could be asked for: the rest of the call is not known then.
+    var firstFailure: BindingError? { valueFailure ?? (missing.isEmpty ? nil : missingArguments) }
 
     /// The call takes its arguments as a list.
     func takeUnnamed() -> [JSONValue] {
@@ -67,11 +75,14 @@ final class ArgumentBinding {
                 "\(function)() takes \(takes) positional argument\(count == 1 && required == count ? "" : "s") but \(given) \(given == 1 ? "was" : "were") given"
             )
         }
-        if !missing.isEmpty {
-            throw BindingError(
-                "\(function)() missing \(missing.count) required positional argument\(missing.count == 1 ? "" : "s"): \(Self.list(missing))"
-            )
-        }
+        if !missing.isEmpty { throw missingArguments }
+        if let valueFailure { throw valueFailure }
+    }
+
+    private var missingArguments: BindingError {
+        BindingError(
+            "\(arguments.function)() missing \(missing.count) required positional argument\(missing.count == 1 ? "" : "s"): \(Self.list(missing))"
+        )
     }
 
     /// `'x'`; `'x' and 'y'`; `'x', 'y', and 'z'`.

@@ -19,13 +19,23 @@ struct ParameterContainer<Key: CodingKey>: KeyedDecodingContainerProtocol {
             binding.isMissing(key.stringValue)
             return try Value(from: BlankDecoder())
         }
-        return try decoder(value, key).decode(type)
+        do {
+            return try decoder(value, key).decode(type)
+        } catch let error as BindingError {
+            binding.failed(error)
+            return try Value(from: BlankDecoder())
+        }
     }
 
     func decodeIfPresent<Value: Decodable>(_ type: Value.Type, forKey key: Key) throws -> Value? {
         binding.mayBeMissing(key.stringValue)
         guard let value = binding.argument(key.stringValue), !value.isNull else { return nil }
-        return try decoder(value, key).decode(type)
+        do {
+            return try decoder(value, key).decode(type)
+        } catch let error as BindingError {
+            binding.failed(error)
+            return nil
+        }
     }
 
     func nestedContainer<NestedKey: CodingKey>(

@@ -83,14 +83,16 @@ struct TaskArguments: Sendable {
     /// Binds the arguments to a call's properties as Python binds them to a function's parameters.
     func bind<Call: Decodable>(_ type: Call.Type = Call.self) throws -> Call {
         let binding = ArgumentBinding(self)
+        let call: Call
         do {
-            let call = try Call(from: ArgumentDecoder(binding: binding))
-            try binding.check()
-            return call
-        } catch {
-            // Python complains of the call before it looks at a value.
-            try binding.check()
-            throw (error as? BindingError) ?? BindingError("\(function)() \(error)")
+            call = try Call(from: ArgumentDecoder(binding: binding))
+        } catch let error as BindingError {
+            throw binding.firstFailure ?? error
+        } catch DecodingError.dataCorrupted(let context) {
+            // An enum has no case for the value.
+            throw binding.firstFailure ?? BindingError("\(function)() \(context.debugDescription)")
         }
+        try binding.check()
+        return call
     }
 }

@@ -72,11 +72,11 @@ final class Assignments: Sendable {
 
     func setExecutor(_ task: Task<Void, Never>) { state.withLock { $0.executor = task } }
 
-    /// The next assignment, if one waits, and whether it is the only one.
-    func takeIfAny() -> (run: RunFrame, alone: Bool)? { state.withLock { Self.take(&$0) } }
+    /// The next assignment, if one waits.
+    func takeIfAny() -> RunFrame? { state.withLock { Self.take(&$0) } }
 
     /// Waits for the next assignment; nil: to stop.
-    func take() -> (run: RunFrame, alone: Bool)? {
+    func take() -> RunFrame? {
         state.wait { state in
             if let taken = Self.take(&state) { return .found(taken) }
             if state.isStopping { return .found(nil) }
@@ -85,17 +85,16 @@ final class Assignments: Sendable {
         }
     }
 
-    private static func take(_ state: inout State) -> (run: RunFrame, alone: Bool)? {
+    private static func take(_ state: inout State) -> RunFrame? {
         guard state.next < state.inbox.count, let run = state.inbox[state.next] else { return nil }
         state.inbox[state.next] = nil
         state.next += 1
-        let alone = state.next == state.inbox.count
-        if alone {
+        if state.next == state.inbox.count {
             state.inbox.removeAll(keepingCapacity: true)
             state.next = 0
         }
         state.current = run.assignment
-        return (run, alone)
+        return run
     }
 
     /// The assignment has ended. Returns whether it was cancelled: then the Swift task that ran it stays cancelled for good, and

@@ -5,8 +5,8 @@ import CoppiceSystem
 ///
 /// Any thread appends. Whoever flushes writes until nothing is left, outside the lock, so that a master that reads slowly holds up
 /// only the writer; a second one who wants to flush leaves it to the first, which keeps the frames in order. The executor
-/// flushes when it has nothing to do; the pulse thread when something has waited for `patience` behind a long handler, and it
-/// adds the heartbeats.
+/// flushes with each `started`, which so carries the reports before it along; the pulse thread when something has waited for
+/// `patience` behind a long handler, and it adds the heartbeats.
 final class Outlet: Sendable {
     private struct State {
         var pending: [UInt8] = []
@@ -42,16 +42,14 @@ final class Outlet: Sendable {
         change(flush: flush) { $0.pending.append(contentsOf: frame) }
     }
 
-    /// Adds `started`.
-    ///
-    /// - Parameter alone: Nothing else is in hand. If nothing waits to leave with it either, the frame leaves now.
-    func start(_ assignment: UInt64, alone: Bool) {
-        var flush = false
-        change(flushing: { flush }) { state in
-            flush = alone && state.pending.isEmpty
+    /// Adds `started` and returns when it is in the pipe, with all that came before it: a handler that takes the process down can
+    /// take no report along, and the master knows exactly what had begun.
+    func start(_ assignment: UInt64) {
+        change(flush: true) { state in
             state.running = assignment
             state.pending.append(contentsOf: UpFrame.started(assignment: assignment).encoded)
         }
+        drain()
     }
 
     /// Adds `done`.
@@ -70,14 +68,12 @@ final class Outlet: Sendable {
         }
     }
 
-    private func change(flush: Bool, _ body: (inout State) -> Void) { change(flushing: { flush }, body) }
-
-    private func change(flushing: () -> Bool, _ body: (inout State) -> Void) {
+    private func change(flush wanted: Bool, _ body: (inout State) -> Void) {
         let (wake, flush) = state.withLock { state in
             let wasEmpty = state.pending.isEmpty
             body(&state)
             if wasEmpty, !state.pending.isEmpty { state.since = .now }
-            let flush = flushing() || state.pending.count > Self.limit
+            let flush = wanted || state.pending.count > Self.limit
             let wake = state.pulseDozes && !flush && !state.pending.isEmpty
             if wake { state.pulseDozes = false }
             return (wake, flush)

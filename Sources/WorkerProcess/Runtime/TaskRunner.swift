@@ -26,16 +26,15 @@ final class TaskRunner: Sendable {
 
     private func work() async {
         while true {
-            let taken: (run: RunFrame, alone: Bool)
+            let run: RunFrame
             if let next = assignments.takeIfAny() {
-                taken = next
+                run = next
             } else {
                 outlet.flush()
                 guard let next = assignments.take() else { break }
-                taken = next
+                run = next
             }
-            let run = taken.run
-            outlet.start(run.assignment, alone: taken.alone)
+            outlet.start(run.assignment)
             outlet.finish(run.assignment, await perform(run))
             if assignments.finish() {
                 begin()

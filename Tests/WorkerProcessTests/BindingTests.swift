@@ -1,0 +1,165 @@
+import CoppiceShared
+import FoundationEssentials
+import Testing
+
+@testable import CoppiceWorkerProcess
+
+@Suite struct BindingTests {
+    struct Add: Codable, Equatable {
+        var x: Int
+        var y: Int
+    }
+
+    struct Greet: Codable, Equatable {
+        var name: String
+        var greeting: String?
+        var times: Int?
+    }
+
+    struct Empty: Codable, Equatable {}
+
+    struct Three: Codable {
+        var a: Int
+        var b: [String]
+        var c: Double
+    }
+
+    private func bind<Call: Decodable>(_ type: Call.Type, _ positional: [JSONValue], _ keyword: JSONObject = [:]) throws -> Call {
+        try TaskArguments(function: "add", positional: positional, keyword: keyword).bind(type)
+    }
+
+    private func message<Call: Decodable>(_ type: Call.Type, _ positional: [JSONValue], _ keyword: JSONObject = [:]) -> String {
+        do {
+            return "bound: \(try bind(type, positional, keyword))"
+        } catch {
+            return "\(error)"
+        }
+    }
+
+    @Test func positionalAndKeywordArgumentsMix() throws {
+        let wanted = Add(x: 2, y: 3)
+        #expect(try bind(Add.self, [2, 3]) == wanted)
+        #expect(try bind(Add.self, [2], ["y": 3]) == wanted)
+        #expect(try bind(Add.self, [], ["y": 3, "x": 2]) == wanted)
+        #expect(try bind(Empty.self, []) == Empty())
+    }
+
+    @Test func optionalPropertiesMayBeLeftOut() throws {
+        #expect(try bind(Greet.self, ["A"]) == Greet(name: "A"))
+        #expect(try bind(Greet.self, ["A", nil, 2]) == Greet(name: "A", times: 2))
+        #expect(try bind(Greet.self, ["A"], ["times": 3]) == Greet(name: "A", times: 3))
+    }
+
+    /// Word for word what CPython says.
+    @Test func errorsArePythons() {
+        #expect(message(Add.self, [1, 2, 3]) == "add() takes 2 positional arguments but 3 were given")
+        #expect(message(Add.self, [1]) == "add() missing 1 required positional argument: 'y'")
+        #expect(message(Add.self, []) == "add() missing 2 required positional arguments: 'x' and 'y'")
+        #expect(message(Three.self, []) == "add() missing 3 required positional arguments: 'a', 'b', and 'c'")
+        #expect(message(Add.self, [1], ["z": 2]) == "add() got an unexpected keyword argument 'z'")
+        #expect(message(Add.self, [1, 2], ["x": 2]) == "add() got multiple values for argument 'x'")
+        #expect(message(Add.self, [1, 2], ["y": 2]) == "add() got multiple values for argument 'y'")
+        #expect(message(Greet.self, ["a", "b", 3, 4]) == "add() takes from 1 to 3 positional arguments but 4 were given")
+        #expect(message(Empty.self, [1]) == "add() takes 0 positional arguments but 1 was given")
+        #expect(message(Empty.self, [], ["a": 1]) == "add() got an unexpected keyword argument 'a'")
+    }
+
+    @Test func typesAreNotConverted() throws {
+        #expect(message(Add.self, ["1", 2]) == "add() argument 'x' must be int, not str")
+        #expect(message(Add.self, [3.0, 2]) == "add() argument 'x' must be int, not float")
+        #expect(message(Add.self, [true, 2]) == "add() argument 'x' must be int, not bool")
+        #expect(message(Three.self, [1, ["a", 2], 1]) == "add() argument 'b[1]' must be str, not int")
+        #expect(try bind(Three.self, [1, ["a"], 1]).c == 1.0)
+        // What is wrong with the call is told before what is wrong with a value.
+        #expect(message(Add.self, ["1", 2, 3]) == "add() takes 2 positional arguments but 3 were given")
+    }
+
+    struct Typed: Codable, Equatable {
+        var date: Date
+        var id: UUID
+        var data: Data
+        var amount: Decimal
+    }
+
+    @Test func typedValuesGoBothWays() throws {
+        let id = try #require(UUID(uuidString: "00000000-0000-0000-0000-000000000005"))
+        let typed = try bind(
+            Typed.self,
+            [
+                ["__type__": "datetime", "__value__": "2025-01-02T03:04:05.678901+00:00"],
+                ["__type__": "uuid", "__value__": ["hex": "00000000000000000000000000000005"]],
+                ["__type__": "base64", "__value__": "//4="], ["__type__": "decimal", "__value__": "1.10"],
+            ])
+        #expect(typed.id == id)
+        #expect(typed.data == Data([0xFF, 0xFE]))
+        #expect(typed.amount == Decimal(string: "1.1"))
+        let text = String(decoding: try ResultEncoder.encode(typed), as: UTF8.self)
+        #expect(
+            text == """
+                {"date": {"__type__": "datetime", "__value__": "2025-01-02T03:04:05.678901+00:00"}, \
+                "id": {"__type__": "uuid", "__value__": {"hex": "00000000000000000000000000000005"}}, \
+                "data": {"__type__": "base64", "__value__": "//4="}, "amount": {"__type__": "decimal", "__value__": "1.1"}}
+                """)
+        let plain = try bind(
+            Typed.self,
+            ["2025-01-02T03:04:05.678901Z", "00000000-0000-0000-0000-000000000005", ["__type__": "bytes", "__value__": "abc"], 1.1])
+        #expect(plain.date == typed.date)
+        #expect(plain.id == id)
+        #expect(plain.data == Data("abc".utf8))
+    }
+
+    struct Order: Codable {
+        struct Line: Codable {
+            var product: String
+            var count: UInt8
+        }
+        var lines: [Line]
+        var notes: [String: JSONValue]
+    }
+
+    @Test func nestedValuesBindAndSayWhereTheyDoNot() throws {
+        let order = try bind(Order.self, [[["product": "a", "count": 2]], ["k": [1, nil]]])
+        #expect(order.lines.first?.count == 2)
+        #expect(order.notes["k"] == [1, nil])
+        #expect(message(Order.self, [[["product": "a", "count": 300]], [:]]) == "add() argument 'lines[0].count' does not fit into UInt8")
+        #expect(message(Order.self, [[["product": "a"]], [:]]) == "add() argument 'lines[0]' has no member 'count'")
+    }
+
+    /// 50,000 members take milliseconds; looking through all of them for each would take minutes.
+    @Test(.timeLimit(.minutes(1))) func bigObjectsBindInLinearTime() throws {
+        struct Big: Codable { var map: [String: Int] }
+        var object = JSONObject()
+        for index in 0..<50_000 { object.append("key\(index)", .int(index)) }
+        #expect(try bind(Big.self, [.object(object)]).map.count == 50_000)
+    }
+
+    private func body(_ text: String, base64: Bool = false, type: String = "application/json", compression: String = "") -> RunFrame {
+        RunFrame(
+            assignment: 1, id: "i", name: "proj.add", contentType: type, compression: compression, bodyIsBase64: base64,
+            body: Array(text.utf8))
+    }
+
+    @Test func bodiesAreRead() throws {
+        #expect(try TaskArguments(body("[[2, 3], {}, {}]")).bind(Add.self) == Add(x: 2, y: 3))
+        #expect(try TaskArguments(body("[[2], {\"y\": 3}, null]")).bind(Add.self) == Add(x: 2, y: 3))
+        #expect(try TaskArguments(body("W1syLCAzXSwge30sIHt9XQ==", base64: true)).bind(Add.self) == Add(x: 2, y: 3))
+        #expect(try TaskArguments(body("{\"args\": [2], \"kwargs\": {\"y\": 3}}")).bind(Add.self) == Add(x: 2, y: 3))
+    }
+
+    @Test func badBodiesAreDecodeErrors() {
+        let bad = [
+            body("{"), body("[[2], {}"), body("5"), body("[]"), body("[[1]]"), body("[1, {}, {}]"), body("[[], [], {}]"),
+            body("[[], {}, {}] x"),
+            body("!!", base64: true), body("[[], {}, {}]", type: "application/x-python-serialize"),
+            body("[[], {}, {}]", compression: "application/x-gzip"),
+        ]
+        for run in bad {
+            do {
+                _ = try TaskArguments(run)
+                Issue.record("accepted: \(String(decoding: run.body, as: UTF8.self))")
+            } catch {
+                #expect(error.type == "DecodeError" && error.module == "kombu.exceptions")
+            }
+        }
+    }
+}

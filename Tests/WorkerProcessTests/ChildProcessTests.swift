@@ -1,0 +1,163 @@
+import CoppiceShared
+import CoppiceSystem
+import Testing
+
+@testable import CoppiceWorkerProcess
+
+/// The child as its master sees it: drill-worker on real pipes.
+@Suite(.serialized, .timeLimit(.minutes(2))) struct ChildProcessTests {
+    @Test func aTaskIsStartedAndDone() throws {
+        let child = try PipeDriver()
+        try child.run(7, "drill.add", 2, 3)
+        #expect(try child.next() == .started(assignment: 7))
+        #expect(try child.next() == .done(assignment: 7, outcome: .success(Array("5".utf8))))
+    }
+
+    @Test func aBatchIsRunInOrder() throws {
+        let child = try PipeDriver()
+        let numbers = 1...UInt64(200)
+        try child.send(bytes: numbers.flatMap { PipeDriver.run($0, "drill.add", [.int(Int($0)), 1]).encoded })
+        for number in numbers {
+            #expect(try child.next() == .started(assignment: number))
+            #expect(try child.next() == .done(assignment: number, outcome: .success(Array("\(number + 1)".utf8))))
+        }
+    }
+
+    /// The first task's report does not wait for the second, which takes long.
+    @Test func reportsDoNotWaitForALongTask() throws {
+        let child = try PipeDriver()
+        try child.send(PipeDriver.run(1, "drill.add", [1, 1]), PipeDriver.run(2, "drill.spin", [30.0]))
+        #expect(try child.next(within: 5) == .started(assignment: 1))
+        #expect(try child.next(within: 5) == .done(assignment: 1, outcome: .success(Array("2".utf8))))
+        #expect(try child.next(within: 5) == .started(assignment: 2))
+    }
+
+    @Test func errorsReachPythonAsItsOwn() throws {
+        let child = try PipeDriver()
+        func failure(_ outcome: Outcome) throws -> TaskFailure {
+            guard case .failure(let failure) = outcome else { throw PipeDriver.Unexpected() }
+            return failure
+        }
+        let value = try failure(child.result("drill.fail", "no"))
+        #expect(value.type == "ValueError" && value.module == "builtins" && value.arguments == ["no"])
+        #expect(value.traceback?.contains("DrillWorker.swift\", line ") == true)
+        let unknown = try failure(child.result("no.such"))
+        #expect(unknown.type == "NotRegistered" && unknown.module == "celery.exceptions" && unknown.arguments == ["no.such"])
+        let arguments = try failure(child.result("drill.add", 1))
+        #expect(arguments.type == "TypeError" && arguments.arguments == ["add() missing 1 required positional argument: 'y'"])
+    }
+
+    @Test func retriesHaveALimit() throws {
+        let child = try PipeDriver(settings: ["max_retries": 2])
+        guard case .retry(let delay, _) = try child.result("drill.retry", 9, retries: 1) else { throw PipeDriver.Unexpected() }
+        #expect(delay == 1)
+        guard case .failure(let failure) = try child.result("drill.retry", 9, retries: 2) else { throw PipeDriver.Unexpected() }
+        #expect(failure.type == "MaxRetriesExceededError" && failure.module == "celery.exceptions")
+        #expect(failure.arguments == ["Can't retry drill.retry[id-1] args:(9,) kwargs:{}"])
+        #expect(try child.result("drill.retry", 1, retries: 1) == .success(Array("1".utf8)))
+    }
+
+    @Test func aSoftLimitIsACancellation() throws {
+        let child = try PipeDriver()
+        try child.run(1, "drill.soft", 60)
+        #expect(try child.next() == .started(assignment: 1))
+        try child.send(.cancel(assignment: 1, reason: .softTimeLimit))
+        #expect(try child.outcome(of: 1) == .success(Array("\"soft\"".utf8)))
+        // What doesn't catch it fails with the class that Celery has for it.
+        try child.run(2, "drill.sleep", 60)
+        #expect(try child.next() == .started(assignment: 2))
+        try child.send(.cancel(assignment: 2, reason: .softTimeLimit))
+        guard case .failure(let failure) = try child.outcome(of: 2) else { throw PipeDriver.Unexpected() }
+        #expect(failure.type == "SoftTimeLimitExceeded" && failure.module == "billiard.exceptions" && failure.arguments.isEmpty)
+    }
+
+    @Test func aCancellationHitsOnlyItsOwnAssignment() throws {
+        let child = try PipeDriver()
+        // Each is cancelled around its end; the next one must not feel it.
+        for number in stride(from: UInt64(1), to: 200, by: 2) {
+            try child.send(
+                PipeDriver.run(number, "drill.add", [1, 1]), .cancel(assignment: number, reason: .softTimeLimit),
+                PipeDriver.run(number + 1, "drill.sleep", [0.001]))
+            #expect(try child.outcome(of: number + 1) == .success(Array("0.001".utf8)))
+        }
+    }
+
+    @Test func recallGivesBackWhatHasNotBegun() throws {
+        let child = try PipeDriver()
+        try child.run(1, "drill.soft", 60)
+        #expect(try child.next() == .started(assignment: 1))
+        try child.send(PipeDriver.run(2, "drill.add", [1, 1]), PipeDriver.run(3, "drill.add", [1, 1]), .recall)
+        #expect(try child.next() == .returned(assignments: [2, 3]))
+        try child.send(.recall)
+        #expect(try child.next() == .returned(assignments: []))
+        try child.send(.cancel(assignment: 1, reason: .softTimeLimit))
+        _ = try child.outcome(of: 1)
+        #expect(try child.result("drill.add", 1, 1) == .success(Array("2".utf8)))
+    }
+
+    @Test func stopFinishesWhatRunsAndGivesBackTheRest() throws {
+        let child = try PipeDriver()
+        try child.run(1, "drill.soft", 60)
+        #expect(try child.next() == .started(assignment: 1))
+        try child.send(PipeDriver.run(2, "drill.add", [1, 1]), .stop)
+        #expect(try child.next() == .returned(assignments: [2]))
+        try child.send(.cancel(assignment: 1, reason: .softTimeLimit))
+        #expect(try child.next() == .done(assignment: 1, outcome: .success(Array("\"soft\"".utf8))))
+        #expect(try child.next() == nil)
+        #expect(try child.end() == .exit(0))
+    }
+
+    @Test func anIdleChildStopsAndAnswers() throws {
+        let child = try PipeDriver()
+        try child.send(.stop)
+        #expect(try child.next() == .returned(assignments: []))
+        #expect(try child.end() == .exit(0))
+    }
+
+    @Test func theMastersEndIsTheChildsEvenWhileItSpins() throws {
+        let child = try PipeDriver()
+        try child.run(1, "drill.spin", 600)
+        #expect(try child.next() == .started(assignment: 1))
+        child.closeDown()
+        #expect(try child.end() == .exit(0))
+    }
+
+    @Test func itBeatsWhileAHandlerSpins() throws {
+        let child = try PipeDriver(heartbeat: 20)
+        try child.run(1, "drill.spin", 600)
+        while let frame = try child.next(), frame != .started(assignment: 1) {}
+        for _ in 0..<5 { #expect(try child.next() == .heartbeat(assignment: 1)) }
+    }
+
+    @Test(
+        arguments: [
+            [0, 0, 0, 1, 99], [0xFF, 0xFF, 0xFF, 0xFF], [0, 0, 0, 0], [0, 0, 0, 2, 2, 0],
+            DownFrame.hello(.init(slot: 1, node: "n", heartbeat: 1, settings: [:])).encoded,
+        ] as [[UInt8]])
+    func aBadFrameEndsTheChild(_ bytes: [UInt8]) throws {
+        let child = try PipeDriver()
+        try child.send(bytes: bytes)
+        #expect(try child.end() == .exit(PipeProtocol.badFrameExit))
+        #expect(try child.complaint().hasPrefix("coppice: bad frame from the master: "))
+    }
+
+    @Test func anotherVersionIsRefused() throws {
+        let child = try PipeDriver(greets: false)
+        try child.send(.hello(.init(version: 2, slot: 1, node: "n", heartbeat: 1, settings: [:])))
+        #expect(try child.end() == .exit(PipeProtocol.wrongVersionExit))
+    }
+
+    @Test func itsEndIsSeenHoweverItComes() throws {
+        let killed = try PipeDriver()
+        try killed.run(1, "drill.kill", 9)
+        #expect(try killed.end() == .signal(9, dumped: false))
+        let terminated = try PipeDriver()
+        terminated.signal(15)
+        #expect(try terminated.end() == .signal(15, dumped: false))
+        // Those before it in the batch are reported all the same.
+        let exited = try PipeDriver()
+        try exited.send(PipeDriver.run(1, "drill.add", [1, 1]), PipeDriver.run(2, "drill.exit", [3]))
+        #expect(try exited.outcome(of: 1) == .success(Array("2".utf8)))
+        #expect(try exited.end() == .exit(3))
+    }
+}

@@ -179,6 +179,18 @@ import Testing
         #expect(try database.statement("SELECT count(*) FROM ballast").first { $0.int(0) } == 1)
     }
 
+    // MARK: early orders
+
+    @Test func storesTakeOrdersBeforeTheyStand() throws {
+        let fixture = try SQLiteFixture()
+        let stage = Stage()
+        let store = StoreSeat(stage, fixture.makeStore())
+        store.store.store([.named("1", .success, "1")])
+        store.store.fetch("1")
+        #expect(try store.stand().record("1") == .init(state: "SUCCESS", result: 1))
+        if case .stored? = store.seat.inbox.first {} else { Issue.record("no .stored before the record") }
+    }
+
     // MARK: bounds
 
     @Test func deadLettersAreBounded() throws {

@@ -26,10 +26,12 @@ struct DeadLetter: Equatable {
 /// The brokers that the suites run against. A further one: a case here, and a fixture in a file of its own.
 enum Broker: String, CaseIterable, Sendable, CustomTestStringConvertible {
     case sqlite
+    case redis
 
     func fixture() throws -> any BrokerFixture {
         switch self {
         case .sqlite: try SQLiteFixture()
+        case .redis: try RedisFixture()
         }
     }
 

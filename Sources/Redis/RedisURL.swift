@@ -60,11 +60,16 @@ public struct RedisURL: Equatable, Sendable, CustomStringConvertible {
             endpoint = .unix(path: try RedisURL.decode(rest))
             database = 0
             for item in query.split(separator: "&") {
-                guard item.hasPrefix("virtual_host=") else { throw Malformed(description: "unknown parameter after '?': only virtual_host") }
+                guard item.hasPrefix("virtual_host=") else {
+                    throw Malformed(description: "unknown parameter after '?': only virtual_host")
+                }
                 database = try RedisURL.database(item.dropFirst("virtual_host=".count))
             }
         case "rediss", "sentinel": throw Malformed(description: "\(scheme):// is not supported yet: use redis:// or redis+socket://")
-        default: throw Malformed(description: "'\(scheme)' is not a scheme of Redis: use redis:// or redis+socket://")
+        // Quoted only if it can be a scheme: it might be credentials in the wrong place.
+        case _ where scheme.utf8.allSatisfy { $0 | 0x20 >= UInt8(ascii: "a") && $0 | 0x20 <= UInt8(ascii: "z") || $0 == UInt8(ascii: "+") }:
+            throw Malformed(description: "'\(scheme)' is not a scheme of Redis: use redis:// or redis+socket://")
+        default: throw Malformed(description: "not a URL of Redis: it begins with redis:// or redis+socket://")
         }
     }
 
@@ -89,8 +94,9 @@ public struct RedisURL: Equatable, Sendable, CustomStringConvertible {
         if text.hasPrefix("["), let close = text.firstIndex(of: "]") {
             host = text[text.index(after: text.startIndex)..<close]
             let after = text[text.index(after: close)...]
-            if after.hasPrefix(":") { port = after.dropFirst() }
-        } else if let colon = text.lastIndex(of: ":") {
+            if !after.isEmpty { port = after.hasPrefix(":") ? after.dropFirst() : "" }
+        } else if let colon = text.firstIndex(of: ":") {
+            // A second colon makes it no number: an address without brackets, or credentials whose '@' is missing.
             host = text[..<colon]
             port = text[text.index(after: colon)...]
         }
@@ -99,7 +105,9 @@ public struct RedisURL: Equatable, Sendable, CustomStringConvertible {
     }
 
     private static func database(_ text: Substring) throws(Malformed) -> Int {
-        guard let number = Int(text), number >= 0 else { throw Malformed(description: "the database is not a number: redis://host:port/NUMBER") }
+        guard let number = Int(text), number >= 0 else {
+            throw Malformed(description: "the database is not a number: redis://host:port/NUMBER")
+        }
         return number
     }
 

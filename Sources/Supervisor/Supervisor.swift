@@ -111,8 +111,10 @@ public final class Supervisor {
         case .state(let assignment, let name, let meta): intake.progressed(assignment, state: name, meta: meta)
         case .returned(let assignments): intake.returned(assignments)
         case .done(let assignment, let outcome): intake.done(assignment, outcome)
-        case .log(_, let level, let text):
-            log.log(level: Supervisor.level(level), "\(text)", metadata: ["process": "\(label(slot, child))"])
+        case .log(let assignment, let level, let text):
+            log.log(
+                level: Supervisor.level(level), "\(intake.name(of: assignment).map { $0 + ": " } ?? "")\(text)",
+                metadata: ["process": "\(label(slot, child))"])
         }
     }
 
@@ -201,6 +203,11 @@ public final class Supervisor {
         case .finished: return
         }
         exchange()
+        // A broker without a wire has answered already.
+        if intake.hasReady, lifecycle.takesMessages {
+            intake.handOut()
+            exchange()
+        }
         pool.flush()
         store?.drain()
         if case .draining = lifecycle.state { finishIfDone() }

@@ -24,7 +24,9 @@ public enum BrokerEndpoint: Equatable, Sendable, CustomStringConvertible {
 
     /// `sqlite:///PATH`, where PATH is absolute (`sqlite:////var/lib/…`) or relative, as SQLAlchemy has it.
     public static func sqlitePath(_ url: String) throws(Malformed) -> String {
-        guard url.hasPrefix("sqlite:///"), url.count > "sqlite:///".count else { throw Malformed("write sqlite:///PATH, or sqlite:////PATH for an absolute one") }
+        guard url.hasPrefix("sqlite:///"), url.count > "sqlite:///".count else {
+            throw Malformed("write sqlite:///PATH, or sqlite:////PATH for an absolute one")
+        }
         return String(url.dropFirst("sqlite:///".count))
     }
 

@@ -6,6 +6,9 @@ public final class Incarnation {
 
     public init() { id = Incarnation.randomID() }
 
+    /// Whether it has held nothing yet.
+    public var isFresh: Bool { lastSequence == 0 }
+
     /// Numbers for tags, counted up for as long as the master lives.
     public func reserve(_ count: Int) -> UInt64 {
         defer { lastSequence += UInt64(count) }

@@ -80,6 +80,8 @@ final class BrokerLink {
         for event in session.takeEvents() {
             switch event {
             case .standing: stood()
+            // Proven: a session that stands and falls at its first question is still a failure.
+            case .taken: backoff.succeeded()
             case .lost(let reason):
                 lost(reason)
                 onEvent(event)
@@ -111,7 +113,6 @@ final class BrokerLink {
     private func stood() {
         isStanding = true
         awaySince = nil
-        backoff.succeeded()
         if wasStanding || lastReason != nil {
             log.warning("Connected to \(options.broker)\(wasStanding ? " again" : "")")
         } else {

@@ -39,6 +39,9 @@ final class Intake {
     var room: Int { options.window - claimed }
     var hasReady: Bool { !ready.isEmpty }
 
+    /// How a task in a child's hand is called in the log.
+    func name(of assignment: UInt64) -> String? { byAssignment[assignment]?.name }
+
     // MARK: from the broker
 
     func taken(_ messages: [ReceivedMessage]) {

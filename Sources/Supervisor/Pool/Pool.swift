@@ -150,6 +150,7 @@ final class Pool {
             } else if child.lifecycle.stop() {
                 child.channel.send(.stop)
                 unflushed.append(slot)
+                expectEnd(of: child)
             }
         }
         flush()
@@ -285,11 +286,19 @@ final class Pool {
             complaint = child.lifecycle.isRunning(assignment) ? nil : "a state of what does not run"
         case .heartbeat, .log: complaint = child.lifecycle.isStarting ? "a frame before ready" : nil
         }
+        if case .stopping = child.lifecycle.state { expectEnd(of: child) }
         if let complaint {
             complain(complaint, slot, child)
         } else if !child.lifecycle.isKilled || isResult(frame) {
             onFrame(slot, frame)
         }
+    }
+
+    /// A child that was asked to stop and has nothing in hand must go soon.
+    private func expectEnd(of child: Child) {
+        guard child.lifecycle.hand.isEmpty, child.killDeadline == nil else { return }
+        child.killDeadline = MonotonicTime.now.advanced(by: Pool.killDelay)
+        wake(at: child.killDeadline)
     }
 
     /// What a child wrote before it was killed counts if it settles something.

@@ -5,16 +5,12 @@ import CoppiceSystem
 /// A master's session with a Redis broker: one connection for commands, one that listens.
 ///
 /// The doorbell: the command connection asks whether the lists exist with tracking on, and Redis tells the listening one when any of
-/// them is written to. One bell for all queues and priorities, no polling, no connection a key (docs/WIRE_COMPATIBILITY.md).
+/// them is written to. One bell for all queues and priorities, no polling, no connection a key (docs/ARCHITECTURE.md).
 public final class RedisBrokerSession: BrokerSession {
-    /// Seconds between two renewals of what is held.
-    static let renewInterval = 1.0
     /// How long before its time a parked message is taken; a little more than the time between two looks.
-    static let horizon = 1.2
+    private static let horizon = 1.2
     /// Seconds between two looks where the doorbell is forbidden.
-    static let pollInterval = 0.1
-    /// Tags in one command of a recovery.
-    private static let recoveryBatch = 200
+    private static let pollInterval = 0.1
 
     public let joinsResults: Bool
 
@@ -23,39 +19,24 @@ public final class RedisBrokerSession: BrokerSession {
     private let resultExpiry: Int
     private let queues: [String]
     private let incarnation: Incarnation
-    private let commands: RedisConnection
-    private let listener: RedisConnection
+    /// Whether an earlier session of this incarnation may have been told things that it did not pass on.
+    private let isSuccessor: Bool
+    private let commands: RedisDialogue
+    private let listener: RedisDialogue
+    private var leases: RedisLeases?
 
     private var events: [BrokerEvent] = []
     private var phase = Phase.connecting
     private var clientID: Int?
     private var hasDoorbell = true
-    private var digests: [Script: String] = [:]
-    /// Labels of commands map to what their replies mean.
-    private var expectations: [Int: Expectation] = [:]
-    private var lastLabel = 10
+    private var digests: [RedisScripts.Name: String] = [:]
     private var held: Set<String>
     /// The queues in the order in which the next take visits them.
     private var rotation: [Int]
-    private var nextRenewal: MonotonicTime
+    private var nextRenewal = MonotonicTime.distantFuture
     private var nextPoll: MonotonicTime?
-    private var observer = LeaseObserver()
 
     private enum Phase { case connecting, preparing, standing, closing, over }
-    private enum Script: String, CaseIterable { case take, commit, renew, restore, inherit, bury }
-
-    private enum Expectation {
-        case clientID, subscribed, loaded(Script), tracking, info, ignored, proof
-        case taken(asked: Int, first: UInt64, order: [Int])
-        case armed
-        case committed([Commit])
-        case leases(asked: MonotonicTime)
-        case held(dead: LeaseObserver.Death, cursor: String, found: [String], started: Bool)
-        case restored
-        case inherited
-        case bindings(ControlReply)
-        case closed
-    }
 
     /// - Parameters:
     ///   - results: the database where results are kept if that is on the same server; nil if they are kept elsewhere.
@@ -71,13 +52,16 @@ public final class RedisBrokerSession: BrokerSession {
         self.resultExpiry = resultExpiry
         self.queues = queues
         self.incarnation = incarnation
+        isSuccessor = !incarnation.isFresh
         held = Set(holding.map(\.value))
         rotation = Array(queues.indices)
-        nextRenewal = now
         // CLIENT SETNAME takes no spaces or control characters.
         let name = "coppice:" + String(String.UnicodeScalarView(node.unicodeScalars.filter { $0.value > 0x20 && $0.value < 0x7F }))
-        commands = RedisConnection(url, clientName: name, now: now)
-        listener = RedisConnection(url, clientName: name, now: now)
+        commands = RedisDialogue(RedisConnection(url, clientName: name, now: now))
+        listener = RedisDialogue(RedisConnection(url, clientName: name, now: now))
+        leases = RedisLeases(
+            incarnation: incarnation, dialogue: commands, digest: { [unowned self] in digests[$0] ?? "" },
+            report: { [unowned self] in events.append($0) })
         drain(now: now)
     }
 
@@ -91,38 +75,40 @@ public final class RedisBrokerSession: BrokerSession {
     public func take(upTo count: Int) {
         guard phase == .standing, count > 0 else { return }
         let first = incarnation.reserve(count)
+        let order = rotation
         var command = RedisCommand("EVALSHA", digests[.take] ?? "")
         command.append(2 + queues.count * (1 + RedisKeys.steps.count))
         command.append(RedisKeys.unacked)
         command.append(RedisKeys.unackedIndex)
-        for index in rotation { command.append(RedisKeys.parked(queues[index])) }
+        for index in order { command.append(RedisKeys.parked(queues[index])) }
         for step in RedisKeys.steps {
-            for index in rotation { command.append(RedisKeys.list(queues[index], step: step)) }
+            for index in order { command.append(RedisKeys.list(queues[index], step: step)) }
         }
         command.append(count)
         command.append(incarnation.id + ":")
         command.append(String(first))
         command.append(String(RedisBrokerSession.horizon))
         command.append(queues.count)
-        for index in rotation { command.append(ending(queues[index])) }
+        for index in order { command.append(RedisTag.ending(queues[index])) }
         for step in RedisKeys.steps { command.append(step) }
-        send(command, .taken(asked: count, first: first, order: rotation))
+        commands.ask(command) { [unowned self] in taken($0.array ?? [], asked: count, first: first, order: order) }
         rotation.append(rotation.removeFirst())
     }
 
     public func commit(_ commits: [Commit]) {
         guard phase == .standing, !commits.isEmpty else { return }
-        var command = RedisCommand("EVALSHA", digests[.commit] ?? "", "5", RedisKeys.unacked, RedisKeys.unackedIndex, RedisKeys.started)
-        command.append(RedisKeys.dead)
-        command.append(RedisKeys.deadMessages)
-        command.append(resultExpiry)
-        command.append(RedisKeys.resultPrefix)
-        command.append(resultDatabase)
-        command.append(url.database)
-        command.append(RedisKeys.deadRecordLimit)
-        command.append(RedisKeys.deadMessageLimit)
-        for commit in commits { append(commit, to: &command) }
-        send(command, .committed(commits))
+        var script = RedisCommit(
+            digest: digests[.commit] ?? "", resultExpiry: resultExpiry, resultDatabase: resultDatabase, database: url.database)
+        for commit in commits { script.append(commit) }
+        commands.ask(script.command) { [unowned self] in committed(commits, $0) }
+    }
+
+    public func reply(_ reply: ControlReply) {
+        guard phase == .standing else { return }
+        // A caller that is gone, or a key that we may not read, is none of our business.
+        commands.ask(RedisCommand("SMEMBERS", RedisKeys.binding(reply.exchange)), tolerant: true) { [unowned self] in
+            send(reply, to: $0.array ?? [])
+        }
     }
 
     public func flush() {
@@ -130,90 +116,35 @@ public final class RedisBrokerSession: BrokerSession {
         drain(now: .now)
     }
 
-    public func reply(_ reply: ControlReply) {
-        guard phase == .standing else { return }
-        send(RedisCommand("SMEMBERS", RedisKeys.binding(reply.exchange)), .bindings(reply))
-        commands.flush()
-    }
-
     public func close() {
-        guard phase == .standing else {
+        guard phase == .standing, let leases else {
             lose("closed")
             return
         }
         phase = .closing
-        send(RedisCommand("HDEL", RedisKeys.nodes, incarnation.id), .closed)
+        leases.release { [unowned self] in lose("closed") }
         commands.flush()
-    }
-
-    /// What stands behind a message in `unacked`. Queue names with quotes or backslashes are refused before they get here.
-    private func ending(_ queue: String) -> String { ",\"\",\"\(queue)\"]" }
-
-    private func append(_ commit: Commit, to command: inout RedisCommand) {
-        switch commit.step {
-        case .startLate, .keep: command.append("K")
-        case .startEarly: command.append("E")
-        case .conclude: command.append("C")
-        case .putBack(let front): command.append(front ? "F" : "B")
-        case .park: command.append("P")
-        case .setAside: command.append("D")
-        }
-        command.append(commit.tag.value)
-        command.append(commit.writes.count)
-        for write in commit.writes {
-            command.append(write.taskID)
-            command.append(write.reach == .announce ? "A" : write.state == .success ? "S" : "O")
-            command.append(write.record)
-        }
-        command.append(commit.publications.count)
-        for publication in commit.publications {
-            command.append(RedisKeys.list(publication.routingKey, step: RedisKeys.step(ofPriority: publication.priority)))
-            command.append(Envelope.write(publication, deliveryTag: Incarnation.randomUUID()))
-        }
-        switch commit.step {
-        case .startLate, .keep, .startEarly, .conclude: break
-        case .putBack:
-            command.append(ending(commit.queue).utf8.count)
-            command.append(RedisKeys.list(commit.queue, step: Int(stepText(commit.tag)) ?? 0))
-        case .park(let until):
-            command.append(String(until.seconds))
-            command.append("parked-\(Incarnation.randomID()):\(stepText(commit.tag))")
-            command.append(RedisKeys.parked(commit.queue))
-        case .setAside(let reason, let taskID):
-            let record = DeadLetterRecord(id: Incarnation.randomID(), reason: reason, queue: commit.queue, taskID: taskID, at: .now)
-            command.append(record.id)
-            command.append(record.encoded)
-            command.append(ending(commit.queue).utf8.count)
-        }
-    }
-
-    /// The priority step at a tag's end.
-    private func stepText(_ tag: DeliveryTag) -> Substring { tag.value.split(separator: ":").last ?? "0" }
-
-    private func send(_ command: RedisCommand, _ expectation: Expectation, on connection: RedisConnection? = nil) {
-        lastLabel += 1
-        expectations[lastLabel] = expectation
-        (connection ?? commands).send(command, label: lastLabel, now: .now)
     }
 
     // MARK: Pollable
 
-    public var interests: [PollInterest] { commands.interests + listener.interests }
+    public var interests: [PollInterest] { commands.connection.interests + listener.connection.interests }
 
     public var deadline: MonotonicTime? {
         let own = phase == .standing ? [nextRenewal, nextPoll].compactMap { $0 }.min() : nil
-        return [commands.deadline, listener.deadline, own].compactMap { $0 }.min()
+        return [commands.connection.deadline, listener.connection.deadline, own].compactMap { $0 }.min()
     }
 
     public func ready(_ descriptor: Int32, _ happened: PollEvents, now: MonotonicTime) {
-        for connection in [commands, listener] where connection.interests.contains(where: { $0.descriptor == descriptor }) {
+        for connection in [commands.connection, listener.connection]
+        where connection.interests.contains(where: { $0.descriptor == descriptor }) {
             connection.ready(descriptor, happened, now: now)
         }
         drain(now: now)
     }
 
     public func expired(now: MonotonicTime) {
-        for connection in [commands, listener] {
+        for connection in [commands.connection, listener.connection] {
             if let deadline = connection.deadline, deadline <= now { connection.expired(now: now) }
         }
         if phase == .standing {
@@ -227,13 +158,12 @@ public final class RedisBrokerSession: BrokerSession {
     }
 
     private func drain(now: MonotonicTime) {
-        for connection in [listener, commands] {
-            for event in connection.takeEvents() {
+        for dialogue in [listener, commands] {
+            for event in dialogue.connection.takeEvents() {
                 switch event {
-                case .open: opened(now: now)
+                case .open: opened()
                 case .reply(RedisConnection.pushLabel, let message): pushed(message)
-                case .reply(let label, let value):
-                    if let expectation = expectations.removeValue(forKey: label) { accept(expectation, value, now: now) }
+                case .reply(let label, let value): if let error = dialogue.answer(label, value) { lose(RedisBrokerSession.explain(error)) }
                 case .lost(let reason): lose(reason)
                 }
             }
@@ -243,116 +173,70 @@ public final class RedisBrokerSession: BrokerSession {
     private func lose(_ reason: String) {
         guard phase != .over else { return }
         phase = .over
-        commands.close()
-        listener.close()
+        commands.connection.close()
+        listener.connection.close()
         events.append(.lost(reason))
     }
 
     // MARK: getting ready
 
-    private func opened(now: MonotonicTime) {
-        guard commands.isOpen, listener.isOpen, phase == .connecting else { return }
+    private func opened() {
+        guard commands.connection.isOpen, listener.connection.isOpen, phase == .connecting else { return }
         phase = .preparing
-        send(RedisCommand("CLIENT", "ID"), .clientID, on: listener)
-        for channel in [RedisKeys.invalidations, RedisKeys.controlChannel(database: url.database)] {
-            lastLabel += 1
-            expectations[lastLabel] = .subscribed
-            listener.subscribe(RedisCommand("SUBSCRIBE", channel), label: lastLabel, now: now)
+        listener.ask(RedisCommand("CLIENT", "ID")) { [unowned self] in
+            clientID = $0.integer
+            prove()
         }
+        for channel in [RedisKeys.invalidations, RedisKeys.controlChannel(database: url.database)] { listener.subscribe(channel) }
         listener.flush()
-        send(RedisCommand("INFO"), .info)
-        for (script, text) in [
-            (Script.take, RedisScripts.take), (.commit, RedisScripts.commit), (.renew, RedisScripts.renew),
-            (.restore, RedisScripts.restore),
-            (.inherit, RedisScripts.inherit), (.bury, RedisScripts.bury),
-        ] { send(RedisCommand("SCRIPT", "LOAD", text), .loaded(script)) }
+        // INFO may be forbidden; nothing depends on it.
+        commands.ask(RedisCommand("INFO"), tolerant: true) { [unowned self] in inspect($0.text ?? "") }
+        for name in RedisScripts.Name.allCases {
+            commands.ask(RedisCommand("SCRIPT", "LOAD", RedisScripts.text(name))) { [unowned self] in
+                digests[name] = $0.text
+                prove()
+            }
+        }
         for queue in queues {
             let member = queue + RedisKeys.separator + RedisKeys.separator + queue
-            send(RedisCommand("SADD", RedisKeys.binding(queue), member), .ignored)
-            send(RedisCommand("SADD", RedisKeys.permanentBinding(queue), member), .ignored)
+            commands.ask(RedisCommand("SADD", RedisKeys.binding(queue), member), tolerant: true)
+            commands.ask(RedisCommand("SADD", RedisKeys.permanentBinding(queue), member), tolerant: true)
         }
-        commands.flush()
-    }
-
-    /// The last step: everything else has been answered.
-    private func prove() {
-        guard let clientID, phase == .preparing else { return }
-        send(RedisCommand("CLIENT", "TRACKING", "ON", "REDIRECT", String(clientID), "OPTIN"), .tracking)
-        var command = RedisCommand("EVALSHA", digests[.renew] ?? "", "2", RedisKeys.nodes, RedisKeys.unackedIndex, incarnation.id)
-        command.append(contentsOf: held)
-        send(command, .proof)
         commands.flush()
     }
 
     private func inspect(_ info: String) {
-        func field(_ name: String) -> Substring? {
-            info.split(whereSeparator: \.isNewline).first { $0.hasPrefix(name + ":") }?.dropFirst(name.count + 1)
+        let facts = RedisServerFacts(info: info)
+        if let refusal = facts.refusal { lose(refusal) }
+        if let warning = facts.warning { events.append(.notice(warning)) }
+    }
+
+    /// The last steps, when everything else has been answered: the doorbell, our lease, and what an earlier session left behind.
+    private func prove() {
+        guard let clientID, digests.count == RedisScripts.Name.allCases.count, phase == .preparing else { return }
+        commands.ask(RedisCommand("CLIENT", "TRACKING", "ON", "REDIRECT", String(clientID), "OPTIN"), tolerant: true) { [unowned self] in
+            guard $0.error != nil else { return }
+            hasDoorbell = false
+            nextPoll = MonotonicTime.now.advanced(by: RedisBrokerSession.pollInterval)
+            let interval = RedisBrokerSession.pollInterval
+            events.append(.notice("CLIENT TRACKING is refused: looking for messages every \(interval) s instead of being told"))
         }
-        if field("role") == "slave" {
-            lose("this Redis is a read-only replica: point the broker at its primary")
+        leases?.renew(held) { [unowned self] in
+            if isSuccessor { leases?.reclaim(except: held) { [unowned self] in stand() } } else { stand() }
         }
-        if let version = field("redis_version") {
-            let parts = version.split(separator: ".").compactMap { Int($0) }
-            if parts.count >= 2, (parts[0], parts[1]) < (6, 2) { lose("Redis \(version) is too old: 6.2 or later is needed") }
-        }
-        if let policy = field("maxmemory_policy"), policy != "noeviction" {
-            events.append(
-                .notice(
-                    "Redis may evict tasks and results: its maxmemory-policy is \(policy); set it to noeviction (CONFIG SET maxmemory-policy noeviction)"
-                ))
-        }
+        commands.flush()
+    }
+
+    private func stand() {
+        guard phase == .preparing else { return }
+        phase = .standing
+        nextRenewal = MonotonicTime.now.advanced(by: RedisLeases.interval)
+        events.append(.standing)
     }
 
     // MARK: what comes in
 
-    private func accept(_ expectation: Expectation, _ value: RedisValue, now: MonotonicTime) {
-        if let error = value.error, !tolerates(error, expectation) {
-            lose(explain(error))
-            return
-        }
-        switch expectation {
-        case .clientID:
-            clientID = value.integer
-            if digests.count == Script.allCases.count { prove() }
-        case .subscribed, .ignored, .restored: break
-        case .loaded(let script):
-            digests[script] = value.text
-            if digests.count == Script.allCases.count { prove() }
-        case .info: if let info = value.text { inspect(info) }
-        case .tracking:
-            if value.error != nil {
-                hasDoorbell = false
-                nextPoll = now.advanced(by: RedisBrokerSession.pollInterval)
-                events.append(
-                    .notice(
-                        "CLIENT TRACKING is refused: looking for messages every \(RedisBrokerSession.pollInterval) s instead of being told")
-                )
-            }
-        case .proof:
-            guard phase == .preparing else { break }
-            phase = .standing
-            nextRenewal = now.advanced(by: RedisBrokerSession.renewInterval)
-            events.append(.standing)
-        case .taken(let asked, let first, let order): taken(value.array ?? [], asked: asked, first: first, order: order)
-        case .armed: if (value.integer ?? 0) > 0 { events.append(.rang) }
-        case .committed(let commits): committed(commits, value)
-        case .leases(let asked): observe(value, asked: asked, now: now)
-        case .held(let death, _, let found, let started): scanned(death, value, found: found, started: started)
-        case .inherited: inherited(value.array ?? [])
-        case .bindings(let reply): send(reply, to: value.array ?? [])
-        case .closed: lose("closed")
-        }
-    }
-
-    private func tolerates(_ error: String, _ expectation: Expectation) -> Bool {
-        switch expectation {
-        // INFO and CLIENT TRACKING may be forbidden; a reply's queue is none of our business.
-        case .info, .tracking, .bindings, .ignored: true
-        default: false
-        }
-    }
-
-    private func explain(_ error: String) -> String {
+    private static func explain(_ error: String) -> String {
         if error.hasPrefix("NOPERM") {
             return
                 "the Redis user lacks a permission (\(error)): it needs EVALSHA and SCRIPT LOAD (+@scripting), and the keys and channels of Celery and coppice.*"
@@ -369,7 +253,7 @@ public final class RedisBrokerSession: BrokerSession {
             guard let list = parts[index].integer, let raw = parts[index + 1].bytes, list >= 1 else { break }
             let queue = queues[order[(list - 1) % queues.count]]
             let step = RedisKeys.steps[min((list - 1) / queues.count, RedisKeys.steps.count - 1)]
-            let tag = "\(incarnation.id):\(first + UInt64(index / 2)):\(step)"
+            let tag = RedisTag.make(incarnation, first + UInt64(index / 2), step: step)
             held.insert(tag)
             messages.append(ReceivedMessage(tag: DeliveryTag(tag), queue: queue, raw: raw))
             index += 2
@@ -380,10 +264,10 @@ public final class RedisBrokerSession: BrokerSession {
 
     /// Asks to be told of the next message. What has come since the take is in the answer.
     private func arm() {
-        send(RedisCommand("CLIENT", "CACHING", "YES"), .ignored)
+        commands.ask(RedisCommand("CLIENT", "CACHING", "YES"), tolerant: true)
         var command = RedisCommand("EXISTS")
         for step in RedisKeys.steps { command.append(contentsOf: queues.map { RedisKeys.list($0, step: step) }) }
-        send(command, .armed)
+        commands.ask(command) { [unowned self] in if ($0.integer ?? 0) > 0 { events.append(.rang) } }
         commands.flush()
     }
 
@@ -412,110 +296,22 @@ public final class RedisBrokerSession: BrokerSession {
             // routing key, separator, pattern, separator, queue
             guard binding.hasPrefix(reply.routingKey + separator), let last = binding.ranges(of: separator).last else { continue }
             let queue = String(binding[last.upperBound...])
-            send(RedisCommand("LPUSH", queue), .ignored, appending: Envelope.write(reply))
+            var push = RedisCommand("LPUSH", queue)
+            push.append(Envelope.write(reply))
+            commands.ask(push, tolerant: true)
             // Nobody reads it any more if the caller has given up.
-            send(RedisCommand("EXPIRE", queue, "10"), .ignored)
+            commands.ask(RedisCommand("EXPIRE", queue, "10"), tolerant: true)
         }
         commands.flush()
     }
 
-    private func send(_ command: RedisCommand, _ expectation: Expectation, appending bytes: [UInt8]) {
-        var command = command
-        command.append(bytes)
-        send(command, expectation)
-    }
-
-    // MARK: leases
-
     private func renew(now: MonotonicTime) {
-        nextRenewal = now.advanced(by: RedisBrokerSession.renewInterval)
-        var command = RedisCommand("EVALSHA", digests[.renew] ?? "", "2", RedisKeys.nodes, RedisKeys.unackedIndex, incarnation.id)
-        command.append(contentsOf: held)
-        send(command, .leases(asked: now))
-        listener.send(RedisCommand("PING"), label: 0, now: now)
+        nextRenewal = now.advanced(by: RedisLeases.interval)
+        leases?.renew(held)
+        listener.ask(RedisCommand("PING"))
         commands.flush()
         listener.flush()
         // Parked messages may be due, and a bell may have been lost with its server's memory.
         events.append(.rang)
-    }
-
-    private func observe(_ value: RedisValue, asked: MonotonicTime, now: MonotonicTime) {
-        let parts = (value.array ?? []).compactMap(\.text)
-        var counters: [String: String] = [:]
-        var index = 0
-        while index + 1 < parts.count {
-            if parts[index] != incarnation.id { counters[parts[index]] = parts[index + 1] }
-            index += 2
-        }
-        for death in observer.look(counters, asked: asked, answered: now) {
-            scan(death, cursor: "0", found: [], started: false)
-        }
-    }
-
-    /// Looks for what a dead incarnation held: first its unacknowledged messages, then its start records.
-    private func scan(_ death: LeaseObserver.Death, cursor: String, found: [String], started: Bool) {
-        let key = started ? RedisKeys.started : RedisKeys.unacked
-        send(
-            RedisCommand("HSCAN", key, cursor, "MATCH", "\(death.incarnation):*", "COUNT", "1000"),
-            .held(dead: death, cursor: cursor, found: found, started: started))
-        commands.flush()
-    }
-
-    private func scanned(_ death: LeaseObserver.Death, _ value: RedisValue, found: [String], started: Bool) {
-        guard let parts = value.array, parts.count == 2, let cursor = parts[0].text, let fields = parts[1].array else { return }
-        var found = found
-        for index in stride(from: 0, to: fields.count, by: 2) {
-            if let tag = fields[index].text { found.append(tag) }
-        }
-        guard cursor == "0" else {
-            scan(death, cursor: cursor, found: found, started: started)
-            return
-        }
-        func sequence(_ tag: String) -> Int { Int(tag.split(separator: ":").dropFirst().first ?? "") ?? 0 }
-        // Pushed to the front one after the other, the oldest last, so that it is taken first.
-        let tags = Set(found).sorted { sequence($0) > sequence($1) }
-        if started {
-            inherit(death, tags)
-            send(RedisCommand("EVALSHA", digests[.bury] ?? "", "1", RedisKeys.nodes, death.incarnation, death.counter), .ignored)
-        } else {
-            for start in stride(from: 0, to: tags.count, by: RedisBrokerSession.recoveryBatch) {
-                var command = RedisCommand("EVALSHA", digests[.restore] ?? "", "3", RedisKeys.nodes, RedisKeys.unacked)
-                command.append(RedisKeys.unackedIndex)
-                command.append(death.incarnation)
-                command.append(death.counter)
-                command.append(RedisKeys.separator)
-                command.append(contentsOf: tags[start..<min(start + RedisBrokerSession.recoveryBatch, tags.count)])
-                send(command, .restored)
-            }
-            if !tags.isEmpty { events.append(.recovered(tags.count)) }
-            scan(death, cursor: "0", found: [], started: true)
-        }
-        commands.flush()
-    }
-
-    private func inherit(_ death: LeaseObserver.Death, _ tags: [String]) {
-        for start in stride(from: 0, to: tags.count, by: RedisBrokerSession.recoveryBatch) {
-            let batch = tags[start..<min(start + RedisBrokerSession.recoveryBatch, tags.count)]
-            var sequence = incarnation.reserve(batch.count)
-            var command = RedisCommand("EVALSHA", digests[.inherit] ?? "", "2", RedisKeys.nodes, RedisKeys.started)
-            command.append(death.incarnation)
-            command.append(death.counter)
-            for tag in batch {
-                command.append(tag)
-                command.append("\(incarnation.id):\(sequence):\(stepText(DeliveryTag(tag)))")
-                sequence += 1
-            }
-            send(command, .inherited)
-        }
-    }
-
-    private func inherited(_ parts: [RedisValue]) {
-        var messages: [ReceivedMessage] = []
-        for index in stride(from: 0, to: parts.count - 1, by: 2) {
-            guard let tag = parts[index].text, let entry = parts[index + 1].bytes else { continue }
-            guard let (raw, queue) = Envelope.unwrap(entry) else { continue }
-            messages.append(ReceivedMessage(tag: DeliveryTag(tag), queue: queue, raw: raw))
-        }
-        if !messages.isEmpty { events.append(.orphaned(messages)) }
     }
 }

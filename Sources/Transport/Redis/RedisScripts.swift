@@ -3,13 +3,26 @@
 /// A message that is held stands in kombu's `unacked` hash as `[<message>,"","<queue>"]`, put together without being parsed, under a
 /// tag `<incarnation>:<sequence>:<priority step>`, and in `unacked_index` with the time of the server's clock.
 enum RedisScripts {
+    enum Name: CaseIterable { case take, commit, renew, restore, inherit, bury }
+
+    static func text(_ name: Name) -> String {
+        switch name {
+        case .take: take
+        case .commit: commit
+        case .renew: renew
+        case .restore: restore
+        case .inherit: inherit
+        case .bury: bury
+        }
+    }
+
     /// Pops up to a number of messages, those whose time has come first, and records them as held.
     ///
     /// KEYS: unacked, unacked_index, a parked set per queue, then the lists by priority and within it by queue.
     /// ARGV: count, tag prefix, first sequence number, seconds before its time at which a message may be taken, number of queues, a
     /// record's ending per queue, the priority steps.
     /// Returns list number (counted from 1) and message, in turn.
-    static let take = """
+    private static let take = """
         local want, prefix, sequence, horizon, nq = tonumber(ARGV[1]), ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])
         -- A wrong type here must end the script before anything is popped.
         redis.call('HLEN', KEYS[1])
@@ -79,7 +92,7 @@ enum RedisScripts {
     /// ARGV: result expiry, result prefix, result database, own database, dead records kept, dead messages kept; then per commit:
     /// operation, tag, number of writes and (key, 'S' success | 'O' other | 'A' announce only, record) each, number of publications and
     /// (list, message) each, and what the operation wants. Returns a string of 1 and 0, one per commit.
-    static let commit = """
+    private static let commit = """
         local ttl, prefix, rdb, db = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
         local at = 7
         local verdicts = {}
@@ -166,7 +179,7 @@ enum RedisScripts {
 
     /// Counts the lease on, and re-scores what is held. KEYS: nodes, unacked_index. ARGV: incarnation, tags.
     /// Returns all leases: incarnation and counter in turn.
-    static let renew = """
+    private static let renew = """
         redis.call('HINCRBY', KEYS[1], ARGV[1], 1)
         local clock = redis.call('TIME')
         local now = string.format('%.6f', clock[1] + clock[2] / 1000000)
@@ -175,9 +188,9 @@ enum RedisScripts {
         """
 
     /// Puts a dead incarnation's messages back to the front of their lists. KEYS: nodes, unacked, unacked_index.
-    /// ARGV: incarnation, counter that it must still have, separator, tags in the order of pushing. Returns how many were there.
-    static let restore = """
-        if redis.call('HGET', KEYS[1], ARGV[1]) ~= ARGV[2] then return 0 end
+    /// ARGV: incarnation, counter that it must still have ('': any), separator, tags in the order of pushing. Returns how many were there.
+    private static let restore = """
+        if ARGV[2] ~= '' and redis.call('HGET', KEYS[1], ARGV[1]) ~= ARGV[2] then return 0 end
         local count = 0
         for i = 4, #ARGV do
           local entry = redis.call('HGET', KEYS[2], ARGV[i])
@@ -197,9 +210,9 @@ enum RedisScripts {
         """
 
     /// Takes a dead incarnation's start records over. KEYS: nodes, started.
-    /// ARGV: incarnation, its counter, pairs of old and new tag. Returns new tag and entry in turn.
-    static let inherit = """
-        if redis.call('HGET', KEYS[1], ARGV[1]) ~= ARGV[2] then return {} end
+    /// ARGV: incarnation, counter that it must still have ('': any), pairs of old and new tag. Returns new tag and entry in turn.
+    private static let inherit = """
+        if ARGV[2] ~= '' and redis.call('HGET', KEYS[1], ARGV[1]) ~= ARGV[2] then return {} end
         local out = {}
         for i = 3, #ARGV, 2 do
           local entry = redis.call('HGET', KEYS[2], ARGV[i])
@@ -214,7 +227,7 @@ enum RedisScripts {
         """
 
     /// Ends a lease whose holder is dead. KEYS: nodes. ARGV: incarnation, counter that it must still have.
-    static let bury = """
+    private static let bury = """
         if redis.call('HGET', KEYS[1], ARGV[1]) == ARGV[2] then redis.call('HDEL', KEYS[1], ARGV[1]) end
         return 0
         """

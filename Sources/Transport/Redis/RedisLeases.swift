@@ -1,0 +1,134 @@
+import CoppiceRedis
+import CoppiceShared
+import CoppiceSystem
+
+/// Our lease and the others': counts ours on, renews what we hold, and recovers what dead incarnations left.
+final class RedisLeases {
+    /// Seconds between two renewals.
+    static let interval = 1.0
+    /// Tags in one command of a recovery.
+    private static let batch = 200
+
+    private let incarnation: Incarnation
+    private let dialogue: RedisDialogue
+    private let digest: (RedisScripts.Name) -> String
+    private let report: (BrokerEvent) -> Void
+    private var observer = LeaseObserver()
+
+    /// - Parameter digest: the loaded scripts' digests.
+    init(
+        incarnation: Incarnation, dialogue: RedisDialogue, digest: @escaping (RedisScripts.Name) -> String,
+        report: @escaping (BrokerEvent) -> Void
+    ) {
+        self.incarnation = incarnation
+        self.dialogue = dialogue
+        self.digest = digest
+        self.report = report
+    }
+
+    /// Counts the lease on, renews what is held, and looks after the others.
+    func renew(_ held: Set<String>, then done: @escaping () -> Void = {}) {
+        let asked = MonotonicTime.now
+        var command = RedisCommand("EVALSHA", digest(.renew), "2", RedisKeys.nodes, RedisKeys.unackedIndex, incarnation.id)
+        command.append(contentsOf: held)
+        dialogue.ask(command) { [unowned self] leases in
+            observe(leases, asked: asked)
+            done()
+        }
+    }
+
+    /// Gives the lease up.
+    func release(then done: @escaping () -> Void) {
+        dialogue.ask(RedisCommand("HDEL", RedisKeys.nodes, incarnation.id)) { _ in done() }
+    }
+
+    /// Puts back what this incarnation holds without knowing: the answer to a take, or to a recovery, was lost with its connection.
+    ///
+    /// - Parameter known: what it knows of.
+    func reclaim(except known: Set<String>, then done: @escaping () -> Void) {
+        collect(RedisKeys.unacked, of: incarnation.id) { [unowned self] tags in
+            restore(tags.filter { !known.contains($0) }, of: LeaseObserver.Death(incarnation: incarnation.id, counter: ""))
+            collect(RedisKeys.started, of: incarnation.id) { [unowned self] tags in
+                inherit(tags.filter { !known.contains($0) }, of: LeaseObserver.Death(incarnation: incarnation.id, counter: ""))
+                done()
+            }
+        }
+    }
+
+    private func observe(_ value: RedisValue, asked: MonotonicTime) {
+        let parts = (value.array ?? []).compactMap(\.text)
+        var counters: [String: String] = [:]
+        for index in stride(from: 0, to: parts.count - 1, by: 2) where parts[index] != incarnation.id {
+            counters[parts[index]] = parts[index + 1]
+        }
+        for death in observer.look(counters, asked: asked, answered: .now) { recover(death) }
+    }
+
+    /// What had not started goes back to the front of its queue; what had, acknowledged early, becomes ours to be concluded as lost.
+    private func recover(_ death: LeaseObserver.Death) {
+        collect(RedisKeys.unacked, of: death.incarnation) { [unowned self] tags in
+            restore(tags, of: death)
+            collect(RedisKeys.started, of: death.incarnation) { [unowned self] tags in
+                inherit(tags, of: death)
+                dialogue.ask(RedisCommand("EVALSHA", digest(.bury), "1", RedisKeys.nodes, death.incarnation, death.counter))
+                dialogue.flush()
+            }
+        }
+    }
+
+    /// All tags of an incarnation in a hash, piece by piece: nobody waits long for it.
+    private func collect(
+        _ key: String, of incarnation: String, cursor: String = "0", found: Set<String> = [], then done: @escaping (Set<String>) -> Void
+    ) {
+        dialogue.ask(RedisCommand("HSCAN", key, cursor, "MATCH", "\(incarnation):*", "COUNT", "1000")) { [unowned self] value in
+            guard let parts = value.array, parts.count == 2, let next = parts[0].text, let fields = parts[1].array else { return }
+            let tags = stride(from: 0, to: fields.count, by: 2).compactMap { fields[$0].text }
+            if next == "0" {
+                done(found.union(tags))
+            } else {
+                collect(key, of: incarnation, cursor: next, found: found.union(tags), then: done)
+            }
+        }
+        dialogue.flush()
+    }
+
+    private func restore(_ tags: Set<String>, of death: LeaseObserver.Death) {
+        guard !tags.isEmpty else { return }
+        // Pushed to the front one after the other, the oldest last, so that it is taken first.
+        let ordered = tags.sorted { RedisTag.sequence($0) > RedisTag.sequence($1) }
+        for start in stride(from: 0, to: ordered.count, by: RedisLeases.batch) {
+            var command = RedisCommand("EVALSHA", digest(.restore), "3", RedisKeys.nodes, RedisKeys.unacked, RedisKeys.unackedIndex)
+            command.append(contentsOf: [death.incarnation, death.counter, RedisKeys.separator])
+            command.append(contentsOf: ordered[start..<min(start + RedisLeases.batch, ordered.count)])
+            dialogue.ask(command) { [unowned self] value in
+                if let count = value.integer, count > 0 { report(.recovered(count)) }
+            }
+        }
+    }
+
+    private func inherit(_ tags: Set<String>, of death: LeaseObserver.Death) {
+        let all = Array(tags)
+        for start in stride(from: 0, to: all.count, by: RedisLeases.batch) {
+            let batch = all[start..<min(start + RedisLeases.batch, all.count)]
+            let first = incarnation.reserve(batch.count)
+            var command = RedisCommand(
+                "EVALSHA", digest(.inherit), "2", RedisKeys.nodes, RedisKeys.started, death.incarnation, death.counter)
+            for (offset, tag) in batch.enumerated() {
+                command.append(tag)
+                command.append(RedisTag.make(incarnation, first + UInt64(offset), step: RedisTag.step(tag)))
+            }
+            dialogue.ask(command) { [unowned self] value in inherited(value.array ?? []) }
+        }
+    }
+
+    private func inherited(_ parts: [RedisValue]) {
+        var messages: [ReceivedMessage] = []
+        for index in stride(from: 0, to: parts.count - 1, by: 2) {
+            guard let tag = parts[index].text, let entry = parts[index + 1].bytes, let (raw, queue) = Envelope.unwrap(entry) else {
+                continue
+            }
+            messages.append(ReceivedMessage(tag: DeliveryTag(tag), queue: queue, raw: raw))
+        }
+        if !messages.isEmpty { report(.orphaned(messages)) }
+    }
+}

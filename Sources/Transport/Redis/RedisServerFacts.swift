@@ -1,0 +1,31 @@
+/// What INFO says of a server, as far as it matters to a broker.
+struct RedisServerFacts {
+    private let fields: [Substring: Substring]
+
+    init(info: String) {
+        var fields: [Substring: Substring] = [:]
+        for line in info.split(whereSeparator: \.isNewline) {
+            guard let colon = line.firstIndex(of: ":") else { continue }
+            fields[line[..<colon]] = line[line.index(after: colon)...]
+        }
+        self.fields = fields
+    }
+
+    /// Why this server can't be a broker; nil if it can.
+    var refusal: String? {
+        if fields["redis_mode"] == "cluster" { return "this is a Redis Cluster, which is not supported: name a single server" }
+        if fields["role"] == "slave" { return "this Redis is a read-only replica: point the broker at its primary" }
+        if let version = fields["redis_version"] {
+            let parts = version.split(separator: ".").compactMap { Int($0) }
+            if parts.count >= 2, (parts[0], parts[1]) < (6, 2) { return "Redis \(version) is too old: 6.2 or later is needed" }
+        }
+        return nil
+    }
+
+    /// What the operator should know; nil if all is well.
+    var warning: String? {
+        guard let policy = fields["maxmemory_policy"], policy != "noeviction" else { return nil }
+        return
+            "Redis may evict tasks and results: its maxmemory-policy is \(policy); set it to noeviction (CONFIG SET maxmemory-policy noeviction)"
+    }
+}

@@ -1,0 +1,19 @@
+/// The tag under which we hold a message in kombu's hash: `<incarnation>:<sequence>:<priority step>`.
+///
+/// It names the owner, spares us the tags that publishers choose (they repeat), and knows the list to which the message goes back.
+enum RedisTag {
+    static func make(_ incarnation: Incarnation, _ sequence: UInt64, step: some CustomStringConvertible) -> String {
+        "\(incarnation.id):\(sequence):\(step)"
+    }
+
+    /// What a message waits under for its time: owned by nobody.
+    static func parked(step: Substring) -> String { "parked-\(Incarnation.randomID()):\(step)" }
+
+    static func step(_ tag: String) -> Substring { tag.split(separator: ":").last ?? "0" }
+
+    static func sequence(_ tag: String) -> Int { Int(tag.split(separator: ":").dropFirst().first ?? "") ?? 0 }
+
+    /// What stands behind a message in `unacked`: `[<message>` and this. Queue names with quotes or backslashes are refused before they
+    /// get here.
+    static func ending(_ queue: String) -> String { ",\"\",\"\(queue)\"]" }
+}

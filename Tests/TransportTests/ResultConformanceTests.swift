@@ -4,7 +4,7 @@ import CoppiceSystem
 import Testing
 
 /// What every result store does.
-@Suite struct ResultConformanceTests {
+@Suite(.ownThread) struct ResultConformanceTests {
     @Test(arguments: Broker.allCases) func whatIsStoredIsFoundBySomebodyElse(broker: Broker) throws {
         let scene = try BrokerScene(broker)
         #expect(try scene.store().fetch("1") == nil)

@@ -16,7 +16,8 @@ import Testing
                 traceback: theirs["traceback"]?.string, dateDone: try date.map { try #require(ISO8601.parse($0)) })
             record.group = theirs["group_id"]?.string
             record.parentID = theirs["parent_id"]?.string
-            var expected = text
+            // Celery lists a retry's next run as its child; ours name none.
+            var expected = text.replacing("\"children\": \((theirs["children"] ?? .null).text)", with: "\"children\": []")
             if let date, let time = record.dateDone { expected = expected.replacing(date, with: ISO8601.format(time)) }
             #expect(String(decoding: record.encoded, as: UTF8.self) == expected)
             // A date is what tells that nothing follows.

@@ -134,7 +134,7 @@ import Testing
         }
     }
 
-    @Test(arguments: [false, true]) func everythingIsConfirmedOnceAndInOrder(joined: Bool) {
+    @Test(arguments: [false, true]) func everythingIsConfirmedOnceAndInOrder(joined: Bool) throws {
         var random = SeededGenerator()
         for _ in 0..<400 {
             var world = World(joined: joined)
@@ -149,17 +149,18 @@ import Testing
                 case 12: if Bool.random(using: &random) { world.toggleBroker() }
                 default: if !joined, Bool.random(using: &random) { world.toggleStore() }
                 }
-                #expect(world.confirmed == Array(world.added.prefix(world.confirmed.count)), "in the order of adding: seed \(random.seed)")
-                #expect(world.outbox.isEmpty || world.confirmed.count <= world.added.count, "seed \(random.seed)")
+                try #require(
+                    world.confirmed == Array(world.added.prefix(world.confirmed.count)), "in the order of adding: seed \(random.seed)")
+                try #require(world.outbox.isEmpty || world.confirmed.count <= world.added.count, "seed \(random.seed)")
                 if world.complaint != nil { break }
             }
             world.settle()
-            #expect(world.complaint == nil, "seed \(random.seed)")
-            #expect(world.confirmed == world.added, "all of it, once: seed \(random.seed)")
-            #expect(world.outbox.isEmpty, "seed \(random.seed)")
+            try #require(world.complaint == nil, "seed \(random.seed)")
+            try #require(world.confirmed == world.added, "all of it, once: seed \(random.seed)")
+            try #require(world.outbox.isEmpty, "seed \(random.seed)")
             for connection in world.sent {
-                #expect(Set(connection).count == connection.count, "a connection is given nothing twice: seed \(random.seed)")
-                #expect(world.dropped.isDisjoint(with: connection), "what was dropped is not sent: seed \(random.seed)")
+                try #require(Set(connection).count == connection.count, "a connection is given nothing twice: seed \(random.seed)")
+                try #require(world.dropped.isDisjoint(with: connection), "what was dropped is not sent: seed \(random.seed)")
             }
         }
     }

@@ -21,6 +21,7 @@ final class FakeBroker: BrokerSession {
     func takeEvents() -> [BrokerEvent] { [] }
     func take(upTo count: Int) {}
     func reply(_ reply: ControlReply) {}
+    func flush() {}
     func close() {}
 
     func commit(_ commits: [Commit]) {

@@ -11,7 +11,8 @@ public protocol ResultStore: Pollable {
     /// Reads a task's record; answered by `.record`.
     func fetch(_ taskID: String)
 
-    /// Asks for every record of this task that is announced from now on, each reported by `.record`.
+    /// Asks for every record of this task that is announced from now on, each reported by `.record`; where listening begins later than the
+    /// order, what stands by then is reported first, be it nothing or a record that is reported again.
     func watch(_ taskID: String)
 }
 

@@ -66,7 +66,7 @@ import Testing
         return true
     }
 
-    @Test func anAssignmentIsInExactlyOnePlace() {
+    @Test func anAssignmentIsInExactlyOnePlace() throws {
         var random = SeededGenerator()
         for _ in 0..<1500 {
             var books = Books()
@@ -75,18 +75,18 @@ import Testing
                 let agrees = Self.step(&books, &random)
                 let hand = books.life.hand
                 let expected = books.places.filter { $0.value == .hand }.keys.sorted()
-                #expect(agrees && hand.assignments == expected, "the hand keeps the order of handing: seed \(random.seed)")
-                #expect(!hand.isStarted || !hand.isEmpty, "seed \(random.seed)")
+                try #require(agrees && hand.assignments == expected, "the hand keeps the order of handing: seed \(random.seed)")
+                try #require(!hand.isStarted || !hand.isEmpty, "seed \(random.seed)")
                 if before.hand.isStarted, let running = before.hand.running, books.places[running] == .hand {
-                    #expect(hand.running == running, "what runs is next until it is done: seed \(random.seed)")
+                    try #require(hand.running == running, "what runs is next until it is done: seed \(random.seed)")
                 }
-                if case .killed(let reason, _) = books.life.state { #expect(reason == books.firstReason, "seed \(random.seed)") }
-                if books.hasEnded { #expect(books.life.state == .ended, "seed \(random.seed)") }
+                if case .killed(let reason, _) = books.life.state { try #require(reason == books.firstReason, "seed \(random.seed)") }
+                if books.hasEnded { try #require(books.life.state == .ended, "seed \(random.seed)") }
             }
         }
     }
 
-    @Test func aComplaintChangesNothing() {
+    @Test func aComplaintChangesNothing() throws {
         var random = SeededGenerator()
         for _ in 0..<1500 {
             var books = Books()
@@ -98,7 +98,7 @@ import Testing
                 ]
                 for frame in frames {
                     var life = books.life
-                    if frame(&life) != nil || books.hasEnded { #expect(life == books.life, "seed \(random.seed)") }
+                    if frame(&life) != nil || books.hasEnded { try #require(life == books.life, "seed \(random.seed)") }
                 }
             }
         }

@@ -66,7 +66,7 @@ import Testing
     }
 
     /// Claimed until it starts or is discarded, never again after; settlement leaves `open` once, and in this order.
-    @Test func settlementOnlyGoesForward() {
+    @Test func settlementOnlyGoesForward() throws {
         func rank(_ settlement: DeliveryLifecycle.Settlement) -> Int {
             switch settlement {
             case .open: 0
@@ -84,10 +84,10 @@ import Testing
                 let before = life
                 event.apply(to: &life)
                 way.append(event)
-                #expect((0...1).contains(rank(life.settlement) - rank(before.settlement)), "seed \(random.seed)")
-                #expect(before.isClaimed || !life.isClaimed, "seed \(random.seed)")
+                try #require((0...1).contains(rank(life.settlement) - rank(before.settlement)), "seed \(random.seed)")
+                try #require(before.isClaimed || !life.isClaimed, "seed \(random.seed)")
                 let isOver = life.progress == .concluded || life.progress == .discarded
-                #expect(isOver == (life.settlement != .open), "seed \(random.seed)")
+                try #require(isOver == (life.settlement != .open), "seed \(random.seed)")
             }
         }
     }

@@ -4,7 +4,7 @@ import CoppiceTransport
 import Testing
 
 /// What every broker session does: taking, settling and sending.
-@Suite struct BrokerConformanceTests {
+@Suite(.ownThread) struct BrokerConformanceTests {
     @Test(arguments: Broker.allCases) func messagesComeInTheOrderInWhichTheyWereSent(broker: Broker) throws {
         let scene = try BrokerScene(broker)
         let ids = (0..<50).map { "task-\($0)" }

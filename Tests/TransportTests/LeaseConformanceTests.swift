@@ -4,7 +4,7 @@ import CoppiceTransport
 import Testing
 
 /// What every broker session does about nodes that die. A death takes its five seconds: these tests run side by side.
-@Suite struct LeaseConformanceTests {
+@Suite(.ownThread) struct LeaseConformanceTests {
     private func recovered(_ session: SessionSeat) throws -> Int {
         try session.seat.next("recovered") { if case .recovered(let count) = $0 { count } else { nil } }
     }

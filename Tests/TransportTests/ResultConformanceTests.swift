@@ -4,7 +4,7 @@ import CoppiceSystem
 import Testing
 
 /// What every result store does.
-@Suite struct ResultConformanceTests {
+@Suite(.ownThread) struct ResultConformanceTests {
     @Test(arguments: Broker.allCases) func whatIsStoredIsFoundBySomebodyElse(broker: Broker) throws {
         let scene = try BrokerScene(broker)
         #expect(try scene.store().fetch("1") == nil)
@@ -31,17 +31,25 @@ import Testing
         let watcher = try scene.store()
         let writer = try scene.store()
         watcher.store.watch("1")
-        // "From now on" includes whatever is stored after the next order's answer.
-        #expect(try watcher.fetch("1") == nil)
+        /// The next record that is not the last one once more, nor the nothing that stood at first.
+        var last: StoreSeat.Record?
+        func news() throws -> StoreSeat.Record? {
+            while true {
+                let record = try watcher.record("1")
+                guard let record, record != last else { continue }
+                last = record
+                return record
+            }
+        }
         for number in 1...3 {
             try writer.put([.named("1", TaskState("PROGRESS"), "\(number)"), .named("other", .started)])
-            #expect(try watcher.record("1") == .init(state: "PROGRESS", result: .int(number)))
+            #expect(try news() == .init(state: "PROGRESS", result: .int(number)))
         }
         try writer.put([.named("1", .success, "4")])
-        #expect(try watcher.record("1") == .init(state: "SUCCESS", result: 4))
+        #expect(try news() == .init(state: "SUCCESS", result: 4))
         try watcher.put([.named("1", .success, "5")])
-        #expect(try watcher.record("1") == .init(state: "SUCCESS", result: 5))
-        #expect(watcher.seat.inbox.isEmpty, "nothing of the other task")
+        #expect(try news() == .init(state: "SUCCESS", result: 5))
+        #expect(!watcher.seat.inbox.contains { if case .record("other", _) = $0 { true } else { false } }, "nothing of the other task")
     }
 
     @Test(arguments: Broker.allCases) func largeRecordsAreKept(broker: Broker) throws {

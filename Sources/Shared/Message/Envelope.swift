@@ -6,6 +6,8 @@ public enum Envelope {
     public static func read(_ raw: [UInt8], queue: String) throws(MessageDefect) -> TaskMessage {
         var message = TaskMessage(id: "", name: "", headers: [], contentType: "", routingKey: queue, body: [], bodyIsBase64: false)
         var headers = TaskHeaders()
+        // The scanner looks into what it needs; a byte elsewhere that is no text would pass it and stop a Python reader.
+        guard raw.reduce(0, |) < 0x80 || String(validating: raw, as: UTF8.self) != nil else { throw MessageDefect("not UTF-8") }
         do throws(JSONError) {
             var scanner = JSONScanner(raw)
             guard try scanner.peekKind() == .object else { throw JSONError(.unexpectedByte, at: 0) }
@@ -46,9 +48,17 @@ public enum Envelope {
             JSONText.appendString(text, to: &out)
             if !last { out.append(contentsOf: ", ".utf8) }
         }
-        out.append(contentsOf: "{\"body\": \"".utf8)
-        out.append(contentsOf: publication.bodyIsBase64 ? publication.body : Base64.encode(publication.body))
-        out.append(contentsOf: "\", ".utf8)
+        out.append(contentsOf: "{\"body\": ".utf8)
+        let body = publication.bodyIsBase64 ? publication.body : Base64.encode(publication.body)
+        if body.allSatisfy({ $0 > 0x20 && $0 < 0x7F && $0 != UInt8(ascii: "\"") && $0 != UInt8(ascii: "\\") }) {
+            out.append(UInt8(ascii: "\""))
+            out.append(contentsOf: body)
+            out.append(UInt8(ascii: "\""))
+        } else {
+            // It only says that it is base64: it stays a string all the same.
+            JSONText.appendString(String(decoding: body, as: UTF8.self), to: &out)
+        }
+        out.append(contentsOf: ", ".utf8)
         member("content-encoding", publication.contentEncoding)
         member("content-type", publication.contentType)
         out.append(contentsOf: "\"headers\": ".utf8)

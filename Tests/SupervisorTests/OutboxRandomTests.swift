@@ -1,0 +1,167 @@
+import CoppiceShared
+import CoppiceTestSupport
+import CoppiceTransport
+import Testing
+
+@testable import CoppiceSupervisor
+
+/// An outbox whose connections come and go at any time, with the deliveries' owner on one side and the servers on the other.
+@Suite struct OutboxRandomTests {
+    /// The owner's and the servers' books.
+    private struct World {
+        let joined: Bool
+        var outbox = Outbox()
+        var broker: FakeBroker?
+        var store: FakeStore?
+        /// Deliveries whose start was added and whose end was not.
+        var started: [Delivery] = []
+        var count = 0
+        /// Steps in the order of adding, by their keys, without what was dropped.
+        var added: [Int] = []
+        var dropped: Set<Int> = []
+        /// What the owner was told, in order.
+        var confirmed: [Int] = []
+        /// What the store has confirmed.
+        var stored: Set<Int> = []
+        /// What each connection so far was given.
+        var sent: [[Int]] = []
+        /// A sentence for what is wrong.
+        var complaint: String?
+
+        init(joined: Bool) { self.joined = joined }
+
+        /// The key of a delivery's step: its number times ten, and which of its steps it is.
+        private static func key(_ number: Int, _ step: Commit.Step) -> Int {
+            number * 10 + (step == .startEarly ? 0 : step == .keep ? 1 : 2)
+        }
+
+        private func record(_ key: Int) -> [ResultWrite] {
+            // Not every step has one.
+            key.isMultiple(of: 3) ? [] : [ResultWrite(ResultRecord(taskID: "\(key)", state: .started, result: [0x31]))]
+        }
+
+        private mutating func add(_ delivery: Delivery, _ step: Commit.Step) -> Int {
+            let key = World.key(delivery.number, step)
+            added.append(key)
+            return outbox.add(delivery, step, writes: record(key))
+        }
+
+        mutating func start() {
+            count += 1
+            let delivery = Delivery.numbered(count)
+            delivery.unsentStart = add(delivery, .startEarly)
+            started.append(delivery)
+        }
+
+        mutating func progress(_ random: inout SeededGenerator) {
+            // One for each delivery, so that its key is its own.
+            guard let delivery = started.randomElement(using: &random), !added.contains(World.key(delivery.number, .keep)) else { return }
+            _ = add(delivery, .keep)
+        }
+
+        mutating func end(_ random: inout SeededGenerator) {
+            guard let index = started.indices.randomElement(using: &random) else { return }
+            let delivery = started.remove(at: index)
+            if let place = delivery.unsentStart {
+                outbox.drop(place)
+                delivery.unsentStart = nil
+                let key = World.key(delivery.number, .startEarly)
+                dropped.insert(key)
+                added.removeAll { $0 == key }
+            }
+            _ = add(delivery, .conclude)
+        }
+
+        mutating func flush() {
+            let brokerBefore = broker?.received.count ?? 0
+            outbox.flush(broker: broker, store: store, joined: joined)
+            if let broker {
+                for commit in broker.received[brokerBefore...] where !joined {
+                    let key = World.key(Int(commit.tag.value.dropFirst(4)) ?? -1, commit.step)
+                    if !commit.writes.isEmpty { complaint = "a broker without a place for records was given one" }
+                    if !record(key).isEmpty, !stored.contains(key) { complaint = "\(key) was committed before its record stood" }
+                }
+                if broker.batches.count > 1 { complaint = "two batches are under way at the broker" }
+            }
+            if let store, store.batches.count > 1 { complaint = "two batches are under way at the store" }
+        }
+
+        mutating func brokerAnswers() {
+            guard let broker, let batch = broker.answer() else { return }
+            let entries = outbox.committed()
+            if entries.map(\.commit.tag) != batch.map(\.tag) { complaint = "the owner is told of another batch than was answered" }
+            confirmed += entries.map { World.key($0.delivery.number, $0.commit.step) }
+        }
+
+        mutating func storeAnswers() {
+            guard let store, let batch = store.answer() else { return }
+            stored.formUnion(batch.compactMap { Int($0.taskID) })
+            outbox.recordsStored()
+        }
+
+        mutating func toggleBroker() {
+            if let broker {
+                sent.append(broker.received.map { World.key(Int($0.tag.value.dropFirst(4)) ?? -1, $0.step) })
+                self.broker = nil
+                outbox.brokerLost()
+            } else {
+                broker = FakeBroker(joinsResults: joined)
+            }
+        }
+
+        mutating func toggleStore() {
+            if let store {
+                sent.append(store.received.compactMap { Int($0.taskID) })
+                self.store = nil
+            } else {
+                let new = FakeStore()
+                store = new
+                outbox.storeReturned(new)
+            }
+        }
+
+        /// Brings all connections back and lets everything arrive.
+        mutating func settle() {
+            if broker == nil { toggleBroker() }
+            if store == nil, !joined { toggleStore() }
+            for _ in 0..<10 {
+                flush()
+                storeAnswers()
+                brokerAnswers()
+            }
+            toggleBroker()
+            if !joined { toggleStore() }
+        }
+    }
+
+    @Test(arguments: [false, true]) func everythingIsConfirmedOnceAndInOrder(joined: Bool) throws {
+        var random = SeededGenerator()
+        for _ in 0..<400 {
+            var world = World(joined: joined)
+            for _ in 0..<150 {
+                switch Int.random(in: 0..<14, using: &random) {
+                case 0...2: world.start()
+                case 3: world.progress(&random)
+                case 4, 5: world.end(&random)
+                case 6...8: world.flush()
+                case 9, 10: world.brokerAnswers()
+                case 11: world.storeAnswers()
+                case 12: if Bool.random(using: &random) { world.toggleBroker() }
+                default: if !joined, Bool.random(using: &random) { world.toggleStore() }
+                }
+                try #require(
+                    world.confirmed == Array(world.added.prefix(world.confirmed.count)), "in the order of adding: seed \(random.seed)")
+                try #require(world.outbox.isEmpty || world.confirmed.count <= world.added.count, "seed \(random.seed)")
+                if world.complaint != nil { break }
+            }
+            world.settle()
+            try #require(world.complaint == nil, "seed \(random.seed)")
+            try #require(world.confirmed == world.added, "all of it, once: seed \(random.seed)")
+            try #require(world.outbox.isEmpty, "seed \(random.seed)")
+            for connection in world.sent {
+                try #require(Set(connection).count == connection.count, "a connection is given nothing twice: seed \(random.seed)")
+                try #require(world.dropped.isDisjoint(with: connection), "what was dropped is not sent: seed \(random.seed)")
+            }
+        }
+    }
+}

@@ -40,6 +40,8 @@ def test_the_master_has_one_thread_whatever_it_does(worker, app, redis):
 def test_connections_do_not_grow_with_children(redis_worker, redis, app):
     def used(count):
         worker = redis_worker(concurrency=count, node=f"n{count}@local").all_ready(count)
+        # Proves that the mailbox is connected too, the last to be.
+        assert app.control.ping(timeout=5, destination=[f"n{count}@local"])
         found = len([name for name in processes.descriptors(worker.pid).values() if name.startswith("socket:")])
         worker.stop()
         return found
@@ -48,8 +50,10 @@ def test_connections_do_not_grow_with_children(redis_worker, redis, app):
 
 
 @pytest.mark.skipif(os.geteuid() != 0 or not shutil.which("strace"), reason="the master can be traced by root alone")
-def test_draining_costs_less_than_two_system_calls_a_task(worker, redis, folder):
-    worker.all_ready()
+def test_draining_costs_less_than_two_system_calls_a_task(redis_worker, redis, folder):
+    # At the level at which a log line a task is not asked for.
+    worker = redis_worker("-l", "warning").ready()
+    until(lambda: len(worker.children) == 2, what="two children")
     count = 2000
     fill(redis, count)
     base = stored(redis)

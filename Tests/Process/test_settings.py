@@ -78,7 +78,8 @@ def wrong(arguments, environment, *mentions):
     ],
 )
 def test_a_wrong_variable_is_named(name, value):
-    wrong([], {name: value}, name, value.split("://")[0])
+    # An address may hold a password: of it the name alone is said.
+    wrong([], {name: value}, *([name] if "://" in value else [name, value]))
 
 
 @pytest.mark.parametrize("name, value", [("REDIS_PORT", "99999"), ("REDIS_PORT", "six"), ("CELERY_BROKER_REDIS_DATABASE", "zero")])

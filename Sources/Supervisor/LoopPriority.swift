@@ -1,13 +1,13 @@
 /// Who is served first when several are ready. Messages before exits, so that a child's last word counts; exits before kill timers,
-/// so that nobody is killed who is gone; the reconciliation when nothing else is left.
+/// so that nobody is killed who is gone; then the reconciliation; what tasks print behind it, so that a flood holds up nothing.
 enum LoopPriority {
     static let stopSignals = -60
     static let childFrames = -50
     static let childExits = -40
     static let timeLimits = -30
     static let broker = -20
-    static let childOutput = -10
     static let due = -5
     static let heartbeat = 0
     static let reconcile = 100
+    static let childOutput = 200
 }

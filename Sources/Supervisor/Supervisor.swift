@@ -10,6 +10,7 @@ import Logging
 public final class Supervisor {
     private let options: SupervisorOptions
     private let log: Logger
+    private let sink: LogSink
     private let loop: EventLoop
     private let pool: Pool
     private let intake: Intake
@@ -26,13 +27,17 @@ public final class Supervisor {
     private var interrupts = 0
     private var didStopChildren = false
     private var didCloseBroker = false
-    private var failure: String?
+    private var failure: SupervisorFailure?
+    private var hadChild = false
+    private var readsInTurn = 0
+    private static let mostReadsInTurn = 32
     private var sources: [EventSource] = []
 
     /// Sets everything up; nothing runs yet.
-    public init(options: SupervisorOptions, log: Logger) throws(SystemError) {
+    public init(options: SupervisorOptions, sink: LogSink) throws(SystemError) {
         self.options = options
-        self.log = log
+        self.sink = sink
+        log = Logger(label: "coppice") { _ in SupervisorLogHandler(sink: sink, level: options.logLevel) }
         CurrentProcess.ignoreBrokenPipes()
         let childLimits = DescriptorLimit.raise()
         loop = try EventLoop()
@@ -44,18 +49,20 @@ public final class Supervisor {
         try connect()
     }
 
+    /// Called once, when the first child has said which tasks it has.
+    public var onFirstChild: (_ tasks: [String]) -> Void = { _ in }
+
     /// Runs until a signal or a failure ends it; returns the exit code.
-    public func run() throws(SystemError) -> Int32 {
+    ///
+    /// - Throws: `SupervisorFailure`: one line for the operator. The worker can't be started, never becomes ready, or the embedded
+    ///   broker's file can't be used.
+    public func run() throws -> Int32 {
+        defer { sink.flush() }
+        do { try pool.spawnFirst() } catch { throw SupervisorFailure("\(error)", code: 2) }
         broker.open()
         store?.open()
-        pool.spawnMissing(now: .now)
-        if let error = pool.spawnError {
-            // The very first child can't be started at all: the operator named the wrong thing.
-            log.critical("\(error)")
-            return 2
-        }
         let code = try loop.run()
-        if let failure { log.critical("\(failure)") }
+        if let failure { throw failure }
         return code
     }
 
@@ -67,14 +74,25 @@ public final class Supervisor {
         sources.append(try loop.afterEachTurn(priority: LoopPriority.reconcile) { [unowned self] in reconcile() })
 
         pool.onReady = { [unowned self] slot in
-            if let child = slot.child { log.info("Child \(slot.number) (pid \(child.process.pid)) is ready") }
+            guard let child = slot.child else { return }
+            log.info("Child \(slot.number) (pid \(child.process.pid)) is ready")
+            if !hadChild {
+                hadChild = true
+                onFirstChild(child.tasks.keys.sorted())
+            }
         }
         pool.onFrame = { [unowned self] slot, frame in accept(frame, from: slot) }
+        // A child that writes without end must not keep the rest waiting.
+        pool.onRead = { [unowned self] in
+            readsInTurn += 1
+            if readsInTurn > Supervisor.mostReadsInTurn { reconcile() }
+        }
         pool.onEnd = { [unowned self] slot, child, end, processEnd in childEnded(slot, child, end, processEnd) }
         pool.onOutput = { [unowned self] slot, child, line in
             log.warning("\(line)", metadata: ["process": "\(label(slot, child))"])
         }
         broker.holding = { [unowned self] in intake.holding }
+        broker.onHopeless = { [unowned self] reason in fail(reason) }
         broker.onEvent = { [unowned self] event in accept(event) }
         store?.onStored = { [unowned self] in intake.outbox.recordsStored() }
         store?.onStanding = { [unowned self] store in intake.outbox.storeReturned(store) }
@@ -171,6 +189,7 @@ public final class Supervisor {
 
     private func reconcile() {
         let now = MonotonicTime.now
+        readsInTurn = 0
         switch lifecycle.state {
         case .booting, .running: keepRunning(now: now)
         case .draining(let mode): drain(mode)
@@ -181,6 +200,7 @@ public final class Supervisor {
         broker.drain()
         store?.drain()
         if case .draining = lifecycle.state { finishIfDone() }
+        sink.flush()
     }
 
     private func keepRunning(now: MonotonicTime) {
@@ -237,7 +257,7 @@ public final class Supervisor {
     private static let brokerPatience = 10.0
 
     private func fail(_ reason: String) {
-        failure = reason
+        failure = SupervisorFailure(reason, code: 1)
         reporter.failing(reason)
         _ = lifecycle.drain(.cold, exitCode: 1)
     }

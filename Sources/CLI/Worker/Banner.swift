@@ -2,7 +2,7 @@ import CoppiceSupervisor
 
 /// What a worker says of itself when it starts.
 enum Banner {
-    static func text(_ options: SupervisorOptions) -> String {
+    static func text(_ options: SupervisorOptions, tasks: [String]) -> String {
         """
          -------------- \(options.node) coppice \(options.version)
          .> worker:      \(options.workerPath)
@@ -10,6 +10,10 @@ enum Banner {
          .> results:     \(options.results)
          .> concurrency: \(options.concurrency) (prefork), prefetch \(options.concurrency * options.prefetchMultiplier)
          .> queues:      \(options.queues.joined(separator: ", "))
+
+        [tasks]
+        \(tasks.map { "  . \($0)" }.joined(separator: "\n"))
+
         """
     }
 }

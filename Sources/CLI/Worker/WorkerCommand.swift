@@ -19,10 +19,10 @@ struct WorkerCommand: ParsableCommand {
     @Option(name: [.short, .long], help: ArgumentHelp("debug, info, warning or error.", valueName: "level"))
     var loglevel = "warning"
 
-    @Option(name: [.short, .long], help: ArgumentHelp("How many children; the number of processors if not given.", valueName: "n"))
+    @Option(name: [.short, .long], parsing: .unconditional, help: ArgumentHelp("How many children; the number of processors if not given.", valueName: "n"))
     var concurrency: Int?
 
-    @Option(help: ArgumentHelp("How many messages per child may be claimed without running.", valueName: "n"))
+    @Option(parsing: .unconditional, help: ArgumentHelp("How many messages per child may be claimed without running.", valueName: "n"))
     var prefetchMultiplier = 4
 
     @Option(name: [.customShort("Q"), .long], help: ArgumentHelp("Queues, separated by commas.", valueName: "names"))
@@ -31,10 +31,10 @@ struct WorkerCommand: ParsableCommand {
     @Option(name: [.customShort("n"), .long], help: ArgumentHelp("The node's name: NAME@HOST with %h, %n, %d, %i.", valueName: "name"))
     var hostname: String?
 
-    @Option(help: ArgumentHelp("Seconds after which a task is asked to end.", valueName: "seconds"))
+    @Option(parsing: .unconditional, help: ArgumentHelp("Seconds after which a task is asked to end.", valueName: "seconds"))
     var softTimeLimit: Double?
 
-    @Option(help: ArgumentHelp("Seconds after which a task is killed.", valueName: "seconds"))
+    @Option(parsing: .unconditional, help: ArgumentHelp("Seconds after which a task is killed.", valueName: "seconds"))
     var timeLimit: Double?
 
     @Option(help: ArgumentHelp("A variable that children get, too; may be repeated.", valueName: "name"))
@@ -60,11 +60,17 @@ struct WorkerCommand: ParsableCommand {
             }
             let sink: LogSink
             do { sink = try LogSink(path: options.logFile) } catch { throw CommandFailure("--logfile: \(error)", code: 2) }
-            let log = Logger(label: "coppice") { _ in SupervisorLogHandler(sink: sink, level: options.logLevel) }
             let pid = try pidPath.map { try PidFile($0) }
             defer { pid?.remove() }
-            StandardError.write(Banner.text(options))
-            return try Supervisor(options: options, log: log).run()
+            let supervisor = try Supervisor(options: options, sink: sink)
+            supervisor.onFirstChild = { tasks in
+                let output = LogSink(descriptor: STDOUT_FILENO)
+                output.write(Banner.text(options, tasks: tasks))
+                output.flush()
+            }
+            do { return try supervisor.run() } catch let failure as SupervisorFailure {
+                throw CommandFailure(failure.description, code: failure.code)
+            }
         }
         if code != 0 { throw ExitCode(code) }
     }

@@ -115,7 +115,13 @@ public final class RedisResultStore: ResultStore {
             case .reply(RedisConnection.pushLabel, let message):
                 guard let parts = message.array, parts.count == 3, let channel = parts[1].text, let record = parts[2].bytes else { break }
                 events.append(.record(taskID: String(channel.dropFirst(RedisResultStore.prefix.count)), text: record))
-            case .reply(_, let value): if let error = value.error { lose(error) }
+            case .reply(_, let value):
+                if let error = value.error {
+                    lose(error)
+                } else if let channel = value.array.flatMap({ $0.count > 1 ? $0[1].text : nil }) {
+                    // What was stored before the subscription stood is announced no more.
+                    fetch(String(channel.dropFirst(RedisResultStore.prefix.count)))
+                }
             case .lost(let reason): lose(reason)
             }
         }

@@ -26,6 +26,8 @@ final class BrokerLink {
 
     /// What the session reports, in order; `.standing` and `.lost` too, after the link has acted on them.
     var onEvent: (BrokerEvent) -> Void = { _ in }
+    /// The embedded broker's file can't be used, from the start: trying again would not help, the operator must act.
+    var onHopeless: (String) -> Void = { _ in }
     /// The tags to be handed to a new session.
     var holding: () -> [DeliveryTag] = { [] }
 
@@ -120,6 +122,11 @@ final class BrokerLink {
         sources = nil
         guard reason != "closed" else {
             isOver = true
+            return
+        }
+        if case .sqlite = options.broker, !wasStanding {
+            isOver = true
+            onHopeless(reason)
             return
         }
         let pause = backoff.next()

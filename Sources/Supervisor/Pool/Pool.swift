@@ -37,15 +37,14 @@ final class Pool {
     private var unflushed: [Slot] = []
     /// Whether ended children are replaced.
     var isSpawning = true
-    /// The error of the last spawn that failed outright.
-    private(set) var spawnError: SystemError?
-
     /// A child became ready.
     var onReady: (Slot) -> Void = { _ in }
     /// A frame that is legal in the child's phase.
     var onFrame: (Slot, UpFrame) -> Void = { _, _ in }
     /// A child is gone: reaped and its pipe drained.
     var onEnd: (Slot, Child, ChildLifecycle.End, ProcessEnd) -> Void = { _, _, _, _ in }
+    /// A child has been read from: as much as one turn allows.
+    var onRead: () -> Void = {}
     /// A line on a child's standard output or error.
     var onOutput: (Slot, Child, String) -> Void = { _, _, _ in }
 
@@ -159,6 +158,11 @@ final class Pool {
         for slot in slots { kill(slot, .shutdown) }
     }
 
+    /// Spawns the very first child.
+    ///
+    /// - Throws: what tells the operator that the wrong thing was named: missing, not executable, wrong format.
+    func spawnFirst() throws(SystemError) { try spawn(slots[0], now: .now) }
+
     /// Spawns what is missing; called once per turn.
     func spawnMissing(now: MonotonicTime) {
         guard isSpawning else { return }
@@ -169,9 +173,7 @@ final class Pool {
             }
             do {
                 try spawn(slot, now: now)
-                spawnError = nil
             } catch {
-                spawnError = error
                 respawn.startFailed(now: now)
                 log.error("can't start a child: \(error); next attempt in \(respawn.pause) s")
             }
@@ -251,6 +253,7 @@ final class Pool {
         } catch {
             complain("a bad frame: \(error)", slot, child)
         }
+        onRead()
     }
 
     private func accept(_ frame: UpFrame, from slot: Slot, _ child: Child, now: MonotonicTime) {
@@ -340,7 +343,7 @@ final class Pool {
             guard let child = slot.child else { continue }
             check(slot, child, now: now)
         }
-        if slots.contains(where: { $0.child == nil }), isSpawning { wake(at: respawn.notBefore) }
+        // Missing children are spawned by the reconciliation that follows.
         flush()
     }
 

@@ -3,42 +3,81 @@ import CoppiceSystem
 import Glibc
 import Synchronization
 
-/// Where log lines go: a file, or standard error. Never waits: a reader that does not read loses lines, which are counted, not the
-/// master its time.
+/// Where log lines go: a file, or standard error. Lines gather during a turn of the loop and leave together at its end. Never waits: a
+/// reader that does not read loses lines, which are counted, not the master its time.
 public final class LogSink: Sendable {
+    private struct State {
+        var pending: [UInt8] = []
+        var lost = 0
+    }
+
     private let descriptor: Int32
     private let isFile: Bool
-    private let dropped = Atomic<Int>(0)
+    private let state = Mutex(State())
 
-    /// The longest line that is written in one piece; a pipe takes that much whole once it is writable.
-    private static let longestLine = 4096
+    /// A line is cut at this many bytes.
+    private static let longestLine = 16384
+    /// More than this is not kept for a reader that does not read.
+    private static let limit = 1 << 18
+    /// What a pipe takes without blocking once poll(2) calls it writable (PIPE_BUF).
+    private static let piece = 4096
 
     /// - Parameter path: appended to; nil: standard error. The descriptor stays open for the process's life.
-    public init(path: String?) throws(SystemError) {
+    public convenience init(path: String?) throws(SystemError) {
         guard let path else {
-            descriptor = STDERR_FILENO
-            isFile = false
+            self.init(descriptor: STDERR_FILENO)
             return
         }
         let raw = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0o640)
         guard raw >= 0 else { throw SystemError("open \(path)") }
-        descriptor = raw
-        isFile = true
+        self.init(descriptor: raw, isFile: true)
     }
 
-    func write(_ line: String) {
-        var bytes = Array(line.utf8.prefix(LogSink.longestLine - 1))
-        bytes.append(UInt8(ascii: "\n"))
-        if !isFile {
-            var entry = pollfd(fd: descriptor, events: Int16(POLLOUT), revents: 0)
-            guard poll(&entry, 1, 0) == 1, Int32(entry.revents) & POLLOUT != 0 else {
-                dropped.add(1, ordering: .relaxed)
+    /// A descriptor that is open already and stays so.
+    public init(descriptor: Int32, isFile: Bool = false) {
+        self.descriptor = descriptor
+        self.isFile = isFile
+    }
+
+    public func write(_ line: String) {
+        state.withLock { state in
+            guard state.pending.count < LogSink.limit else {
+                state.lost += 1
                 return
             }
+            state.pending.append(contentsOf: line.utf8.prefix(LogSink.longestLine))
+            state.pending.append(UInt8(ascii: "\n"))
         }
-        let lost = dropped.exchange(0, ordering: .relaxed)
-        if lost > 0 { bytes = Array("(\(lost) log lines lost: nobody read them)\n".utf8) + bytes }
-        // A full disk loses the line; the work goes on.
-        _ = bytes.withUnsafeBytes { Glibc.write(descriptor, $0.baseAddress, $0.count) }
+    }
+
+    /// Writes what the other end takes now.
+    public func flush() {
+        state.withLock { state in
+            guard !state.pending.isEmpty else { return }
+            if state.lost > 0, state.pending.count < LogSink.limit {
+                state.pending.append(contentsOf: "(\(state.lost) log lines lost: nobody read them)\n".utf8)
+                state.lost = 0
+            }
+            var sent = 0
+            while sent < state.pending.count, isFile || isWritable {
+                let count = isFile ? state.pending.count - sent : min(LogSink.piece, state.pending.count - sent)
+                let written = state.pending.withUnsafeBytes { buffer in
+                    // `sent` is below the count, so the pointer stays inside the buffer.
+                    Glibc.write(descriptor, buffer.baseAddress.map { $0 + sent }, count)
+                }
+                if written <= 0 {
+                    // A full disk or a closed terminal loses the lines; the work goes on.
+                    sent = state.pending.count
+                } else {
+                    sent += written
+                }
+            }
+            state.pending.removeFirst(sent)
+        }
+    }
+
+    private var isWritable: Bool {
+        var entry = pollfd(fd: descriptor, events: Int16(POLLOUT), revents: 0)
+        return poll(&entry, 1, 0) == 1 && Int32(entry.revents) & POLLOUT != 0
     }
 }

@@ -3,22 +3,22 @@ import Glibc
 import Logging
 
 /// Lines as Celery's worker writes them: `[2026-11-22 12:29:45,867: INFO/MainProcess] text`.
-public struct SupervisorLogHandler: LogHandler {
-    public var logLevel: Logger.Level
-    public var metadata: Logger.Metadata = [:]
+struct SupervisorLogHandler: LogHandler {
+    var logLevel: Logger.Level
+    var metadata: Logger.Metadata = [:]
     private let sink: LogSink
 
-    public init(sink: LogSink, level: Logger.Level) {
+    init(sink: LogSink, level: Logger.Level) {
         self.sink = sink
         logLevel = level
     }
 
-    public subscript(metadataKey key: String) -> Logger.Metadata.Value? {
+    subscript(metadataKey key: String) -> Logger.Metadata.Value? {
         get { metadata[key] }
         set { metadata[key] = newValue }
     }
 
-    public func log(event: LogEvent) {
+    func log(event: LogEvent) {
         let process = (event.metadata?["process"] ?? metadata["process"]).map { "\($0)" } ?? "MainProcess"
         // One event, one line: what a task prints can't forge another.
         let text = "\(event.message)".replacing("\n", with: "\n    ")

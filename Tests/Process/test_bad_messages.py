@@ -1,8 +1,10 @@
 """What can't be run is kept aside with its reason; the worker lives and the next task runs."""
 
 import base64
+import bz2
 import json
 import pickle
+import zlib
 
 import pytest
 from support.envelope import encode, envelope, record, send
@@ -47,6 +49,8 @@ CASES = {
     "an unknown content type": bad() | {"content-type": "application/x-nobody"},
     "an unknown compression": bad(headers={"compression": "application/x-nobody"}),
     "a broken compression": bad(headers={"compression": "application/x-gzip"}),
+    "compressed by bzip2": bad(body=encode(bz2.compress(b"[[2, 3], {}, {}]")), headers={"compression": "application/x-bz2"}),
+    "65 MB in 64 kB": bad(body=encode(zlib.compress(b"[[2, 3], {}, {}]" + b" " * (65 << 20))), headers={"compression": "application/x-gzip"}),
     "an eta that is no time": bad(headers={"eta": "tomorrow, perhaps"}),
     "an eta that is a number": bad(headers={"eta": 17}),
     "an expiry that is no time": bad(headers={"expires": "2026-99-99T99:99:99"}),

@@ -284,6 +284,9 @@ public final class RedisBrokerSession: BrokerSession {
         func field(_ name: String) -> Substring? {
             info.split(whereSeparator: \.isNewline).first { $0.hasPrefix(name + ":") }?.dropFirst(name.count + 1)
         }
+        if field("cluster_enabled") == "1" {
+            lose("this Redis is a node of a Redis Cluster, which is not supported: name a server that stands alone")
+        }
         if field("role") == "slave" {
             lose("this Redis is a read-only replica: point the broker at its primary")
         }

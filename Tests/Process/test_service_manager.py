@@ -9,7 +9,7 @@ from support.waiting import until
 
 
 def test_ready_is_said_once_and_the_first_child_is_ready_then(worker):
-    assert worker.log.find(r"is ready")
+    assert worker.log.wait(r"is ready")
     worker.all_ready()
     assert worker.notify.messages("READY") == ["READY=1"]
     assert worker.children

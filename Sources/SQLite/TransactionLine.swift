@@ -14,6 +14,8 @@ public final class TransactionLine {
         case changedElsewhere
         /// Something for the operator; once each.
         case notice(String)
+        /// There is no space; what waits is tried again each second. Once.
+        case full(String)
         /// The end, with the reason.
         case lost(String)
     }
@@ -193,7 +195,7 @@ public final class TransactionLine {
     private func failed(_ error: SQLiteError, _ now: MonotonicTime, _ reports: inout [Report]) {
         if error.isBusy { return waitForLock(now, &reports) }
         guard error.isFull else { return lose(StoreFileError(error, path: path).description, &reports) }
-        notice(.full, StoreFileError(error, path: path).description + "; tried again each second", &reports)
+        if noticed.insert(.full).inserted { reports.append(.full(StoreFileError(error, path: path).description)) }
         retryAt = now.advanced(by: 1)
     }
 

@@ -1,5 +1,6 @@
 """The embedded default: one file, several processes, no server."""
 
+import errno
 import os
 import re
 import shutil
@@ -130,17 +131,21 @@ def small_disk(folder):
     place.mkdir()
     if os.geteuid() != 0 or subprocess.run(["mount", "-t", "tmpfs", "-o", "size=2m", "none", place], capture_output=True).returncode:
         pytest.skip("no right to mount a small disk")
-    yield place
-    subprocess.run(["umount", "-l", place], check=True)
+    try:
+        yield place
+    finally:
+        # At once out of sight; gone when the last process has closed its files there.
+        subprocess.run(["umount", "-l", place], check=True)
 
 
 def fill(place):
-    with open(place / "filler", "wb", buffering=0) as file:
-        try:
+    """Until there is no space: for contents, or, where others were faster, for the file itself."""
+    try:
+        with open(place / "filler", "wb", buffering=0) as file:
             while True:
                 file.write(b"x" * 4096)
-        except OSError:
-            pass
+    except OSError as error:
+        assert error.errno == errno.ENOSPC, error
 
 
 def test_a_full_disk_is_said_so_and_the_work_goes_on_when_there_is_room(workers, small_disk):
@@ -151,10 +156,10 @@ def test_a_full_disk_is_said_so_and_the_work_goes_on_when_there_is_room(workers,
     until(lambda: worker.log.find(sleeping), what="the start")
     fill(small_disk)
     refused = command.run("call", "drill.tsum", "--args", "[[" + ",".join(["1"] * 20_000) + "]]")
-    assert refused.returncode != 0 and len(refused.stderr.strip().splitlines()) == 1, refused.stderr
+    assert refused.returncode == 1 and len(refused.stderr.strip().splitlines()) == 1 and "no space" in refused.stderr, refused.stderr
     worker.log.wait(r"(?i)(full|disk|space)", timeout=10)
     assert worker.running
-    (small_disk / "filler").unlink()
+    (small_disk / "filler").unlink(missing_ok=True)
     assert isinstance(command.result(sleeping), int)
     assert command.result(command.call("drill.add", 2, 3)) == 5
 

@@ -58,11 +58,14 @@ let package = Package(
             name: "CoppiceWorkerProcess",
             dependencies: ["CoppiceZlib", "CoppiceSystem", "CoppiceShared", .product(name: "Logging", package: "swift-log")],
             path: "Sources/WorkerProcess"),
-        .target(name: "CoppiceClient", dependencies: ["CoppiceTransport", "CoppiceResults", "CoppiceSystem", "CoppiceShared"], path: "Sources/Client"),
+        .target(
+            name: "CoppiceClient", dependencies: ["CoppiceTransport", "CoppiceResults", "CoppiceSystem", "CoppiceShared"],
+            path: "Sources/Client"),
         .executableTarget(
             name: "CoppiceCLI",
             dependencies: [
-                "CoppiceSupervisor", "CoppiceClient", "CoppiceTransport", "CoppiceResults", "CoppiceRedis", "CoppiceSystem", "CoppiceShared",
+                "CoppiceSupervisor", "CoppiceClient", "CoppiceTransport", "CoppiceResults", "CoppiceRedis", "CoppiceSystem",
+                "CoppiceShared",
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Yams", package: "Yams"),

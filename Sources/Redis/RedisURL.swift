@@ -60,7 +60,9 @@ public struct RedisURL: Equatable, Sendable, CustomStringConvertible {
             endpoint = .unix(path: try RedisURL.decode(rest))
             database = 0
             for item in query.split(separator: "&") {
-                guard item.hasPrefix("virtual_host=") else { throw Malformed(description: "unknown parameter after '?': only virtual_host") }
+                guard item.hasPrefix("virtual_host=") else {
+                    throw Malformed(description: "unknown parameter after '?': only virtual_host")
+                }
                 database = try RedisURL.database(item.dropFirst("virtual_host=".count))
             }
         case "rediss", "sentinel": throw Malformed(description: "\(scheme):// is not supported yet: use redis:// or redis+socket://")
@@ -99,7 +101,9 @@ public struct RedisURL: Equatable, Sendable, CustomStringConvertible {
     }
 
     private static func database(_ text: Substring) throws(Malformed) -> Int {
-        guard let number = Int(text), number >= 0 else { throw Malformed(description: "the database is not a number: redis://host:port/NUMBER") }
+        guard let number = Int(text), number >= 0 else {
+            throw Malformed(description: "the database is not a number: redis://host:port/NUMBER")
+        }
         return number
     }
 

@@ -26,13 +26,17 @@ public enum BrokerEndpoint: Equatable, Sendable, CustomStringConvertible {
     private static func unknown(_ url: String) -> String {
         guard let end = url.firstRange(of: "://")?.lowerBound else { return "not a URL" }
         let scheme = url[..<end]
-        let isScheme = !scheme.isEmpty && scheme.utf8.count <= 20 && scheme.utf8.allSatisfy { ($0 | 0x20) >= UInt8(ascii: "a") && ($0 | 0x20) <= UInt8(ascii: "z") }
+        let isScheme =
+            !scheme.isEmpty && scheme.utf8.count <= 20
+            && scheme.utf8.allSatisfy { ($0 | 0x20) >= UInt8(ascii: "a") && ($0 | 0x20) <= UInt8(ascii: "z") }
         return isScheme ? "unknown scheme '\(scheme)'" : "unknown scheme"
     }
 
     /// `sqlite:///PATH`, where PATH is absolute (`sqlite:////var/lib/…`) or relative, as SQLAlchemy has it.
     public static func sqlitePath(_ url: String) throws(Malformed) -> String {
-        guard url.hasPrefix("sqlite:///"), url.count > "sqlite:///".count else { throw Malformed("write sqlite:///PATH, or sqlite:////PATH for an absolute one") }
+        guard url.hasPrefix("sqlite:///"), url.count > "sqlite:///".count else {
+            throw Malformed("write sqlite:///PATH, or sqlite:////PATH for an absolute one")
+        }
         return String(url.dropFirst("sqlite:///".count))
     }
 

@@ -28,7 +28,8 @@ public struct TaskPublication: Equatable, Sendable {
         headers["eta"] = .string(ISO8601.format(eta))
         if headers["parent_id"] ?? .null == .null { headers["parent_id"] = .string(message.id) }
         var publication = TaskPublication(
-            routingKey: message.routingKey, headers: JSONValue.object(headers).bytes, body: message.body, bodyIsBase64: message.bodyIsBase64)
+            routingKey: message.routingKey, headers: JSONValue.object(headers).bytes, body: message.body, bodyIsBase64: message.bodyIsBase64
+        )
         publication.exchange = message.exchange
         publication.contentType = message.contentType
         publication.contentEncoding = message.contentEncoding ?? "utf-8"

@@ -95,11 +95,11 @@ def test_no_more_is_claimed_than_the_window(redis_worker, redis, app, results):
     redis_worker("--prefetch-multiplier", 4, concurrency=2).all_ready()
     sent = [app.send_task("drill.sleep", (0.4,)) for _ in range(24)]
     results.wait(sent[0].id, "STARTED")
-    # Early tasks leave `unacked` as they start: what is left there is claimed and not running.
+    # Early tasks leave `unacked` when their start is committed: there is what is claimed, and for a moment what has just started.
     worst = 0
     while redis.llen("celery"):
         worst = max(worst, redis.hlen("unacked"))
-    assert 0 < worst <= 8
+    assert 0 < worst <= 8 + 2
 
 
 def test_a_second_node_gets_its_share_of_long_tasks(redis_worker, redis, app):

@@ -76,12 +76,20 @@ let package = Package(
         .executableTarget(name: "ExampleWorker", dependencies: ["CoppiceWorkerProcess", "CCurl"], path: "Examples/ExampleWorker"),
         .executableTarget(name: "DrillWorker", dependencies: ["CoppiceWorkerProcess"], path: "Examples/DrillWorker"),
 
+        // Random numbers and recorded messages, for every test target.
+        .target(name: "CoppiceTestSupport", dependencies: ["CoppiceShared"], path: "Tests/TestSupport"),
         .testTarget(
             name: "TransportTests",
             dependencies: ["CoppiceTransport", "CoppiceResults", "CoppiceRedis", "CoppiceSQLite", "CoppiceSystem", "CoppiceShared"],
             path: "Tests/TransportTests"),
         .testTarget(name: "NamesTests", dependencies: ["CoppiceNames", "CoppiceSystem", "CoppiceShared"], path: "Tests/NamesTests"),
-        .testTarget(name: "CoppiceSharedTests", dependencies: ["CoppiceShared"], path: "Tests/SharedTests"),
+        .testTarget(name: "CoppiceSharedTests", dependencies: ["CoppiceShared", "CoppiceTestSupport"], path: "Tests/SharedTests"),
+        .testTarget(name: "CoppiceRedisTests", dependencies: ["CoppiceRedis", "CoppiceShared", "CoppiceTestSupport"], path: "Tests/RedisTests"),
+        .testTarget(
+            name: "CoppiceSupervisorTests",
+            dependencies: [
+                "CoppiceSupervisor", "CoppiceTransport", "CoppiceResults", "CoppiceSystem", "CoppiceShared", "CoppiceTestSupport",
+            ], path: "Tests/SupervisorTests"),
         // The process tests start drill-worker, which stands beside the test binary.
         .testTarget(
             name: "CoppiceWorkerProcessTests",

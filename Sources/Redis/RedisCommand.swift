@@ -1,3 +1,5 @@
+import CoppiceShared
+
 /// A command as Redis reads it: an array of byte strings, encoded as it is put together.
 public struct RedisCommand {
     /// The arguments' encoding, without the array's header.
@@ -24,7 +26,11 @@ public struct RedisCommand {
         count += 1
     }
 
-    public mutating func append(_ number: Int) { append(String(number)) }
+    public mutating func append(_ number: Int) {
+        var digits: [UInt8] = []
+        DecimalDigits.append(number, to: &digits)
+        append(digits)
+    }
 
     /// Appends several words.
     public mutating func append(contentsOf words: some Sequence<String>) {
@@ -32,13 +38,16 @@ public struct RedisCommand {
     }
 
     public func write(to out: inout [UInt8]) {
-        out.append(contentsOf: "*\(count)\r\n".utf8)
+        out.append(UInt8(ascii: "*"))
+        DecimalDigits.append(count, to: &out)
+        out.append(0x0D)
+        out.append(0x0A)
         out.append(contentsOf: body)
     }
 
     private mutating func header(_ length: Int) {
         body.append(UInt8(ascii: "$"))
-        body.append(contentsOf: String(length).utf8)
+        DecimalDigits.append(length, to: &body)
         body.append(0x0D)
         body.append(0x0A)
     }

@@ -66,7 +66,10 @@ public struct RedisURL: Equatable, Sendable, CustomStringConvertible {
                 database = try RedisURL.database(item.dropFirst("virtual_host=".count))
             }
         case "rediss", "sentinel": throw Malformed(description: "\(scheme):// is not supported yet: use redis:// or redis+socket://")
-        default: throw Malformed(description: "'\(scheme)' is not a scheme of Redis: use redis:// or redis+socket://")
+        // Quoted only if it can be a scheme: it might be credentials in the wrong place.
+        case _ where scheme.utf8.allSatisfy { $0 | 0x20 >= UInt8(ascii: "a") && $0 | 0x20 <= UInt8(ascii: "z") || $0 == UInt8(ascii: "+") }:
+            throw Malformed(description: "'\(scheme)' is not a scheme of Redis: use redis:// or redis+socket://")
+        default: throw Malformed(description: "not a URL of Redis: it begins with redis:// or redis+socket://")
         }
     }
 
@@ -91,8 +94,9 @@ public struct RedisURL: Equatable, Sendable, CustomStringConvertible {
         if text.hasPrefix("["), let close = text.firstIndex(of: "]") {
             host = text[text.index(after: text.startIndex)..<close]
             let after = text[text.index(after: close)...]
-            if after.hasPrefix(":") { port = after.dropFirst() }
-        } else if let colon = text.lastIndex(of: ":") {
+            if !after.isEmpty { port = after.hasPrefix(":") ? after.dropFirst() : "" }
+        } else if let colon = text.firstIndex(of: ":") {
+            // A second colon makes it no number: an address without brackets, or credentials whose '@' is missing.
             host = text[..<colon]
             port = text[text.index(after: colon)...]
         }

@@ -111,7 +111,8 @@ public final class Supervisor {
         case .state(let assignment, let name, let meta): intake.progressed(assignment, state: name, meta: meta)
         case .returned(let assignments): intake.returned(assignments)
         case .done(let assignment, let outcome): intake.done(assignment, outcome)
-        case .log(_, let level, let text): log.log(level: Supervisor.level(level), "\(text)", metadata: ["process": "\(label(slot, child))"])
+        case .log(_, let level, let text):
+            log.log(level: Supervisor.level(level), "\(text)", metadata: ["process": "\(label(slot, child))"])
         }
     }
 
@@ -131,7 +132,9 @@ public final class Supervisor {
         if end.wasStopping, processEnd == .exit(0) {
             log.debug("Child \(slot.number) (pid \(child.process.pid)) has finished")
         } else if !end.wasReady {
-            log.error("Child \(slot.number) (pid \(child.process.pid)) ended before it was ready: \(how); next attempt in \(pool.respawn.pause) s")
+            log.error(
+                "Child \(slot.number) (pid \(child.process.pid)) ended before it was ready: \(how); next attempt in \(pool.respawn.pause) s"
+            )
         } else {
             log.error("Child \(slot.number) (pid \(child.process.pid)) exited with \(how)")
         }
@@ -166,7 +169,9 @@ public final class Supervisor {
         var reply = JSONObject()
         reply.append(options.node, value)
         broker.standing?.reply(
-            ControlReply(exchange: replyTo.exchange, routingKey: replyTo.routingKey, ticket: replyTo.ticket, body: JSONValue.object(reply).bytes))
+            ControlReply(
+                exchange: replyTo.exchange, routingKey: replyTo.routingKey, ticket: replyTo.ticket, body: JSONValue.object(reply).bytes))
+        broker.flush()
     }
 
     private func interrupted() {
@@ -195,9 +200,8 @@ public final class Supervisor {
         case .draining(let mode): drain(mode)
         case .finished: return
         }
-        intake.outbox.flush(broker: broker.standing, store: store?.standing, joined: store == nil)
+        exchange()
         pool.flush()
-        broker.drain()
         store?.drain()
         if case .draining = lifecycle.state { finishIfDone() }
         sink.flush()
@@ -210,18 +214,29 @@ public final class Supervisor {
             return
         }
         intake.handOut()
-        take()
-        if lifecycle.state == .booting, broker.isStanding, store.map({ $0.standing != nil }) ?? true, pool.readyCount > 0, lifecycle.becameReady() {
+        if lifecycle.state == .booting, broker.isStanding, store.map({ $0.standing != nil }) ?? true, pool.readyCount > 0,
+            lifecycle.becameReady()
+        {
             log.warning("\(options.node) ready.")
             reporter.ready()
         }
     }
 
-    /// Takes what there is room for, once a child has said which tasks it has. Not for every single place: a batch costs as much as one.
+    /// One question to the broker at a time: what has to be settled and what there is room for, in one piece. What comes up while it is
+    /// under way makes the next, so that under load each carries many tasks, and an idle master asks at once.
+    private func exchange() {
+        guard !isTaking, !intake.outbox.isUnderWay else { return }
+        intake.outbox.flush(broker: broker.standing, store: store?.standing, joined: store == nil)
+        take()
+        if isTaking || intake.outbox.isUnderWay { broker.flush() }
+    }
+
+    /// Takes what there is room for, once a child has said which tasks it has. Not for every single place, since a batch
+    /// costs as much as one, unless a child has nothing to do.
     private func take() {
-        guard !isTaking, mayHaveMessages, let session = broker.standing, pool.readyCount > 0 else { return }
+        guard lifecycle.takesMessages, mayHaveMessages, let session = broker.standing, pool.readyCount > 0 else { return }
         let room = intake.room
-        guard room > 0, room * 2 >= options.window || !intake.hasReady else { return }
+        guard room > 0, room * 4 >= options.window * 3 || !intake.hasReady && pool.hasIdle else { return }
         isTaking = true
         session.take(upTo: room)
     }

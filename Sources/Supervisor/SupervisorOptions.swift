@@ -36,7 +36,8 @@ public struct SupervisorOptions: Sendable {
 
     public init(
         workerPath: String, node: String, concurrency: Int, prefetchMultiplier: Int, queues: [String], broker: BrokerEndpoint,
-        results: ResultEndpoint, softTimeLimit: Double?, timeLimit: Double?, maximumRetries: Int, timeZone: String?, childEnvironment: [String],
+        results: ResultEndpoint, softTimeLimit: Double?, timeLimit: Double?, maximumRetries: Int, timeZone: String?,
+        childEnvironment: [String],
         logLevel: Logger.Level, logFile: String?, version: String
     ) {
         self.workerPath = workerPath

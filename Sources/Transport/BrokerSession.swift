@@ -24,6 +24,9 @@ public protocol BrokerSession: Pollable {
     /// Answers a control request: the reply's body (JSON text) to where the request asked for it. Best effort.
     func reply(_ reply: ControlReply)
 
+    /// Hands over at once what has been ordered, in one piece; without it orders leave with the poll loop's next turn.
+    func flush()
+
     /// Ends the session in order: this incarnation's lease is given up. Everything that it held must have been settled. Answered by
     /// `.lost` when done, within a second.
     func close()

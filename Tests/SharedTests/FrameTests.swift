@@ -1,4 +1,5 @@
 import CoppiceShared
+import CoppiceTestSupport
 import Testing
 
 @Suite struct FrameTests {

@@ -27,15 +27,6 @@ import Testing
     }
 
     @Test(arguments: Broker.allCases) func watchersHearOfChanges(broker: Broker) throws {
-        // RedisResultStore subscribes on a second connection, which may stand after the next order has been answered.
-        try withKnownIssue("a watch on Redis begins some time after the order", isIntermittent: true) {
-            try watch(broker)
-        } when: {
-            broker == .redis
-        }
-    }
-
-    private func watch(_ broker: Broker) throws {
         let scene = try BrokerScene(broker)
         let watcher = try scene.store()
         let writer = try scene.store()

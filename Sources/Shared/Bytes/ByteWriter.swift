@@ -15,6 +15,12 @@ public struct ByteWriter {
         }
     }
 
+    /// Fills a frame's first five bytes in, when its length and kind are known.
+    mutating func overwrite(_ length: UInt32, _ kind: UInt8) {
+        for index in 0..<4 { bytes[index] = UInt8(truncatingIfNeeded: length >> UInt32(24 - 8 * index)) }
+        bytes[4] = kind
+    }
+
     public mutating func double(_ value: Double) { integer(value.bitPattern) }
 
     public mutating func data(_ value: some Collection<UInt8>) {

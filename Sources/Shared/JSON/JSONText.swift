@@ -92,6 +92,12 @@ public enum JSONText {
     /// Appends `text` as a JSON string, quotes included, in ASCII only: what Python's encoder sends, and safe in any transport.
     public static func appendString(_ text: String, to out: inout [UInt8]) {
         out.append(UInt8(ascii: "\""))
+        // Nearly all are plain: ids, names, states.
+        if text.utf8.allSatisfy({ $0 >= 0x20 && $0 < 0x7F && $0 != 0x22 && $0 != 0x5C }) {
+            out.append(contentsOf: text.utf8)
+            out.append(UInt8(ascii: "\""))
+            return
+        }
         for scalar in text.unicodeScalars {
             switch scalar.value {
             case 0x22: out.append(contentsOf: [UInt8(ascii: "\\"), 0x22])
@@ -116,15 +122,6 @@ public enum JSONText {
         out.append(UInt8(ascii: "\\"))
         out.append(UInt8(ascii: "u"))
         for shift in [12, 8, 4, 0] as [UInt32] { out.append(hexDigits[Int(unit >> shift & 0xF)]) }
-    }
-
-    /// Appends an integer's decimal digits.
-    public static func appendInt(_ value: Int, to out: inout [UInt8]) {
-        if value >= 0, value < 10 {
-            out.append(0x30 + UInt8(value))
-        } else {
-            out.append(contentsOf: String(value).utf8)
-        }
     }
 
     /// Appends a Double as Python writes it: `1.0` keeps its fraction, and the three values that JSON lacks have names.

@@ -68,7 +68,7 @@ public enum JSONValue: Equatable, Sendable {
         switch self {
         case .null: out.append(contentsOf: "null".utf8)
         case .bool(let value): out.append(contentsOf: (value ? "true" : "false").utf8)
-        case .int(let value): JSONText.appendInt(value, to: &out)
+        case .int(let value): DecimalDigits.append(value, to: &out)
         case .bigInt(let digits): out.append(contentsOf: digits.utf8)
         case .double(let value): JSONText.appendDouble(value, to: &out)
         case .string(let text): JSONText.appendString(text, to: &out)

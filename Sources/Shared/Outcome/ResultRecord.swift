@@ -29,7 +29,13 @@ public struct ResultRecord: Equatable, Sendable {
         out.append(contentsOf: ", \"traceback\": ".utf8)
         append(traceback, to: &out)
         out.append(contentsOf: ", \"children\": [], \"date_done\": ".utf8)
-        append(dateDone.map(ISO8601.format), to: &out)
+        if let dateDone {
+            out.append(UInt8(ascii: "\""))
+            ISO8601.append(dateDone, to: &out)
+            out.append(UInt8(ascii: "\""))
+        } else {
+            out.append(contentsOf: "null".utf8)
+        }
         if let group {
             out.append(contentsOf: ", \"group_id\": ".utf8)
             JSONText.appendString(group, to: &out)

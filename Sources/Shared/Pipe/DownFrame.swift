@@ -41,24 +41,27 @@ public enum DownFrame: Equatable, Sendable {
     }
 
     public var encoded: [UInt8] {
-        var out = ByteWriter()
-        switch self {
-        case .hello(let hello):
-            out.integer(hello.version)
-            out.integer(hello.slot)
-            out.text(hello.node)
-            out.integer(hello.heartbeat)
-            out.data(JSONValue.object(hello.settings).bytes)
-            return FrameDecoder.frame(kind: Self.helloKind, out)
-        case .run(let run):
-            run.write(to: &out)
-            return FrameDecoder.frame(kind: 2, out)
-        case .cancel(let assignment, let reason):
-            out.integer(assignment)
-            out.integer(reason.rawValue)
-            return FrameDecoder.frame(kind: 3, out)
-        case .recall: return FrameDecoder.frame(kind: 4, out)
-        case .stop: return FrameDecoder.frame(kind: 5, out)
+        var capacity = 64
+        if case .run(let run) = self { capacity += run.headers.count + run.body.count + 256 }
+        return FrameDecoder.frame(reserving: capacity) { out in
+            switch self {
+            case .hello(let hello):
+                out.integer(hello.version)
+                out.integer(hello.slot)
+                out.text(hello.node)
+                out.integer(hello.heartbeat)
+                out.data(JSONValue.object(hello.settings).bytes)
+                return Self.helloKind
+            case .run(let run):
+                run.write(to: &out)
+                return 2
+            case .cancel(let assignment, let reason):
+                out.integer(assignment)
+                out.integer(reason.rawValue)
+                return 3
+            case .recall: return 4
+            case .stop: return 5
+            }
         }
     }
 

@@ -33,11 +33,17 @@ public struct FrameDecoder {
         return (buffer[payload.lowerBound - 1], ByteReader(buffer, in: payload))
     }
 
-    /// Puts a frame together.
-    public static func frame(kind: UInt8, _ payload: ByteWriter) -> [UInt8] {
-        var header = ByteWriter(reserving: 5 + payload.bytes.count)
-        header.integer(UInt32(payload.bytes.count + 1))
-        header.integer(kind)
-        return header.bytes + payload.bytes
+    /// Puts a frame together, in one buffer.
+    ///
+    /// - Parameters:
+    ///   - capacity: what the payload will take, as far as it is known.
+    ///   - payload: writes the payload and returns the frame's kind.
+    public static func frame(reserving capacity: Int = 64, _ payload: (inout ByteWriter) -> UInt8) -> [UInt8] {
+        var out = ByteWriter(reserving: 5 + capacity)
+        out.integer(UInt32(0))
+        out.integer(UInt8(0))
+        let kind = payload(&out)
+        out.overwrite(UInt32(out.bytes.count - 4), kind)
+        return out.bytes
     }
 }

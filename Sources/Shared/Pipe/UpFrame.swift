@@ -46,42 +46,43 @@ public enum UpFrame: Equatable, Sendable {
     private static let recallsFlag: UInt8 = 2
 
     public var encoded: [UInt8] {
-        var out = ByteWriter()
-        switch self {
-        case .ready(let ready):
-            out.integer(ready.version)
-            out.integer(ready.ahead)
-            out.integer((ready.beats ? Self.beatsFlag : 0) | (ready.recalls ? Self.recallsFlag : 0))
-            out.integer(UInt32(ready.tasks.count))
-            for task in ready.tasks {
-                out.text(task.name)
-                out.data(JSONValue.object(task.options).bytes)
+        FrameDecoder.frame { out in
+            switch self {
+            case .ready(let ready):
+                out.integer(ready.version)
+                out.integer(ready.ahead)
+                out.integer((ready.beats ? Self.beatsFlag : 0) | (ready.recalls ? Self.recallsFlag : 0))
+                out.integer(UInt32(ready.tasks.count))
+                for task in ready.tasks {
+                    out.text(task.name)
+                    out.data(JSONValue.object(task.options).bytes)
+                }
+                return 1
+            case .started(let assignment):
+                out.integer(assignment)
+                return 2
+            case .state(let assignment, let name, let meta):
+                out.integer(assignment)
+                out.text(name)
+                out.data(meta)
+                return 3
+            case .log(let assignment, let level, let text):
+                out.integer(assignment)
+                out.integer(level.rawValue)
+                out.text(text)
+                return 4
+            case .heartbeat(let assignment):
+                out.integer(assignment)
+                return 5
+            case .returned(let assignments):
+                out.integer(UInt32(assignments.count))
+                for assignment in assignments { out.integer(assignment) }
+                return 6
+            case .done(let assignment, let outcome):
+                out.integer(assignment)
+                outcome.write(to: &out)
+                return 7
             }
-            return FrameDecoder.frame(kind: 1, out)
-        case .started(let assignment):
-            out.integer(assignment)
-            return FrameDecoder.frame(kind: 2, out)
-        case .state(let assignment, let name, let meta):
-            out.integer(assignment)
-            out.text(name)
-            out.data(meta)
-            return FrameDecoder.frame(kind: 3, out)
-        case .log(let assignment, let level, let text):
-            out.integer(assignment)
-            out.integer(level.rawValue)
-            out.text(text)
-            return FrameDecoder.frame(kind: 4, out)
-        case .heartbeat(let assignment):
-            out.integer(assignment)
-            return FrameDecoder.frame(kind: 5, out)
-        case .returned(let assignments):
-            out.integer(UInt32(assignments.count))
-            for assignment in assignments { out.integer(assignment) }
-            return FrameDecoder.frame(kind: 6, out)
-        case .done(let assignment, let outcome):
-            out.integer(assignment)
-            outcome.write(to: &out)
-            return FrameDecoder.frame(kind: 7, out)
         }
     }
 

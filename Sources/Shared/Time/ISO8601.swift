@@ -41,18 +41,33 @@ public enum ISO8601 {
     }
 
     public static func format(_ time: WallTime) -> String {
+        var out: [UInt8] = []
+        append(time, to: &out)
+        return String(decoding: out, as: UTF8.self)
+    }
+
+    /// Appends the formatted time, without quotes.
+    public static func append(_ time: WallTime, to out: inout [UInt8]) {
         let (seconds, micros) = floorDivide(time.microseconds, 1_000_000)
         let (days, secondOfDay) = floorDivide(seconds, 86400)
         let (year, month, day) = civil(fromDays: Int(days))
-        var out = "\(pad(year, 4))-\(pad(month, 2))-\(pad(day, 2))T"
-        out += "\(pad(Int(secondOfDay) / 3600, 2)):\(pad(Int(secondOfDay) / 60 % 60, 2)):\(pad(Int(secondOfDay) % 60, 2))"
-        if micros != 0 { out += ".\(pad(Int(micros), 6))" }
-        return out + "+00:00"
-    }
-
-    private static func pad(_ value: Int, _ width: Int) -> String {
-        let digits = String(value)
-        return String(repeating: "0", count: max(0, width - digits.count)) + digits
+        let second = Int(secondOfDay)
+        DecimalDigits.append(year, width: 4, to: &out)
+        out.append(UInt8(ascii: "-"))
+        DecimalDigits.append(month, width: 2, to: &out)
+        out.append(UInt8(ascii: "-"))
+        DecimalDigits.append(day, width: 2, to: &out)
+        out.append(UInt8(ascii: "T"))
+        DecimalDigits.append(second / 3600, width: 2, to: &out)
+        out.append(UInt8(ascii: ":"))
+        DecimalDigits.append(second / 60 % 60, width: 2, to: &out)
+        out.append(UInt8(ascii: ":"))
+        DecimalDigits.append(second % 60, width: 2, to: &out)
+        if micros != 0 {
+            out.append(UInt8(ascii: "."))
+            DecimalDigits.append(Int(micros), width: 6, to: &out)
+        }
+        out.append(contentsOf: "+00:00".utf8)
     }
 
     private static func floorDivide(_ value: Int64, _ by: Int64) -> (Int64, Int64) {

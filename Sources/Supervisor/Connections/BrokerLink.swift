@@ -38,7 +38,7 @@ final class BrokerLink {
         retryTimer = try loop.timer(priority: LoopPriority.broker) { [unowned self] in open() }
     }
 
-    /// The session, while it stands.
+    /// The session, while it stands. Who gives it an order calls `flush` in the same turn.
     var standing: (any BrokerSession)? { isStanding ? session : nil }
 
     /// Whether records reach the result store in the broker's own commits.
@@ -68,8 +68,14 @@ final class BrokerLink {
         drain()
     }
 
-    /// Takes over what the session has to say and watches what it wants watched: after each turn.
-    func drain() {
+    /// Hands the orders of this turn over.
+    func flush() {
+        session?.flush()
+        drain()
+    }
+
+    /// Takes over what the session has to say and watches what it wants watched.
+    private func drain() {
         guard let session else { return }
         for event in session.takeEvents() {
             switch event {
@@ -95,7 +101,8 @@ final class BrokerLink {
                 incarnation: incarnation, holding: holding())
         case .sqlite(let path):
             return SQLiteBrokerSession(
-                path: path, queues: options.queues, node: options.node, incarnation: incarnation, holding: holding(), joinsResults: joinsResults)
+                path: path, queues: options.queues, node: options.node, incarnation: incarnation, holding: holding(),
+                joinsResults: joinsResults)
         }
     }
 

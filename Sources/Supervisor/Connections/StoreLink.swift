@@ -59,7 +59,9 @@ final class StoreLink {
     }
 
     private func lost(_ reason: String) {
-        if isStanding || reason != lastReason { log.error("The result store \(endpoint) is away: \(reason); outcomes are kept; trying again") }
+        if isStanding || reason != lastReason {
+            log.error("The result store \(endpoint) is away: \(reason); outcomes are kept; trying again")
+        }
         lastReason = reason
         isStanding = false
         store = nil

@@ -46,7 +46,8 @@ final class Intake {
         for received in messages {
             switch received.content {
             case .failure(let defect): setAside(received, defect)
-            case .success(let message): accept(Delivery(tag: received.tag, queue: received.queue, message: message), size: received.size, now: now)
+            case .success(let message):
+                accept(Delivery(tag: received.tag, queue: received.queue, message: message), size: received.size, now: now)
             }
         }
     }
@@ -138,7 +139,9 @@ final class Intake {
     /// Puts a message aside that can't be run, and says so to who waits for its result.
     private func refuse(_ delivery: Delivery, _ reason: String, _ failure: TaskFailure? = nil) {
         log.error("Task \(delivery.name) is set aside: \(reason)")
-        discard(delivery, .setAside(reason: reason, taskID: delivery.message.id), Verdict.failure(delivery.message, failure ?? Verdict.unusable(reason)))
+        discard(
+            delivery, .setAside(reason: reason, taskID: delivery.message.id),
+            Verdict.failure(delivery.message, failure ?? Verdict.unusable(reason)))
     }
 
     private func setAside(_ received: ReceivedMessage, _ defect: MessageDefect) {
@@ -168,7 +171,9 @@ final class Intake {
             if discardIfOver(delivery, now: now) { return .taken }
             guard let slot = pool.place(for: delivery.message.name) else {
                 guard pool.knows(delivery.message.name) else {
-                    refuse(delivery, "no worker here has the task \(delivery.message.name) any more", Verdict.notRegistered(delivery.message.name))
+                    refuse(
+                        delivery, "no worker here has the task \(delivery.message.name) any more",
+                        Verdict.notRegistered(delivery.message.name))
                     return .taken
                 }
                 return .refused
@@ -258,7 +263,8 @@ final class Intake {
                 conclude(delivery, nil, .putBack(front: false))
             } else {
                 conclude(
-                    delivery, Verdict.failure(message, Verdict.rejected(reason)), .setAside(reason: "rejected by the task: \(reason)", taskID: message.id))
+                    delivery, Verdict.failure(message, Verdict.rejected(reason)),
+                    .setAside(reason: "rejected by the task: \(reason)", taskID: message.id))
             }
         }
     }
@@ -273,7 +279,8 @@ final class Intake {
             outbox.drop(place)
             delivery.unsentStart = nil
             if !writes.isEmpty {
-                writes.insert(ResultWrite(Verdict.started(delivery.message, pid: delivery.pid, node: options.node), reach: .announce), at: 0)
+                writes.insert(
+                    ResultWrite(Verdict.started(delivery.message, pid: delivery.pid, node: options.node), reach: .announce), at: 0)
             }
         }
         outbox.add(delivery, step, writes: writes, publications: publications)
@@ -325,7 +332,8 @@ final class Intake {
             revoked.insert(id, now: now)
             guard let signal else { continue }
             for (assignment, delivery) in byAssignment where delivery.message.id == id {
-                guard case .running(let number) = delivery.lifecycle.progress, let slot = pool.slots.first(where: { $0.number == number }) else {
+                guard case .running(let number) = delivery.lifecycle.progress, let slot = pool.slots.first(where: { $0.number == number })
+                else {
                     continue
                 }
                 if pool.terminate(slot, assignment: assignment, signal: signal) {

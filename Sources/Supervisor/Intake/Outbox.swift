@@ -24,6 +24,9 @@ struct Outbox {
 
     var isEmpty: Bool { pending.isEmpty && storing.isEmpty && stored.isEmpty && committing.isEmpty }
 
+    /// Whether the broker has yet to answer a batch.
+    var isUnderWay: Bool { !committing.isEmpty }
+
     /// Adds a step; returns its place for `drop`.
     @discardableResult
     mutating func add(_ delivery: Delivery, _ step: Commit.Step, writes: [ResultWrite] = [], publications: [TaskPublication] = []) -> Int {

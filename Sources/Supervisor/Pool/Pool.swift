@@ -66,6 +66,8 @@ final class Pool {
     var readyCount: Int { children.reduce(0) { $0 + ($1.lifecycle.isWorking ? 1 : 0) } }
     var busyCount: Int { children.reduce(0) { $0 + ($1.lifecycle.hand.isEmpty ? 0 : 1) } }
 
+    var hasIdle: Bool { children.contains { $0.lifecycle.isWorking && $0.lifecycle.hand.isEmpty } }
+
     /// Whether a child that is ready, or may become so, has the task.
     func knows(_ task: String) -> Bool {
         var starting = false
@@ -215,16 +217,19 @@ final class Pool {
 
     private func watch(_ slot: Slot, _ child: Child) throws(SystemError) {
         child.sources.append(
-            try loop.watch(child.channel.upDescriptor, for: .read, priority: LoopPriority.childFrames) { [unowned self, unowned slot, weak child] _ in
+            try loop.watch(child.channel.upDescriptor, for: .read, priority: LoopPriority.childFrames) {
+                [unowned self, unowned slot, weak child] _ in
                 if let child, slot.child === child { receive(slot, child) }
             })
         child.sources.append(
-            try loop.watch(child.process.pidfd.raw, for: .read, priority: LoopPriority.childExits) { [unowned self, unowned slot, weak child] _ in
+            try loop.watch(child.process.pidfd.raw, for: .read, priority: LoopPriority.childExits) {
+                [unowned self, unowned slot, weak child] _ in
                 if let child, slot.child === child { exited(slot, child) }
             })
         for output in child.outputs {
             child.sources.append(
-                try loop.watch(output.descriptor, for: .read, priority: LoopPriority.childOutput) { [unowned self, unowned slot, weak child] _ in
+                try loop.watch(output.descriptor, for: .read, priority: LoopPriority.childOutput) {
+                    [unowned self, unowned slot, weak child] _ in
                     guard let child else { return }
                     if !output.receive({ self.onOutput(slot, child, $0) }) {
                         // Closed by the child; without a reader's interest the loop would spin on the hang-up.
@@ -236,7 +241,8 @@ final class Pool {
 
     private func watchWrites(_ slot: Slot, _ child: Child) {
         guard child.writeSource == nil else { return }
-        child.writeSource = try? loop.watch(child.channel.downDescriptor, for: .write, priority: LoopPriority.childFrames) { [weak child] _ in
+        child.writeSource = try? loop.watch(child.channel.downDescriptor, for: .write, priority: LoopPriority.childFrames) {
+            [weak child] _ in
             guard let child else { return }
             child.channel.flush()
             if !child.channel.hasBacklog { child.writeSource = nil }
@@ -363,7 +369,8 @@ final class Pool {
         guard !child.lifecycle.isKilled else { return }
         if child.lifecycle.isStarting {
             if reached(child.spawnedAt.advanced(by: Pool.startTimeout)) {
-                log.error("Child \(slot.number) (pid \(child.process.pid)) did not become ready within \(Int(Pool.startTimeout)) s; it is killed")
+                log.error(
+                    "Child \(slot.number) (pid \(child.process.pid)) did not become ready within \(Int(Pool.startTimeout)) s; it is killed")
                 kill(slot, .neverReady)
             }
             return

@@ -28,17 +28,19 @@ enum Glob {
 
     /// The place behind the pattern's element at `p` if that matches the character.
     private static func step(_ pattern: [Unicode.Scalar], _ p: Int, _ character: Unicode.Scalar) -> Int? {
-        guard pattern[p] == "[", let close = pattern[(p + 1)...].dropFirst().firstIndex(of: "]") else {
+        // The first member may be a ']' itself.
+        let negated = pattern[p] == "[" && p + 1 < pattern.count && pattern[p + 1] == "!"
+        let first = p + (negated ? 2 : 1)
+        guard pattern[p] == "[", let close = pattern.dropFirst(first + 1).firstIndex(of: "]") else {
             return pattern[p] == "?" || pattern[p] == character ? p + 1 : nil
         }
-        var members = pattern[(p + 1)..<close]
-        let negated = members.first == "!"
-        if negated { members.removeFirst() }
+        var members = pattern[first..<close]
         var found = false
         while let low = members.popFirst() {
             if members.count >= 2, members.first == "-" {
                 members.removeFirst()
-                if let high = members.popFirst(), (low.value...max(low.value, high.value)).contains(character.value) { found = true }
+                // A range that goes backwards has no members.
+                if let high = members.popFirst(), low <= character, character <= high { found = true }
             } else if low == character {
                 found = true
             }

@@ -4,7 +4,12 @@ import CoppiceSystem
 /// The records that the master itself writes, when no child can: states and wordings as Celery's (celery-wire §4.2).
 enum Verdict {
     static func started(_ message: TaskMessage, pid: Int32, node: String) -> ResultRecord {
-        record(message, .started, JSONValue.object(object(("pid", .int(Int(pid))), ("hostname", .string(node)))).bytes)
+        var result = Array("{\"pid\": ".utf8)
+        DecimalDigits.append(Int(pid), to: &result)
+        result.append(contentsOf: ", \"hostname\": ".utf8)
+        JSONText.appendString(node, to: &result)
+        result.append(UInt8(ascii: "}"))
+        return record(message, .started, result)
     }
 
     static func progress(_ message: TaskMessage, state: String, meta: [UInt8]) -> ResultRecord { record(message, TaskState(state), meta) }
@@ -59,7 +64,9 @@ enum Verdict {
         }
     }
 
-    private static func number(_ value: Double) -> JSONValue { value == value.rounded() && abs(value) < 1e15 ? .int(Int(value)) : .double(value) }
+    private static func number(_ value: Double) -> JSONValue {
+        value == value.rounded() && abs(value) < 1e15 ? .int(Int(value)) : .double(value)
+    }
 
     private static func record(_ message: TaskMessage, _ state: TaskState, _ result: [UInt8], traceback: String? = nil, at: WallTime? = nil)
         -> ResultRecord
@@ -68,11 +75,5 @@ enum Verdict {
         record.group = message.group
         record.parentID = message.parentID
         return record
-    }
-
-    private static func object(_ members: (String, JSONValue)...) -> JSONObject {
-        var object = JSONObject()
-        for (key, value) in members { object.append(key, value) }
-        return object
     }
 }

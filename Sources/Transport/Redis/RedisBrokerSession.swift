@@ -108,7 +108,6 @@ public final class RedisBrokerSession: BrokerSession {
         for step in RedisKeys.steps { command.append(step) }
         send(command, .taken(asked: count, first: first, order: rotation))
         rotation.append(rotation.removeFirst())
-        commands.flush()
     }
 
     public func commit(_ commits: [Commit]) {
@@ -124,7 +123,11 @@ public final class RedisBrokerSession: BrokerSession {
         command.append(RedisKeys.deadMessageLimit)
         for commit in commits { append(commit, to: &command) }
         send(command, .committed(commits))
+    }
+
+    public func flush() {
         commands.flush()
+        drain(now: .now)
     }
 
     public func reply(_ reply: ControlReply) {
@@ -259,7 +262,8 @@ public final class RedisBrokerSession: BrokerSession {
         listener.flush()
         send(RedisCommand("INFO"), .info)
         for (script, text) in [
-            (Script.take, RedisScripts.take), (.commit, RedisScripts.commit), (.renew, RedisScripts.renew), (.restore, RedisScripts.restore),
+            (Script.take, RedisScripts.take), (.commit, RedisScripts.commit), (.renew, RedisScripts.renew),
+            (.restore, RedisScripts.restore),
             (.inherit, RedisScripts.inherit), (.bury, RedisScripts.bury),
         ] { send(RedisCommand("SCRIPT", "LOAD", text), .loaded(script)) }
         for queue in queues {
@@ -296,7 +300,9 @@ public final class RedisBrokerSession: BrokerSession {
         }
         if let policy = field("maxmemory_policy"), policy != "noeviction" {
             events.append(
-                .notice("Redis may evict tasks and results: its maxmemory-policy is \(policy); set it to noeviction (CONFIG SET maxmemory-policy noeviction)"))
+                .notice(
+                    "Redis may evict tasks and results: its maxmemory-policy is \(policy); set it to noeviction (CONFIG SET maxmemory-policy noeviction)"
+                ))
         }
     }
 
@@ -320,7 +326,10 @@ public final class RedisBrokerSession: BrokerSession {
             if value.error != nil {
                 hasDoorbell = false
                 nextPoll = now.advanced(by: RedisBrokerSession.pollInterval)
-                events.append(.notice("CLIENT TRACKING is refused: looking for messages every \(RedisBrokerSession.pollInterval) s instead of being told"))
+                events.append(
+                    .notice(
+                        "CLIENT TRACKING is refused: looking for messages every \(RedisBrokerSession.pollInterval) s instead of being told")
+                )
             }
         case .proof:
             guard phase == .preparing else { break }
@@ -348,7 +357,8 @@ public final class RedisBrokerSession: BrokerSession {
 
     private func explain(_ error: String) -> String {
         if error.hasPrefix("NOPERM") {
-            return "the Redis user lacks a permission (\(error)): it needs EVALSHA and SCRIPT LOAD (+@scripting), and the keys and channels of Celery and coppice.*"
+            return
+                "the Redis user lacks a permission (\(error)): it needs EVALSHA and SCRIPT LOAD (+@scripting), and the keys and channels of Celery and coppice.*"
         }
         if error.hasPrefix("READONLY") { return "this Redis has become a read-only replica" }
         if error.hasPrefix("OOM") { return "Redis is out of memory (maxmemory): \(error)" }

@@ -83,6 +83,7 @@ enum RedisScripts {
         local ttl, prefix, rdb, db = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
         local at = 7
         local verdicts = {}
+        local call = redis.call
         while ARGV[at] do
           local op, tag, nw = ARGV[at], ARGV[at + 1], tonumber(ARGV[at + 2])
           local writes = at + 3
@@ -91,71 +92,71 @@ enum RedisScripts {
           local rest = pubs + 2 * np
           local held = false
           if op == 'C' then
-            if redis.call('HDEL', KEYS[1], tag) == 1 then
-              redis.call('ZREM', KEYS[2], tag)
+            if call('HDEL', KEYS[1], tag) == 1 then
+              call('ZREM', KEYS[2], tag)
               held = true
             else
-              held = redis.call('HDEL', KEYS[3], tag) == 1
+              held = call('HDEL', KEYS[3], tag) == 1
             end
           elseif op == 'E' then
-            local entry = redis.call('HGET', KEYS[1], tag)
+            local entry = call('HGET', KEYS[1], tag)
             if entry then
-              redis.call('HDEL', KEYS[1], tag)
-              redis.call('ZREM', KEYS[2], tag)
-              redis.call('HSET', KEYS[3], tag, entry)
+              call('HDEL', KEYS[1], tag)
+              call('ZREM', KEYS[2], tag)
+              call('HSET', KEYS[3], tag, entry)
               held = true
             end
           elseif op == 'K' then
-            held = redis.call('HEXISTS', KEYS[1], tag) == 1 or redis.call('HEXISTS', KEYS[3], tag) == 1
+            held = call('HEXISTS', KEYS[1], tag) == 1 or call('HEXISTS', KEYS[3], tag) == 1
           else
-            local entry = redis.call('HGET', KEYS[1], tag)
+            local entry = call('HGET', KEYS[1], tag)
             if entry then
               held = true
-              redis.call('HDEL', KEYS[1], tag)
-              redis.call('ZREM', KEYS[2], tag)
+              call('HDEL', KEYS[1], tag)
+              call('ZREM', KEYS[2], tag)
             else
-              entry = redis.call('HGET', KEYS[3], tag)
+              entry = call('HGET', KEYS[3], tag)
               if entry then
                 held = true
-                redis.call('HDEL', KEYS[3], tag)
+                call('HDEL', KEYS[3], tag)
               end
             end
             if op == 'F' or op == 'B' then
               if held then
                 local message = string.sub(entry, 2, -(tonumber(ARGV[rest]) + 1))
-                redis.call(op == 'F' and 'RPUSH' or 'LPUSH', ARGV[rest + 1], message)
+                call(op == 'F' and 'RPUSH' or 'LPUSH', ARGV[rest + 1], message)
               end
               rest = rest + 2
             elseif op == 'P' then
               if held then
-                redis.call('HSET', KEYS[1], ARGV[rest + 1], entry)
-                redis.call('ZADD', KEYS[2], ARGV[rest], ARGV[rest + 1])
-                redis.call('ZADD', ARGV[rest + 2], ARGV[rest], ARGV[rest + 1])
+                call('HSET', KEYS[1], ARGV[rest + 1], entry)
+                call('ZADD', KEYS[2], ARGV[rest], ARGV[rest + 1])
+                call('ZADD', ARGV[rest + 2], ARGV[rest], ARGV[rest + 1])
               end
               rest = rest + 3
             elseif op == 'D' then
               if held then
-                redis.call('HSET', KEYS[5], ARGV[rest], string.sub(entry, 2, -(tonumber(ARGV[rest + 2]) + 1)))
-                redis.call('LPUSH', KEYS[4], ARGV[rest + 1])
-                redis.call('LTRIM', KEYS[4], 0, ARGV[5] - 1)
-                local old = redis.call('LINDEX', KEYS[4], ARGV[6])
-                if old then redis.call('HDEL', KEYS[5], string.sub(old, 17, 48)) end
+                call('HSET', KEYS[5], ARGV[rest], string.sub(entry, 2, -(tonumber(ARGV[rest + 2]) + 1)))
+                call('LPUSH', KEYS[4], ARGV[rest + 1])
+                call('LTRIM', KEYS[4], 0, ARGV[5] - 1)
+                local old = call('LINDEX', KEYS[4], ARGV[6])
+                if old then call('HDEL', KEYS[5], string.sub(old, 17, 48)) end
               end
               rest = rest + 3
             end
           end
           if held then
-            if nw > 0 and rdb ~= db then redis.call('SELECT', rdb) end
+            if nw > 0 and rdb ~= db then call('SELECT', rdb) end
             for w = writes, writes + 3 * nw - 1, 3 do
               local key, kind, record = prefix .. ARGV[w], ARGV[w + 1], ARGV[w + 2]
-              local final = kind == 'O' and redis.call('GETRANGE', key, 0, 19) == '{"status": "SUCCESS"'
+              local final = kind == 'O' and call('GETRANGE', key, 0, 19) == '{"status": "SUCCESS"'
               if not final then
-                if kind ~= 'A' then redis.call('SETEX', key, ttl, record) end
-                redis.call('PUBLISH', key, record)
+                if kind ~= 'A' then call('SETEX', key, ttl, record) end
+                call('PUBLISH', key, record)
               end
             end
-            if nw > 0 and rdb ~= db then redis.call('SELECT', db) end
-            for p = pubs, pubs + 2 * np - 1, 2 do redis.call('LPUSH', ARGV[p], ARGV[p + 1]) end
+            if nw > 0 and rdb ~= db then call('SELECT', db) end
+            for p = pubs, pubs + 2 * np - 1, 2 do call('LPUSH', ARGV[p], ARGV[p + 1]) end
           end
           verdicts[#verdicts + 1] = held and '1' or '0'
           at = rest

@@ -75,6 +75,7 @@ public final class SQLiteBrokerSession: BrokerSession {
     public func ready(_ descriptor: Int32, _ events: PollEvents, now: MonotonicTime) { advance(now) }
 
     public func expired(now: MonotonicTime) { advance(now) }
+    public func flush() { advance(.now) }
 
     private func advance(_ now: MonotonicTime) {
         if case .closing(let end) = phase, end <= now {

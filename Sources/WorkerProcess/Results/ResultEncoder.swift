@@ -10,13 +10,13 @@ enum ResultEncoder {
         var out: [UInt8] = []
         // The short ways that most results take.
         switch output {
-        case let value as Int: JSONText.appendInt(value, to: &out)
+        case let value as Int: DecimalDigits.append(value, to: &out)
         case let value as String: JSONText.appendString(value, to: &out)
         case let value as Bool: JSONValue.bool(value).write(to: &out)
         case let value as Double: JSONText.appendDouble(value, to: &out)
         case is NoOutput: JSONValue.null.write(to: &out)
         case let value as JSONValue: value.write(to: &out)
-        case let value as [Int]: write(value, to: &out) { JSONText.appendInt($0, to: &$1) }
+        case let value as [Int]: write(value, to: &out) { DecimalDigits.append($0, to: &$1) }
         case let value as [Double]: write(value, to: &out) { JSONText.appendDouble($0, to: &$1) }
         case let value as [String]: write(value, to: &out) { JSONText.appendString($0, to: &$1) }
         default: try ResultNode(output, path: []).write(to: &out)

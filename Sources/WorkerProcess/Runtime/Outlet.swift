@@ -55,7 +55,9 @@ final class Outlet: Sendable {
     /// Adds `done`.
     func finish(_ assignment: UInt64, _ outcome: Outcome) {
         let frame = UpFrame.done(assignment: assignment, outcome: outcome).encoded
-        change(flush: false) { state in
+        // Nobody is woken for it: the executor goes on to the next task, or flushes because there is none.
+        state.withLock { state in
+            if state.pending.isEmpty { state.since = .now }
             state.running = 0
             state.pending.append(contentsOf: frame)
         }

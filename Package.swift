@@ -29,6 +29,7 @@ let package = Package(
         .systemLibrary(name: "CSystemd", path: "Sources/CSystemd", providers: [.apt(["libsystemd-dev"])]),
         .systemLibrary(name: "CHiredis", path: "Sources/CHiredis", providers: [.apt(["libhiredis-dev"])]),
         .systemLibrary(name: "CSQLite", path: "Sources/CSQLite", providers: [.apt(["libsqlite3-dev"])]),
+        .systemLibrary(name: "CZlib", path: "Sources/CZlib", providers: [.apt(["zlib1g-dev"])]),
         .systemLibrary(name: "CAres", path: "Sources/CAres", providers: [.apt(["libc-ares-dev"])]),
 
         .target(name: "CoppiceShared", path: "Sources/Shared"),
@@ -37,6 +38,7 @@ let package = Package(
         .target(name: "CoppiceNames", dependencies: ["CAres", "CoppiceSystem", "CoppiceShared"], path: "Sources/Names"),
         .target(
             name: "CoppiceRedis", dependencies: ["CHiredis", "CoppiceNames", "CoppiceSystem", "CoppiceShared"], path: "Sources/Redis"),
+        .target(name: "CoppiceZlib", dependencies: ["CZlib"], path: "Sources/Zlib"),
         .target(name: "CoppiceSQLite", dependencies: ["CSQLite", "CoppiceSystem", "CoppiceShared"], path: "Sources/SQLite"),
         .target(
             name: "CoppiceTransport",
@@ -54,12 +56,16 @@ let package = Package(
             ], path: "Sources/Supervisor"),
         .target(
             name: "CoppiceWorkerProcess",
-            dependencies: ["CoppiceSystem", "CoppiceShared", .product(name: "Logging", package: "swift-log")], path: "Sources/WorkerProcess"),
-        .target(name: "CoppiceClient", dependencies: ["CoppiceTransport", "CoppiceResults", "CoppiceSystem", "CoppiceShared"], path: "Sources/Client"),
+            dependencies: ["CoppiceZlib", "CoppiceSystem", "CoppiceShared", .product(name: "Logging", package: "swift-log")],
+            path: "Sources/WorkerProcess"),
+        .target(
+            name: "CoppiceClient", dependencies: ["CoppiceTransport", "CoppiceResults", "CoppiceSystem", "CoppiceShared"],
+            path: "Sources/Client"),
         .executableTarget(
             name: "CoppiceCLI",
             dependencies: [
-                "CoppiceSupervisor", "CoppiceClient", "CoppiceTransport", "CoppiceResults", "CoppiceRedis", "CoppiceSystem", "CoppiceShared",
+                "CoppiceSupervisor", "CoppiceClient", "CoppiceTransport", "CoppiceResults", "CoppiceRedis", "CoppiceSystem",
+                "CoppiceShared",
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Yams", package: "Yams"),

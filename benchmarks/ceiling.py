@@ -80,7 +80,9 @@ def record(coppice, messages, count):
             coppice.stop()
         calls = [words for database, words in monitor.stop() if database == coppice.database]
         scripts = [words for words in calls if words[0].upper() == b"SCRIPT" and words[1].upper() == b"LOAD"]
-        evals = [words for words in calls if words[0].upper() in (b"EVAL", b"EVALSHA", b"FCALL")]
+        # What was taken from the queue while it was empty would find it full in the replay.
+        start = next(index for index, words in enumerate(calls) if words[0].upper() == b"RENAME")
+        evals = [words for words in calls[start:] if words[0].upper() in (b"EVAL", b"EVALSHA", b"FCALL")]
         # Only what has to do with tasks: leases, probes and the farewell are not the drain's.
         marks = (b"celery", ID.encode())
         drained = [words for words in evals if any(mark in word for word in words[3:] for mark in marks)]

@@ -9,7 +9,7 @@
 
 // libcurl's own header is not needed to build: its interface has been stable for twenty years, and these numbers are part of it.
 typedef void CURL;
-typedef size_t (*read_function)(char *buffer, size_t size, size_t count, void *user_data);
+typedef size_t (*callback)(char *buffer, size_t size, size_t count, void *user_data);
 struct curl_slist;
 enum {
     CURL_GLOBAL_DEFAULT = 3,
@@ -22,11 +22,13 @@ enum {
     CURLOPT_URL = 10002,
     CURLOPT_READDATA = 10009,
     CURLOPT_ERRORBUFFER = 10010,
+    CURLOPT_HEADERDATA = 10029,
     CURLOPT_USERNAME = 10173,
     CURLOPT_PASSWORD = 10174,
     CURLOPT_MAIL_FROM = 10186,
     CURLOPT_MAIL_RCPT = 10187,
     CURLOPT_READFUNCTION = 20012,
+    CURLOPT_HEADERFUNCTION = 20079,
     CURL_ERROR_SIZE = 256,
 };
 
@@ -69,6 +71,31 @@ static size_t feed(char *buffer, size_t size, size_t count, void *user_data) {
     return length;
 }
 
+// The last line that the server said, but for its farewell.
+struct answer {
+    char line[512];
+};
+
+static size_t hear(char *line, size_t size, size_t count, void *user_data) {
+    struct answer *answer = user_data;
+    size_t length = size * count;
+    if (length >= 3 && memcmp(line, "221", 3) == 0) return length;
+    size_t kept = 0;
+    // What is printable: the text ends in logs.
+    for (size_t i = 0; i < length && kept < sizeof answer->line - 1; i++)
+        if ((unsigned char)line[i] >= ' ' && line[i] != 0x7F) answer->line[kept++] = line[i];
+    answer->line[kept] = 0;
+    return length;
+}
+
+// Why it failed: libcurl's reason, and the server's own words if it refused.
+static char *explain(const char *reason, const struct answer *answer) {
+    int refused = answer->line[0] == '4' || answer->line[0] == '5';
+    char *text = NULL;
+    if (!refused || asprintf(&text, "%s; the server said: %s", reason, answer->line) < 0) return strdup(reason);
+    return text;
+}
+
 char *smtp_send(const struct smtp_mail *mail) {
     static pthread_once_t once = PTHREAD_ONCE_INIT;
     pthread_once(&once, load);
@@ -76,6 +103,7 @@ char *smtp_send(const struct smtp_mail *mail) {
     CURL *handle = curl.easy_init();
     if (!handle) return strdup("out of memory");
     char error[CURL_ERROR_SIZE] = "";
+    struct answer answer = {""};
     struct cursor cursor = {mail->message, mail->message_length};
     struct curl_slist *recipients = curl.slist_append(NULL, mail->to);
     curl.easy_setopt(handle, CURLOPT_URL, mail->url);
@@ -85,14 +113,16 @@ char *smtp_send(const struct smtp_mail *mail) {
     if (mail->password) curl.easy_setopt(handle, CURLOPT_PASSWORD, mail->password);
     curl.easy_setopt(handle, CURLOPT_MAIL_FROM, mail->from);
     curl.easy_setopt(handle, CURLOPT_MAIL_RCPT, recipients);
-    curl.easy_setopt(handle, CURLOPT_READFUNCTION, (read_function)feed);
+    curl.easy_setopt(handle, CURLOPT_READFUNCTION, (callback)feed);
     curl.easy_setopt(handle, CURLOPT_READDATA, &cursor);
+    curl.easy_setopt(handle, CURLOPT_HEADERFUNCTION, (callback)hear);
+    curl.easy_setopt(handle, CURLOPT_HEADERDATA, &answer);
     curl.easy_setopt(handle, CURLOPT_UPLOAD, 1L);
     curl.easy_setopt(handle, CURLOPT_TIMEOUT, mail->timeout_seconds);
     curl.easy_setopt(handle, CURLOPT_NOSIGNAL, 1L);
     curl.easy_setopt(handle, CURLOPT_ERRORBUFFER, error);
     int code = curl.easy_perform(handle);
-    char *why = code ? strdup(*error ? error : curl.easy_strerror(code)) : NULL;
+    char *why = code ? explain(*error ? error : curl.easy_strerror(code), &answer) : NULL;
     curl.slist_free_all(recipients);
     curl.easy_cleanup(handle);
     return why;

@@ -30,7 +30,9 @@ public final class EventLoop {
     public func exit(_ code: Int32) { sd_event_exit(event, code) }
 
     /// Watches a descriptor. It must stay open for as long as the source lives.
-    public func watch(_ descriptor: Int32, for events: PollEvents, priority: Int, _ handler: @escaping (PollEvents) -> Void) throws(SystemError) -> IOSource {
+    public func watch(_ descriptor: Int32, for events: PollEvents, priority: Int, _ handler: @escaping (PollEvents) -> Void)
+        throws(SystemError) -> IOSource
+    {
         try IOSource(self, descriptor, events, priority, handler)
     }
 

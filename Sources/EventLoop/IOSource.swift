@@ -8,7 +8,9 @@ public final class IOSource: EventSource {
     private let handler: (PollEvents) -> Void
     private var events: PollEvents
 
-    init(_ loop: EventLoop, _ descriptor: Int32, _ events: PollEvents, _ priority: Int, _ handler: @escaping (PollEvents) -> Void) throws(SystemError) {
+    init(_ loop: EventLoop, _ descriptor: Int32, _ events: PollEvents, _ priority: Int, _ handler: @escaping (PollEvents) -> Void)
+        throws(SystemError)
+    {
         self.descriptor = descriptor
         self.handler = handler
         self.events = events

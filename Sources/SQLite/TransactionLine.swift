@@ -14,6 +14,8 @@ public final class TransactionLine {
         case changedElsewhere
         /// Something for the operator; once each.
         case notice(String)
+        /// There is no space; what waits is tried again each second. Once.
+        case full(String)
         /// The end, with the reason.
         case lost(String)
     }
@@ -42,6 +44,8 @@ public final class TransactionLine {
     private var watch: FileWatch?
     private var dataVersion = 0
     private var lookAt: MonotonicTime
+    /// After a ring: the seconds until the next look; then ever more, up to the slow look.
+    private var echo: Double?
 
     private enum Notice { case busy, full, noWatch }
 
@@ -103,10 +107,13 @@ public final class TransactionLine {
         }
         if let database, !isLost {
             let rung = watch?.drain() ?? false
-            if rung || didSomething || lookAt <= now {
-                if lookAt <= now { lookAt = now.advanced(by: TransactionLine.lookInterval) }
-                lookForChanges(database, now, &reports)
+            let isDue = lookAt <= now
+            if rung || isDue {
+                // Writers write first and commit then, behind a flush of the disk: what rang may not be there yet.
+                echo = rung ? TransactionLine.firstEcho : echo.map { $0 * 3 }.flatMap { $0 <= TransactionLine.lastEcho ? $0 : nil }
+                lookAt = now.advanced(by: echo ?? TransactionLine.lookInterval)
             }
+            if rung || isDue || didSomething { lookForChanges(database, now, &reports) }
         }
         return reports
     }
@@ -188,7 +195,7 @@ public final class TransactionLine {
     private func failed(_ error: SQLiteError, _ now: MonotonicTime, _ reports: inout [Report]) {
         if error.isBusy { return waitForLock(now, &reports) }
         guard error.isFull else { return lose(StoreFileError(error, path: path).description, &reports) }
-        notice(.full, StoreFileError(error, path: path).description + "; tried again each second", &reports)
+        if noticed.insert(.full).inserted { reports.append(.full(StoreFileError(error, path: path).description)) }
         retryAt = now.advanced(by: 1)
     }
 
@@ -231,6 +238,8 @@ public final class TransactionLine {
     private static let longestPause = 0.025
     /// The slow look that stands behind the watch.
     private static let lookInterval = 1.0
+    private static let firstEcho = 0.001
+    private static let lastEcho = 0.1
     private static let longestTurn = 0.01
     private static let largestGroup = 256
 }

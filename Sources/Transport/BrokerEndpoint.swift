@@ -18,8 +18,18 @@ public enum BrokerEndpoint: Equatable, Sendable, CustomStringConvertible {
         case "redis", "rediss", "redis+socket", "unix", "sentinel":
             do { self = .redis(try RedisURL(url)) } catch { throw Malformed(error.description) }
         case "amqp", "amqps", "pyamqp": throw Malformed("RabbitMQ is not supported yet: use redis:// or sqlite:///PATH")
-        default: throw Malformed("unknown scheme: use redis://… or sqlite:///PATH")
+        default: throw Malformed("\(BrokerEndpoint.unknown(url)): use redis://… or sqlite:///PATH")
         }
+    }
+
+    /// Of a URL nothing but the scheme may be quoted, and only what can be nothing else: the rest may hold a password.
+    private static func unknown(_ url: String) -> String {
+        guard let end = url.firstRange(of: "://")?.lowerBound else { return "not a URL" }
+        let scheme = url[..<end]
+        let isScheme =
+            !scheme.isEmpty && scheme.utf8.count <= 20
+            && scheme.utf8.allSatisfy { ($0 | 0x20) >= UInt8(ascii: "a") && ($0 | 0x20) <= UInt8(ascii: "z") }
+        return isScheme ? "unknown scheme '\(scheme)'" : "unknown scheme"
     }
 
     /// `sqlite:///PATH`, where PATH is absolute (`sqlite:////var/lib/…`) or relative, as SQLAlchemy has it.

@@ -43,7 +43,7 @@ def test_what_celerys_client_sent_is_understood(echo, redis, results, case):
         until(lambda: redis.llen("celery") == 0 and redis.hlen("unacked") == 0, what="the end of the task")
         assert redis.get(META + id) is None
     elif case == "compressed":
-        # The child of this test does not inflate; that the master hands it on is what counts.
+        # Not a task of the Python child: that the master hands it on is what counts.
         results.wait(id)
     else:
         found = results.wait(id)

@@ -133,16 +133,6 @@ def test_our_command_revokes_a_waiting_task(redis_worker, app, command, results)
         waiting.get(timeout=10)
 
 
-def test_our_commands_revocation_holds_with_no_worker_up(redis_worker, app, command, results):
-    sent = app.send_task("drill.add", (1, 1))
-    assert command.run("revoke", sent.id).returncode == 0
-    redis_worker().ready()
-    assert app.send_task("drill.add", (2, 3)).get(timeout=10) == 5
-    with pytest.raises(TaskRevokedError):
-        sent.get(timeout=10)
-    assert "STARTED" not in results.statuses(sent.id)
-
-
 def test_our_command_terminates_a_running_task(worker, app, command, results):
     sent = app.send_task("drill.spin", (30,))
     pid = results.wait(sent.id, "STARTED")["result"]["pid"]

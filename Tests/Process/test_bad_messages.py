@@ -1,8 +1,10 @@
 """What can't be run is kept aside with its reason; the worker lives and the next task runs."""
 
 import base64
+import bz2
 import json
 import pickle
+import zlib
 
 import pytest
 from support.envelope import encode, envelope, record, send
@@ -34,8 +36,6 @@ CASES = {
     "an array": b"[1, 2, 3]",
     "a body that is not base64": bad(body="%%% not base64 %%%"),
     "a body that is not JSON": bad(body=encode(b"{not json")),
-    "a body that is no array": bad(body=encode({"x": 1})),
-    "a body of two elements": bad(body=encode([[2, 3], {}])),
     "arguments that are no array": bad(body=encode(["2, 3", {}, {}])),
     "keywords that are no object": bad(body=encode([[2, 3], [], {}])),
     "no headers": without(bad(), "headers"),
@@ -49,15 +49,28 @@ CASES = {
     "an unknown content type": bad() | {"content-type": "application/x-nobody"},
     "an unknown compression": bad(headers={"compression": "application/x-nobody"}),
     "a broken compression": bad(headers={"compression": "application/x-gzip"}),
+    "compressed by bzip2": bad(body=encode(bz2.compress(b"[[2, 3], {}, {}]")), headers={"compression": "application/x-bz2"}),
+    "65 MB in 64 kB": bad(body=encode(zlib.compress(b"[[2, 3], {}, {}]" + b" " * (65 << 20))), headers={"compression": "application/x-gzip"}),
     "an eta that is no time": bad(headers={"eta": "tomorrow, perhaps"}),
     "an eta that is a number": bad(headers={"eta": 17}),
     "an expiry that is no time": bad(headers={"expires": "2026-99-99T99:99:99"}),
     "negative retries": bad(headers={"retries": -1}),
-    "retries that are a text": bad(headers={"retries": "many"}),
     "a task name that is a number": bad(headers={"task": 7}),
     "an id that is an object": bad(headers={"id": {"a": 1}}),
     "10,000 levels deep": bad(body=nested(10_000)),
     "headers 10,000 levels deep": json.dumps(bad()).replace('"stamps": {}', '"stamps": ' + "[" * 10_000 + "]" * 10_000).encode(),
+}
+
+
+# These can be made sense of: they run, and need not be kept aside, but must end in a verdict.
+ODD = {
+    "a body of two elements": bad(body=encode([[2, 3], {}])),
+    "a body that is an object": bad(body=encode({"x": 1})),
+    "a hybrid of both protocols": bad(body=encode({"args": [2, 3], "kwargs": {}})),
+    "retries that are a text": bad(headers={"retries": "many"}),
+    "retries that are null": bad(headers={"retries": None}),
+    "limits that are null": bad(headers={"timelimit": None}),
+    "a priority out of range": bad() | {"properties": bad()["properties"] | {"priority": 99}},
 }
 
 
@@ -80,6 +93,14 @@ def test_it_is_kept_aside_and_the_next_task_runs(worker, app, redis, name):
         # Whoever waits for it is told.
         until(lambda: (record(redis, "bad") or {}).get("status") == "FAILURE", what="the verdict")
         assert kept["task_id"] == "bad"
+
+
+@pytest.mark.parametrize("name", ODD)
+def test_what_is_merely_odd_gets_a_verdict(worker, app, redis, results, name):
+    send(redis, ODD[name])
+    results.wait("bad")
+    assert app.send_task("drill.add", (2, 3)).get(timeout=10) == 5
+    assert redis.llen("celery") == 0 and redis.hlen("unacked") == 0
 
 
 def test_a_body_of_50_megabytes_is_kept_aside(worker, app, redis):

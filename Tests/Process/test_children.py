@@ -48,34 +48,9 @@ def test_a_task_that_must_not_be_lost_runs_again(worker, app, results):
     assert results.statuses(sent.id) == ["STARTED", "STARTED", "SUCCESS"]
 
 
-def test_a_task_that_kills_every_child_is_set_aside_in_the_end(worker, app, results, redis):
-    """acks_late and reject_on_worker_lost would run it for ever; at the third death it is kept aside with a verdict."""
-    sent = app.send_task("drill.late", (30,))
-    killed = set()
-    while True:
-        found = results.wait(sent.id, "FAILURE") if len(killed) == 3 else None
-        if found:
-            break
-        started = until(lambda: _newest_start(results, sent.id, killed), what="another attempt")
-        killed.add(started)
-        os.kill(started, signal.SIGKILL)
-    assert found["result"]["exc_type"] == "WorkerLostError"
-    assert app.send_task("drill.add", (2, 3)).get(timeout=10) == 5
-    assert redis.llen("coppice.dead") == 1
-
-
-def _newest_start(results, id, known):
-    try:
-        results.wait(id, "NO SUCH STATE", timeout=0.05)
-    except AssertionError:
-        pass
-    starts = [heard["result"]["pid"] for heard in results.records.get(id, []) if heard["status"] == "STARTED"]
-    return next((pid for pid in starts if pid not in known), None)
-
-
 @pytest.mark.parametrize("code", [0, 3])
 def test_a_task_that_exits_is_a_lost_worker(worker, app, code):
-    with pytest.raises(WorkerLostError, match=rf"^Worker exited prematurely: exitcode {code}( Job: \d+)?\.$"):
+    with pytest.raises(WorkerLostError, match=rf"^Worker exited prematurely: exitcode {code} Job: \d+\.$"):
         app.send_task("drill.exit", (code,)).get(timeout=10)
     assert app.send_task("drill.add", (2, 3)).get(timeout=10) == 5
 

@@ -140,7 +140,11 @@ def test_pythons_worker_runs_what_our_command_sends(command, redis_server):
     from support.celery_app import make_app
 
     app = make_app(redis_server.url())
-    app.task(lambda x, y: x + y, name="proj.add")
+
+    @app.task(name="proj.add")
+    def add(x, y):
+        return x + y
+
     app.loader.import_module("celery.contrib.testing.tasks")
     try:
         with start_worker(app, pool="solo", perform_ping_check=False):

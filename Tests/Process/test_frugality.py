@@ -40,6 +40,8 @@ def test_the_master_has_one_thread_whatever_it_does(worker, app, redis):
 def test_connections_do_not_grow_with_children(redis_worker, redis, app):
     def used(count):
         worker = redis_worker(concurrency=count, node=f"n{count}@local").all_ready(count)
+        # Proves that the mailbox is connected too, the last to be.
+        assert app.control.ping(timeout=5, destination=[f"n{count}@local"])
         found = len([name for name in processes.descriptors(worker.pid).values() if name.startswith("socket:")])
         worker.stop()
         return found
@@ -48,8 +50,10 @@ def test_connections_do_not_grow_with_children(redis_worker, redis, app):
 
 
 @pytest.mark.skipif(os.geteuid() != 0 or not shutil.which("strace"), reason="the master can be traced by root alone")
-def test_draining_costs_less_than_two_system_calls_a_task(worker, redis, folder):
-    worker.all_ready()
+def test_draining_costs_less_than_two_system_calls_a_task(redis_worker, redis, folder):
+    # At the level at which a log line a task is not asked for.
+    worker = redis_worker("-l", "warning").ready()
+    until(lambda: len(worker.children) == 2, what="two children")
     count = 2000
     fill(redis, count)
     base = stored(redis)
@@ -91,11 +95,11 @@ def test_no_more_is_claimed_than_the_window(redis_worker, redis, app, results):
     redis_worker("--prefetch-multiplier", 4, concurrency=2).all_ready()
     sent = [app.send_task("drill.sleep", (0.4,)) for _ in range(24)]
     results.wait(sent[0].id, "STARTED")
-    # Early tasks leave `unacked` as they start: what is left there is claimed and not running.
+    # Early tasks leave `unacked` when their start is committed: there is what is claimed, and for a moment what has just started.
     worst = 0
     while redis.llen("celery"):
         worst = max(worst, redis.hlen("unacked"))
-    assert 0 < worst <= 8
+    assert 0 < worst <= 8 + 2
 
 
 def test_a_second_node_gets_its_share_of_long_tasks(redis_worker, redis, app):

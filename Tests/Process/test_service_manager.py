@@ -9,7 +9,7 @@ from support.waiting import until
 
 
 def test_ready_is_said_once_and_the_first_child_is_ready_then(worker):
-    assert worker.log.find(r"is ready")
+    assert worker.log.wait(r"is ready")
     worker.all_ready()
     assert worker.notify.messages("READY") == ["READY=1"]
     assert worker.children
@@ -30,9 +30,8 @@ def test_ready_is_withheld_while_the_broker_is_down(workers, own_redis):
     server = own_redis()
     server.stop()
     worker = workers(environment={"COPPICE_BROKER_URL": server.url()}).start()
-    # The second line about it proves that a retry was made.
-    worker.log.wait(r"(?i)(cannot|can't|could not|refused|failed).*", after=1, timeout=15)
-    assert worker.notify.messages("READY") == []
+    worker.log.wait(r"ERROR.*refused")
+    assert worker.notify.wait("READY=1", timeout=1.5) is None
     assert worker.running
     server.start()
     assert worker.notify.wait("READY=1", timeout=15)

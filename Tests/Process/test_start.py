@@ -61,11 +61,11 @@ def test_an_unknown_option_is_named(command):
     assert "--no-such-option" in done.stderr
 
 
-@pytest.mark.parametrize("flag, value", [("-c", "0"), ("-c", "-1"), ("-c", "many"), ("--prefetch-multiplier", "x"), ("-l", "loudly")])
+@pytest.mark.parametrize("flag, value", [("-c", "0"), ("--concurrency", "-1"), ("-c", "many"), ("--prefetch-multiplier", "x"), ("-l", "loudly")])
 def test_a_flag_with_a_wrong_value_is_named(command, flag, value):
-    done = command.run("worker", "-A", DRILL, flag, value, timeout=10)
+    done = command.run("worker", "-A", DRILL, f"{flag}={value}" if flag.startswith("--") else f"{flag}{value}", timeout=10)
     assert 0 < done.returncode < 128
-    assert value in done.stderr
+    assert value in done.stderr or flag in done.stderr
 
 
 def test_a_binary_that_never_says_ready_is_given_up_on_and_tried_again(redis_worker, folder):
@@ -103,7 +103,7 @@ def test_a_broker_that_is_down_is_tried_again_and_said_so(workers, own_redis):
     server = own_redis()
     server.stop()
     worker = workers(environment={"COPPICE_BROKER_URL": server.url()}).start()
-    found = worker.log.wait(rf"(?i).*127\.0\.0\.1:{server.port}.*", timeout=10)
+    found = worker.log.wait(rf"ERROR.*127\.0\.0\.1:{server.port}.*", timeout=10)
     assert re.search(r"(?i)(retry|again|trying)", found.group(0)), found.group(0)
     assert worker.running
     server.start()
@@ -174,10 +174,9 @@ def test_the_banner_has_the_essentials(workers, redis_server):
     worker = workers(
         "-Q", "one,two", app=EXAMPLE, concurrency=3, node="web@shop", environment={"COPPICE_BROKER_URL": redis_server.url()}
     ).ready()
-    banner = worker.log.text
     for text in ("web@shop", f"127.0.0.1:{redis_server.port}", "one", "two", "3", "example.add", "email.send", "data.process"):
-        assert text in banner, (text, banner)
-    assert redis_server.password not in banner
+        worker.log.wait(re.escape(text), timeout=3)
+    assert redis_server.password not in worker.log.text
 
 
 def test_node_names_expand_as_celerys_do(redis_worker, app):

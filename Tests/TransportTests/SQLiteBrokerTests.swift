@@ -174,7 +174,7 @@ import Testing
         limit = 1_000_000
         try turn { wasCommitted }
         #expect(wasCommitted && tries == 3)
-        let notices = reports.compactMap { if case .notice(let text) = $0 { text } else { nil } }
+        let notices = reports.compactMap { if case .full(let text) = $0 { text } else { nil } }
         #expect(notices.count == 1 && notices[0].contains("no space left"), "\(notices)")
         #expect(try database.statement("SELECT count(*) FROM ballast").first { $0.int(0) } == 1)
     }

@@ -146,12 +146,23 @@ import Testing
         #expect(try TaskArguments(body("{\"args\": [2], \"kwargs\": {\"y\": 3}}")).bind(Add.self) == Add(x: 2, y: 3))
     }
 
+    /// Python's zlib.compress and gzip.compress of `[[2, 3], {}, {}]`.
+    @Test(arguments: ["eJyLjjbSUTCO1VGorgXhWAAkWwSq", "H4sIAAAAAAACA4uONtJRMI7VUaiuBeFYAB0q9x8QAAAA"])
+    func compressedBodiesAreRead(_ text: String) throws {
+        #expect(
+            try TaskArguments(body(text, base64: true, compression: "application/x-gzip")).bind(Add.self) == Add(x: 2, y: 3))
+    }
+
     @Test func badBodiesAreDecodeErrors() {
         let bad = [
             body("{"), body("[[2], {}"), body("5"), body("[]"), body("[[1]]"), body("[1, {}, {}]"), body("[[], [], {}]"),
             body("[[], {}, {}] x"),
             body("!!", base64: true), body("[[], {}, {}]", type: "application/x-python-serialize"),
-            body("[[], {}, {}]", compression: "application/x-gzip"),
+            body("[[], {}, {}]", compression: "application/x-gzip"), body("", compression: "application/x-gzip"),
+            body("[[], {}, {}]", compression: "application/x-bz2"),
+            // The compressed [[2, 3], {}, {}] without its end, and with a wrong checksum.
+            body("eJyLjjbSUTCO1VGorgXhWAAk", base64: true, compression: "application/x-gzip"),
+            body("eJyLjjbSUTCO1VGorgXhWAAkWwSr", base64: true, compression: "application/x-gzip"),
         ]
         for run in bad {
             do {

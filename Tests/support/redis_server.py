@@ -1,5 +1,6 @@
 """A Redis of one's own, on a free port of the loopback interface, with its data in a folder of the test."""
 
+import contextlib
 import signal
 import socket
 import subprocess
@@ -9,17 +10,22 @@ import redis
 from .waiting import until
 
 
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+def free_port(highest=65535):
+    """A port that nobody has; others are held meanwhile, so that one below `highest` comes up."""
+    with contextlib.ExitStack() as held:
+        while True:
+            probe = held.enter_context(socket.socket())
+            probe.bind(("127.0.0.1", 0))
+            if probe.getsockname()[1] <= highest:
+                return probe.getsockname()[1]
 
 
 class RedisServer:
     def __init__(self, folder, password=None, options=(), port=None):
         self.folder = folder
         self.password = password
-        self.port = port or free_port()
+        # A cluster's bus takes the port 10,000 above.
+        self.port = port or free_port(highest=55535)
         self.options = list(options)
         self.process = None
 

@@ -160,7 +160,8 @@ class Worker:
             left = self.children
             if self.process.poll() is None:
                 self.process.send_signal(signal.SIGCONT)
-                self.process.terminate()
+                # Cold: what a test left running is nobody's concern any more.
+                self.process.send_signal(signal.SIGQUIT)
                 try:
                     self.process.wait(3)
                 except subprocess.TimeoutExpired:

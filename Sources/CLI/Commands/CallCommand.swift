@@ -30,9 +30,13 @@ struct CallCommand: ParsableCommand {
             let arguments = try parse(args, "--args")
             guard case .array(let positional) = arguments else { throw CommandFailure("--args: not a JSON array, like '[2, 3]'", code: 2) }
             let keywords = try parse(kwargs, "--kwargs")
-            guard case .object(let named) = keywords else { throw CommandFailure("--kwargs: not a JSON object, like '{\"x\": 2}'", code: 2) }
+            guard case .object(let named) = keywords else {
+                throw CommandFailure("--kwargs: not a JSON object, like '{\"x\": 2}'", code: 2)
+            }
             try QueueName.check(queue, "--queue")
-            if let countdown, !(countdown.isFinite && countdown >= 0) { throw CommandFailure("--countdown: not a number of seconds", code: 2) }
+            if let countdown, !(countdown.isFinite && countdown >= 0) {
+                throw CommandFailure("--countdown: not a number of seconds", code: 2)
+            }
             let id = Incarnation.randomUUID()
             let publication = TaskPublication.call(
                 id: id, task: name, arguments: positional, keywords: named,

@@ -17,7 +17,8 @@ final class ProgressBar {
         let share = max(0, min(1, current / total))
         let filled = Int(share * Double(ProgressBar.width))
         let bar = String(repeating: "█", count: filled) + String(repeating: "░", count: ProgressBar.width - filled)
-        StandardError.put("\r\u{1B}[K\(bar) \(Int(share * 100)) %  \(result.result["current"]?.text ?? "")/\(result.result["total"]?.text ?? "")")
+        StandardError.put(
+            "\r\u{1B}[K\(bar) \(Int(share * 100)) %  \(result.result["current"]?.text ?? "")/\(result.result["total"]?.text ?? "")")
     }
 
     func clear() {

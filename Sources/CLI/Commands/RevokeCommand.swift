@@ -22,7 +22,9 @@ struct RevokeCommand: ParsableCommand {
     func run() throws {
         try CommandFailure.reporting {
             let settings = try Settings(connection)
-            guard SignalName.number(signal) != nil else { throw CommandFailure("--signal: unknown signal '\(signal)'; a name like SIGKILL is wanted", code: 2) }
+            guard SignalName.number(signal) != nil else {
+                throw CommandFailure("--signal: unknown signal '\(signal)'; a name like SIGKILL is wanted", code: 2)
+            }
             var arguments = JSONObject()
             arguments.append("task_id", .string(id))
             arguments.append("terminate", .bool(terminate))

@@ -2,7 +2,9 @@ import ArgumentParser
 
 /// The flags of every command that talks to a broker.
 struct ConnectionFlags: ParsableArguments {
-    @Option(name: [.short, .long], help: ArgumentHelp("Broker URL: redis://[:PASSWORD@]HOST[:PORT]/DB, redis+socket:///PATH, sqlite:////PATH.", valueName: "url"))
+    @Option(
+        name: [.short, .long],
+        help: ArgumentHelp("Broker URL: redis://[:PASSWORD@]HOST[:PORT]/DB, redis+socket:///PATH, sqlite:////PATH.", valueName: "url"))
     var broker: String?
 
     @Option(help: ArgumentHelp("Result store URL; the broker's place if not given.", valueName: "url"))

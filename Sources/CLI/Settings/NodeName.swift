@@ -39,13 +39,16 @@ struct NodeName {
                 out.append(character)
                 continue
             }
-            guard let code = rest.popFirst() else { throw CommandFailure("\(flag): a '%' at the end; write '%%' for a percent sign", code: 2) }
+            guard let code = rest.popFirst() else {
+                throw CommandFailure("\(flag): a '%' at the end; write '%%' for a percent sign", code: 2)
+            }
             if code == "%" {
                 out.append("%")
             } else if let value = values[code] {
                 out += value
             } else {
-                throw CommandFailure("\(flag): unknown code '%\(code)'; known: \(values.keys.sorted().map { "%\($0)" }.joined(separator: " "))", code: 2)
+                throw CommandFailure(
+                    "\(flag): unknown code '%\(code)'; known: \(values.keys.sorted().map { "%\($0)" }.joined(separator: " "))", code: 2)
             }
         }
         return out

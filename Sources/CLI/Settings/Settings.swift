@@ -38,7 +38,8 @@ struct Settings {
             let source = layer.source(of: SettingName.broker)
             switch kind {
             case "redis": return .redis(try redis(lookup))
-            case "rabbitmq": throw SettingsError(source, "RabbitMQ is not supported yet: use redis, or leave it unset for the embedded broker")
+            case "rabbitmq":
+                throw SettingsError(source, "RabbitMQ is not supported yet: use redis, or leave it unset for the embedded broker")
             default: throw SettingsError(source, "unknown broker '\(kind)': redis or rabbitmq, or unset for the embedded broker")
             }
         }
@@ -92,7 +93,8 @@ struct Settings {
             path += "/" + part
             if mkdir(path, 0o700) != 0, errno != EEXIST, errno != EISDIR {
                 let reason = String(cString: strerror(errno))
-                throw SettingsError("embedded broker", "can't make the folder \(path) (\(reason)): name a file with --broker sqlite:////PATH")
+                throw SettingsError(
+                    "embedded broker", "can't make the folder \(path) (\(reason)): name a file with --broker sqlite:////PATH")
             }
         }
         return path + "/coppice.db"

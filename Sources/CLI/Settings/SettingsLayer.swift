@@ -42,13 +42,18 @@ struct SettingsLayer {
         guard let mapping = root?.mapping else { throw SettingsError("settings file \(path)", "not a mapping of names to values") }
         var values: [String: String] = [:]
         for (key, value) in mapping {
-            guard let name = key.string, let text = value.scalar?.string else { throw SettingsError("settings file \(path)", "a value is not plain text") }
+            guard let name = key.string, let text = value.scalar?.string else {
+                throw SettingsError("settings file \(path)", "a value is not plain text")
+            }
             if name == "version" {
-                guard text == String(version) else { throw SettingsError("settings file \(path)", "version \(text); this coppice reads version \(version)") }
+                guard text == String(version) else {
+                    throw SettingsError("settings file \(path)", "version \(text); this coppice reads version \(version)")
+                }
                 continue
             }
             guard SettingName.all.contains(name) else {
-                throw SettingsError("settings file \(path)", "unknown name \(name); known: \(SettingName.all.sorted().joined(separator: ", "))")
+                throw SettingsError(
+                    "settings file \(path)", "unknown name \(name); known: \(SettingName.all.sorted().joined(separator: ", "))")
             }
             values[name] = text
         }

@@ -12,7 +12,8 @@ final class PidFile {
     init(_ path: String) throws {
         self.path = path
         if let old = PidFile.read(path), old != getpid(), kill(old, 0) == 0 || errno == EPERM {
-            throw CommandFailure("--pidfile: \(path) belongs to process \(old), which runs; stop it or name another file", code: PidFile.taken)
+            throw CommandFailure(
+                "--pidfile: \(path) belongs to process \(old), which runs; stop it or name another file", code: PidFile.taken)
         }
         // A new file put in place at once: nobody reads half a number.
         let temporary = "\(path).\(getpid())"
@@ -33,7 +34,9 @@ final class PidFile {
     }
 
     private static func read(_ path: String) -> Int32? {
-        guard let descriptor = try? Descriptor.open(path, flags: O_RDONLY), case .bytes(let bytes) = try? descriptor.read(upTo: 64) else { return nil }
+        guard let descriptor = try? Descriptor.open(path, flags: O_RDONLY), case .bytes(let bytes) = try? descriptor.read(upTo: 64) else {
+            return nil
+        }
         return Int32(String(decoding: bytes, as: UTF8.self).prefix { !$0.isWhitespace }).flatMap { $0 > 0 ? $0 : nil }
     }
 }

@@ -19,7 +19,9 @@ struct WorkerCommand: ParsableCommand {
     @Option(name: [.short, .long], help: ArgumentHelp("debug, info, warning or error.", valueName: "level"))
     var loglevel = "warning"
 
-    @Option(name: [.short, .long], parsing: .unconditional, help: ArgumentHelp("How many children; the number of processors if not given.", valueName: "n"))
+    @Option(
+        name: [.short, .long], parsing: .unconditional,
+        help: ArgumentHelp("How many children; the number of processors if not given.", valueName: "n"))
     var concurrency: Int?
 
     @Option(parsing: .unconditional, help: ArgumentHelp("How many messages per child may be claimed without running.", valueName: "n"))
@@ -84,7 +86,8 @@ struct WorkerCommand: ParsableCommand {
         for name in names { try QueueName.check(name, "--queues") }
         var seen: Set<String> = []
         let options = SupervisorOptions(
-            workerPath: try executable(), node: node.full, concurrency: try count(concurrency ?? CurrentProcess.processorCount, "--concurrency"),
+            workerPath: try executable(), node: node.full,
+            concurrency: try count(concurrency ?? CurrentProcess.processorCount, "--concurrency"),
             prefetchMultiplier: try count(prefetchMultiplier, "--prefetch-multiplier"), queues: names.filter { seen.insert($0).inserted },
             broker: settings.broker, results: settings.results, softTimeLimit: try limit(softTimeLimit, "--soft-time-limit"),
             timeLimit: try limit(timeLimit, "--time-limit"), maximumRetries: settings.maximumRetries, timeZone: settings.timeZone,
@@ -96,7 +99,9 @@ struct WorkerCommand: ParsableCommand {
     private func executable() throws -> String {
         var info = stat()
         guard stat(app, &info) == 0 else { throw CommandFailure("--app: \(SystemError(app))", code: 2) }
-        guard info.st_mode & S_IFMT == S_IFREG else { throw CommandFailure("--app: \(app) is not a file: the path of a worker executable is wanted", code: 2) }
+        guard info.st_mode & S_IFMT == S_IFREG else {
+            throw CommandFailure("--app: \(app) is not a file: the path of a worker executable is wanted", code: 2)
+        }
         guard access(app, X_OK) == 0 else { throw CommandFailure("--app: \(app) is not executable: build it, or chmod +x", code: 2) }
         return app
     }

@@ -87,7 +87,8 @@ public final class RedisResultStore: ResultStore {
     public var deadline: MonotonicTime? { [connection.deadline, listener?.deadline].compactMap { $0 }.min() }
 
     public func ready(_ descriptor: Int32, _ happened: PollEvents, now: MonotonicTime) {
-        for connection in [connection, listener].compactMap({ $0 }) where connection.interests.contains(where: { $0.descriptor == descriptor }) {
+        for connection in [connection, listener].compactMap({ $0 })
+        where connection.interests.contains(where: { $0.descriptor == descriptor }) {
             connection.ready(descriptor, happened, now: now)
         }
         drain()

@@ -62,6 +62,7 @@ public final class SQLiteResultStore: ResultStore {
             case .open: events.append(.standing)
             case .changedElsewhere: look()
             case .notice(let text): events.append(.notice(text))
+            case .full(let reason): events.append(.notice("\(reason); tried again each second"))
             case .lost(let reason): events.append(.lost(reason))
             }
         }

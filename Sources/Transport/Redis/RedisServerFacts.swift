@@ -13,7 +13,9 @@ struct RedisServerFacts {
 
     /// Why this server can't be a broker; nil if it can.
     var refusal: String? {
-        if fields["redis_mode"] == "cluster" { return "this is a Redis Cluster, which is not supported: name a single server" }
+        if fields["cluster_enabled"] == "1" {
+            return "this Redis is a node of a Redis Cluster, which is not supported: name a server that stands alone"
+        }
         if fields["role"] == "slave" { return "this Redis is a read-only replica: point the broker at its primary" }
         if let version = fields["redis_version"] {
             let parts = version.split(separator: ".").compactMap { Int($0) }

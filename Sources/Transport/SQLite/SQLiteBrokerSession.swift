@@ -96,6 +96,7 @@ public final class SQLiteBrokerSession: BrokerSession {
             case .open: beat()
             case .changedElsewhere: look()
             case .notice(let text): events.append(.notice(text))
+            case .full(let reason): events.append(.notice("\(reason); tried again each second"))
             case .lost(let reason): finish(reason)
             }
         }

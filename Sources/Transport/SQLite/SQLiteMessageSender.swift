@@ -39,6 +39,10 @@ public final class SQLiteMessageSender: MessageSender {
             switch report {
             case .open: events.append(.standing)
             case .lost(let reason): events.append(.lost(reason))
+            // Nothing was written; better to say so now than to wait.
+            case .full(let reason):
+                line.close()
+                events.append(.lost(reason))
             // Whoever sends has its own patience, and no log.
             case .changedElsewhere, .notice: break
             }

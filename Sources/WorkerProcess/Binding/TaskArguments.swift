@@ -1,4 +1,5 @@
 import CoppiceShared
+import CoppiceZlib
 
 /// A message's arguments, decoded from its body: Python's `args` and `kwargs`.
 struct TaskArguments: Sendable {
@@ -15,9 +16,6 @@ struct TaskArguments: Sendable {
 
     init(_ run: RunFrame) throws(TaskFailure) {
         function = String(run.name.split(separator: ".").last ?? "task")
-        guard run.compression.isEmpty else {
-            throw .decodeError("the body is compressed (\(run.compression)), which this worker does not support: send it uncompressed")
-        }
         guard run.contentType == "application/json" || run.contentType == "json" else {
             throw .decodeError("the body is \(run.contentType), and this worker reads application/json only")
         }
@@ -26,12 +24,33 @@ struct TaskArguments: Sendable {
             guard let decoded = Base64.decode(body) else { throw .decodeError("the body is not base64") }
             body = decoded
         }
+        if !run.compression.isEmpty { body = try Self.inflate(body, run.compression) }
         do {
             (positional, keyword) = try Self.parse(body)
         } catch let error as JSONError {
             throw .decodeError("the body is not JSON: \(error)")
         } catch {
             throw .decodeError("the body is not [args, kwargs, embed]")
+        }
+    }
+
+    /// The most that a compressed body may grow to. Uncompressed ones have the broker's bound, long before this.
+    private static let maximumInflated = 64 << 20
+
+    /// What kombu calls gzip is a zlib stream (celery-wire §1.8); its decoder knows the compression by its short names, too.
+    private static func inflate(_ body: [UInt8], _ compression: String) throws(TaskFailure) -> [UInt8] {
+        guard ["application/x-gzip", "gzip", "zlib"].contains(compression) else {
+            throw .decodeError("the body is compressed (\(compression)), and this worker reads application/x-gzip only")
+        }
+        do {
+            return try Inflate.bytes(of: body, limit: maximumInflated)
+        } catch {
+            switch error {
+            case .corrupt: throw .decodeError("the body is not zlib-compressed, though it says so (\(compression))")
+            case .truncated: throw .decodeError("the compressed body ends too early")
+            case .tooLarge: throw .decodeError("the compressed body is larger than \(maximumInflated >> 20) MiB")
+            case .outOfMemory: throw .decodeError("there is no memory to decompress the body")
+            }
         }
     }
 

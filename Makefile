@@ -25,8 +25,10 @@ check: deps ## The everyday path: format, import rules, unit tests
 	scripts/check-imports
 	$(MAKE) --no-print-directory unit
 
+# Traps are tested in processes of their own, which a run beside other tests' children would wait for.
 unit: deps
 	$(SWIFT) test
+	COPPICE_EXIT_TESTS=1 $(SWIFT) test --skip-build --filter OutOfTurnTests
 
 # PYTEST_ARGS narrows it: make blackbox PYTEST_ARGS="-k revoke"
 blackbox: build deps-test ## Black-box tests alone (PYTEST_ARGS="-k revoke" narrows them)

@@ -75,7 +75,8 @@ public struct RedisURL: Equatable, Sendable, CustomStringConvertible {
 
     /// The URL without its password.
     public var description: String {
-        let credentials = password != nil ? "\(user ?? ""):**@" : user.map { "\($0)@" } ?? ""
+        // A user without a password may be a password that was put in the wrong place.
+        let credentials = password != nil ? "\(user ?? ""):**@" : user != nil ? "**@" : ""
         switch endpoint {
         case .tcp(let host, let port):
             return "redis://\(credentials)\(host.contains(":") ? "[\(host)]" : host):\(port)/\(database)"

@@ -14,7 +14,7 @@ import Testing
             "redis://user:p%40s%3as@host:6380/3",
             RedisURL(endpoint: .tcp(host: "host", port: 6380), user: "user", password: "p@s:s", database: 3), "redis://user:**@host:6380/3"
         ),
-        ("redis://user@h", RedisURL(endpoint: .tcp(host: "h", port: 6379), user: "user"), "redis://user@h:6379/0"),
+        ("redis://user@h", RedisURL(endpoint: .tcp(host: "h", port: 6379), user: "user"), "redis://**@h:6379/0"),
         // Unescaped marks in a password: the last '@' counts, and the first ':'.
         ("redis://u:a@b:c/d@h", RedisURL(endpoint: .tcp(host: "h", port: 6379), user: "u", password: "a@b:c/d"), "redis://u:**@h:6379/0"),
         ("redis://:@h", RedisURL(endpoint: .tcp(host: "h", port: 6379)), "redis://h:6379/0"),

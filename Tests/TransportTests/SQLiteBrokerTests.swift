@@ -7,7 +7,7 @@ import Foundation
 import Testing
 
 /// What is particular to the embedded broker: its file, other processes' locks, its own bounds.
-@Suite(.ownThread) struct SQLiteBrokerTests {
+@Suite(.serialized) struct SQLiteBrokerTests {
     private func session(_ path: String, limits: SQLiteBrokerLimits = SQLiteBrokerLimits(), on stage: Stage) -> SessionSeat {
         let incarnation = Incarnation()
         let session = SQLiteBrokerSession(

@@ -2,7 +2,7 @@
 public struct ChildEnvironment {
     private static let allowed: Set<String> = ["PATH", "HOME", "LANG", "TZ", "TMPDIR"]
     /// Names that may hold a way to the broker; they reach no child, whatever the operator says.
-    private static let refusedPrefixes = ["CELERY_", "COPPICE_", "REDIS_", "RABBITMQ_", "AMQP_", "BROKER_"]
+    private static let refusedPrefixes = ["CELERY_", "COPPICE_", "REDIS", "RABBITMQ_", "AMQP_", "BROKER_"]
 
     /// Whether `--child-env NAME` is refused.
     public static func isRefused(_ name: String) -> Bool { refusedPrefixes.contains { name.hasPrefix($0) } }

@@ -63,13 +63,13 @@ class Monitor:
         return calls
 
 
-def record(coppice, messages, count):
+def record(coppice, messages, count, prefetch):
     """(queue as it was, the scripts, the calls) of a drain of `count` tasks by a worker started for it."""
     with coppice.server.client(db=coppice.database) as redis:
         redis.flushdb()
         redis.script_flush()
         monitor = Monitor(coppice.server.port)
-        coppice.start()
+        coppice.start(prefetch=prefetch)
         try:
             ids = messages.fill(redis, count)
             queue = redis.lrange("bench.prefilled", 0, -1)

@@ -19,10 +19,11 @@ class Coppice:
         self.server, self.folder = server, folder
         self.worker = None
 
-    def start(self, level="warning"):
+    def start(self, level="warning", prefetch=4):
         """Seconds from start to READY=1."""
         environment = {"COPPICE_BROKER_URL": self.server.url(self.database)}
-        self.worker = Worker(self.folder, "-l", level, app=EXAMPLE, concurrency=2, environment=environment)
+        flags = ("-l", level, "--prefetch-multiplier", str(prefetch))
+        self.worker = Worker(self.folder, *flags, app=EXAMPLE, concurrency=2, environment=environment)
         self.worker.ready()
         until(lambda: len(self.children()) == 2, what="two children")
         return self.worker.notify.times("READY=1")[0] - self.worker.started_at
@@ -55,13 +56,14 @@ class Celery:
         self.server, self.folder = server, folder
         self.process = None
 
-    def start(self, level="warning"):
+    def start(self, level="warning", prefetch=4):
         """Seconds from start to the log's `ready.`, at the level at which it is said."""
         environment = PLAIN | {"BENCH_URL": self.server.url(self.database), "C_FORCE_ROOT": "1", "PYTHONUNBUFFERED": "1",
                                "PYTHONPATH": str(Path(__file__).parent), "HOME": str(self.folder)}  # fmt: skip
         started_at = time.monotonic()
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "celery", "-A", "celery_app", "worker", "-c", "2", "-n", "celery@bench", "-l", level],
+            [sys.executable, "-m", "celery", "-A", "celery_app", "worker", "-c", "2", "-n", "celery@bench", "-l", level,
+             "--prefetch-multiplier", str(prefetch)],
             env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True)  # fmt: skip
         self.log = Log(self.process.stdout)
         if level == "info":

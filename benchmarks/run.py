@@ -23,6 +23,9 @@ from prefill import Messages  # noqa: E402
 from support import COPPICE  # noqa: E402
 from support.redis_server import RedisServer  # noqa: E402
 
+# Celery's default, and one that lets a round trip carry many small tasks. Both sides get the same.
+DEFAULT, DEEP = 4, 64
+
 FULL = dict(tasks=20_000, rounds=3, warm=1_000, samples=500, kills=50, celery_kills=5, starts=10, celery_starts=3, sample=4_000, replays=5)
 QUICK = dict(tasks=2_000, rounds=1, warm=1_000, samples=100, kills=10, celery_kills=1, starts=5, celery_starts=1, sample=2_000, replays=3)
 
@@ -33,20 +36,30 @@ def say(text):
 
 def compare(coppice, celery, messages, plan):
     """The figures of both, by name: {"rate": {"coppice": …, "celery": …}, …}"""
-    found = {name: {} for name in ("rate", "p50", "p99", "memory", "replaced", "start")}
+    found = {name: {} for name in ("deep rate", "rate", "p50", "p99", "memory", "replaced", "start")}
     both = (coppice, celery)
-    rates = {each.name: [] for each in both}
     delays = {each.name: [] for each in both}
+    for name, prefetch in (("deep rate", DEEP), ("rate", DEFAULT)):
+        rates = {each.name: [] for each in both}
+        try:
+            for each in both:
+                each.start(prefetch=prefetch)
+                measure.drain(each, messages, plan["warm"])
+                found["memory"][each.name] = measure.memory(each)
+            for number in range(plan["rounds"]):
+                for each in both:
+                    rate = measure.drain(each, messages, plan["tasks"])
+                    rates[each.name].append(rate)
+                    say(f"  prefetch {prefetch:2}, round {number + 1}: {each.name:8} {rate:10,.0f} tasks/s")
+        finally:
+            for each in both:
+                each.stop()
+        for each in both:
+            found[name][each.name] = median(rates[each.name])
     try:
         for each in both:
             each.start()
             measure.drain(each, messages, plan["warm"])
-            found["memory"][each.name] = measure.memory(each)
-        for number in range(plan["rounds"]):
-            for each in both:
-                rate = measure.drain(each, messages, plan["tasks"])
-                rates[each.name].append(rate)
-                say(f"  round {number + 1}: {each.name:8} {rate:10,.0f} tasks/s")
         portions = 5
         for _ in range(portions):
             for each in both:
@@ -55,7 +68,6 @@ def compare(coppice, celery, messages, plan):
         for each in both:
             each.stop()
     for each in both:
-        found["rate"][each.name] = median(rates[each.name])
         found["p50"][each.name] = percentile(delays[each.name], 0.50)
         found["p99"][each.name] = percentile(delays[each.name], 0.99)
     say("  kills and starts …")
@@ -72,7 +84,7 @@ def compare(coppice, celery, messages, plan):
     return found
 
 
-def table(found, top):
+def table(found, tops):
     """(rows of the table, {target: met})"""
     milliseconds = lambda seconds: f"{seconds * 1000:,.2f} ms"  # noqa: E731
     megabytes = lambda size: f"{size / 1e6:,.2f} MB"  # noqa: E731
@@ -84,11 +96,12 @@ def table(found, top):
         met[title] = reached(ours, ratio)
         rows.append((title, show(ours), show(theirs), f"{ratio:,.1f}×", target, "met" if met[title] else "MISSED"))
 
-    row("tasks per second", "rate", lambda n: f"{n:,.0f}", "30× Celery", lambda _, ratio: ratio >= 30, True)
-    rate = found["rate"]["coppice"]
-    met["share of the ceiling"] = rate >= top / 2
-    rows.append(("… of Redis' ceiling", f"{rate / top:.0%}", f"{found['rate']['celery'] / top:.1%}", f"{top:,.0f}/s", "50 %",
-                 "met" if met["share of the ceiling"] else "MISSED"))  # fmt: skip
+    for name, prefetch in (("deep rate", DEEP), ("rate", DEFAULT)):
+        row(f"tasks per second, prefetch {prefetch} a child", name, lambda n: f"{n:,.0f}", "30× Celery", lambda _, ratio: ratio >= 30, True)
+        ours, theirs, top = found[name]["coppice"], found[name]["celery"], tops[prefetch]
+        met[f"share of the ceiling, prefetch {prefetch}"] = ours >= top / 2
+        rows.append(("… of Redis' ceiling at that", f"{ours / top:.0%}", f"{theirs / top:.1%}", f"{top:,.0f}/s", "50 %",
+                     "met" if ours >= top / 2 else "MISSED"))  # fmt: skip
     row("idle latency, p50", "p50", milliseconds, "1 ms", lambda value, _: value <= 0.001)
     row("idle latency, p99", "p99", milliseconds, "", lambda *_: True)
     row("private memory of a child", "memory", megabytes, "3 MB", lambda value, _: value < 3e6)
@@ -124,20 +137,23 @@ def main():
                 messages = Messages(server.url(), redis)
             found = compare(coppice, celery, messages, plan)
             say("  the ceiling …")
-            rates, calls = ceiling.replay(coppice, ceiling.record(coppice, messages, plan["sample"]), plan["replays"])
-            top = median(rates)
+            tops, calls = {}, {}
+            for prefetch in (DEEP, DEFAULT):
+                rates, calls[prefetch] = ceiling.replay(coppice, ceiling.record(coppice, messages, plan["sample"], prefetch), plan["replays"])
+                tops[prefetch] = median(rates)
         finally:
             coppice.stop()
             celery.stop()
             server.stop()
-    rows, met = table(found, top)
+    rows, met = table(found, tops)
     say("")
     show(rows)
-    say(f"\nThe ceiling: {calls:,} script calls that settled {plan['sample']:,} tasks, sent again by redis-cli --pipe with nothing else.")
+    counts = " and ".join(f"{calls[prefetch]:,} (prefetch {prefetch})" for prefetch in (DEEP, DEFAULT))
+    say(f"\nThe ceiling: {counts} script calls that settled {plan['sample']:,} tasks, sent again by redis-cli --pipe with nothing else.")
     say("Rates, latencies: interleaved rounds, median or percentile of all. Celery's replacement counts from the new process's existence.")
     if quick:
         # A busy machine must not fail a test run; a broken hot path must.
-        ratio = found["rate"]["coppice"] / found["rate"]["celery"]
+        ratio = found["deep rate"]["coppice"] / found["deep rate"]["celery"]
         bounds = {
             "throughput above 10× Celery's": ratio > 10,
             "p50 under 5 ms": found["p50"]["coppice"] < 0.005,

@@ -9,6 +9,7 @@ final class PipeDriver {
     private let up: Descriptor
     private let errors: Descriptor
     private var decoder = FrameDecoder()
+    private var isReaped = false
 
     var pid: Int32 { child.pid }
 
@@ -32,7 +33,12 @@ final class PipeDriver {
         guard case .ready = try next() else { throw Unexpected() }
     }
 
-    deinit { child.signalGroup(9) }
+    deinit {
+        guard !isReaped else { return }
+        child.signalGroup(9)
+        // A zombie would keep Swift Testing's own watch for the ends of exit tests from ever seeing them.
+        _ = try? end()
+    }
 
     struct Unexpected: Error {}
 
@@ -85,6 +91,7 @@ final class PipeDriver {
         let deadline = MonotonicTime.now.advanced(by: 20)
         guard try !Poll.wait([PollInterest(descriptor: child.pidfd.raw, events: .read)], until: deadline).isEmpty, let end = child.reap()
         else { throw Unexpected() }
+        isReaped = true
         return end
     }
 

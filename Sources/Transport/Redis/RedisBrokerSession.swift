@@ -12,6 +12,9 @@ public final class RedisBrokerSession: BrokerSession {
     /// Seconds between two looks where the doorbell is forbidden.
     private static let pollInterval = 0.1
 
+    /// Commits in one script: Redis serves no other client meanwhile.
+    private static let commitsInScript = 64
+
     public let joinsResults: Bool
 
     private let url: RedisURL
@@ -97,10 +100,17 @@ public final class RedisBrokerSession: BrokerSession {
 
     public func commit(_ commits: [Commit]) {
         guard phase == .standing, !commits.isEmpty else { return }
-        var script = RedisCommit(
-            digest: digests[.commit] ?? "", resultExpiry: resultExpiry, resultDatabase: resultDatabase, database: url.database)
-        for commit in commits { script.append(commit) }
-        commands.ask(script.command) { [unowned self] in committed(commits, $0) }
+        var verdicts: [Bool] = []
+        for start in stride(from: 0, to: commits.count, by: RedisBrokerSession.commitsInScript) {
+            let part = commits[start..<min(start + RedisBrokerSession.commitsInScript, commits.count)]
+            var script = RedisCommit(
+                digest: digests[.commit] ?? "", resultExpiry: resultExpiry, resultDatabase: resultDatabase, database: url.database)
+            for commit in part { script.append(commit) }
+            commands.ask(script.command) { [unowned self] in
+                verdicts += ($0.bytes ?? []).map { $0 == UInt8(ascii: "1") }
+                if part.endIndex == commits.count { committed(commits, verdicts) }
+            }
+        }
     }
 
     public func reply(_ reply: ControlReply) {
@@ -271,8 +281,7 @@ public final class RedisBrokerSession: BrokerSession {
         commands.flush()
     }
 
-    private func committed(_ commits: [Commit], _ value: RedisValue) {
-        let verdicts = (value.bytes ?? []).map { $0 == UInt8(ascii: "1") }
+    private func committed(_ commits: [Commit], _ verdicts: [Bool]) {
         guard verdicts.count == commits.count else {
             lose("an answer to a commit that makes no sense")
             return

@@ -39,4 +39,12 @@ final class StoreSeat {
         let value = try JSONValue(parsing: text)
         return Record(state: value["status"]?.string ?? "", result: value["result"] ?? .null)
     }
+
+    /// The next record of this task that differs from the last one: a watcher may hear of one twice.
+    func change(_ taskID: String, from last: Record?) throws -> Record? {
+        while true {
+            let found = try record(taskID)
+            if found != last { return found }
+        }
+    }
 }

@@ -5,7 +5,8 @@ import time
 import pytest
 
 from support.celery_app import make_app
-from support.envelope import envelope, send
+from support.envelope import envelope, record, send
+from support.proxy import Proxy
 from support.waiting import until
 
 
@@ -133,6 +134,22 @@ def test_a_closed_connection_is_opened_again(own_redis, on, app_on):
     assert app.send_task("drill.add", (2, 3)).get(timeout=10) == 5
     assert app.control.ping(timeout=2, destination=["test@local"])
     assert worker.running
+
+
+def test_a_message_whose_taking_was_not_heard_of_is_not_lost(own_redis, on):
+    """Redis took it from the queue for us, and the answer was lost with the connection."""
+    server = own_redis()
+    wire = Proxy(server.port)
+    try:
+        on(server, url=f"redis://127.0.0.1:{wire.port}/0").ready()
+        wire.cut_at(b"when-cut")
+        with server.client() as client:
+            send(client, envelope("drill.add", (2, 3), id="when-cut"))
+            assert wire.cut.wait(10)
+            until(lambda: (record(client, "when-cut") or {}).get("status") == "SUCCESS", what="the result")
+            until(lambda: client.hlen("unacked") == 0, what="the settlement")
+    finally:
+        wire.close()
 
 
 def test_a_task_that_ran_while_the_connection_was_away_is_settled_once(own_redis, on, app_on):

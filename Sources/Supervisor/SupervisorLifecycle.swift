@@ -35,6 +35,7 @@ struct SupervisorLifecycle: Equatable {
 
     /// Asks for a shutdown. Returns whether it is more urgent than what goes on already.
     mutating func drain(_ mode: DrainMode, exitCode: Int32) -> Bool {
+        if case .finished = state { return false }
         self.exitCode = max(self.exitCode, exitCode)
         switch state {
         case .booting, .running:

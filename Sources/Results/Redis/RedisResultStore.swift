@@ -4,8 +4,6 @@ import CoppiceSystem
 
 /// Records where Celery's Redis backend keeps them: `celery-task-meta-<id>`, stored and published in one step (celery-wire §4.1).
 public final class RedisResultStore: ResultStore {
-    private static let prefix = "celery-task-meta-"
-
     /// ARGV: expiry, then key, 'S' success | 'O' other | 'A' announce only, record.
     private static let script = """
         for i = 2, #ARGV, 3 do
@@ -32,6 +30,7 @@ public final class RedisResultStore: ResultStore {
     private var events: [ResultEvent] = []
     private var fetching: [String] = []
     private var watched: [String] = []
+    private var isOver = false
 
     public init(_ url: RedisURL, expiry: Int = ResultExpiry.standard) {
         self.url = url
@@ -48,7 +47,7 @@ public final class RedisResultStore: ResultStore {
     public func store(_ writes: [ResultWrite]) {
         var command = RedisCommand("EVALSHA", digest, "0", String(expiry))
         for write in writes {
-            command.append(RedisResultStore.prefix + write.taskID)
+            command.append(ResultKey.prefix + write.taskID)
             command.append(write.reach == .announce ? "A" : write.state == .success ? "S" : "O")
             command.append(write.record)
         }
@@ -57,7 +56,7 @@ public final class RedisResultStore: ResultStore {
 
     public func fetch(_ taskID: String) {
         fetching.append(taskID)
-        send(RedisCommand("GET", RedisResultStore.prefix + taskID), .fetched)
+        send(RedisCommand("GET", ResultKey.prefix + taskID), .fetched)
     }
 
     public func watch(_ taskID: String) {
@@ -71,7 +70,7 @@ public final class RedisResultStore: ResultStore {
     }
 
     private func subscribe(_ taskID: String, on listener: RedisConnection) {
-        listener.subscribe(RedisCommand("SUBSCRIBE", RedisResultStore.prefix + taskID), label: Label.subscribed.rawValue, now: .now)
+        listener.subscribe(RedisCommand("SUBSCRIBE", ResultKey.prefix + taskID), label: Label.subscribed.rawValue, now: .now)
         listener.flush()
     }
 
@@ -115,13 +114,13 @@ public final class RedisResultStore: ResultStore {
             case .open: for taskID in watched { subscribe(taskID, on: listener) }
             case .reply(RedisConnection.pushLabel, let message):
                 guard let parts = message.array, parts.count == 3, let channel = parts[1].text, let record = parts[2].bytes else { break }
-                events.append(.record(taskID: String(channel.dropFirst(RedisResultStore.prefix.count)), text: record))
+                events.append(.record(taskID: String(channel.dropFirst(ResultKey.prefix.count)), text: record))
             case .reply(_, let value):
                 if let error = value.error {
                     lose(error)
                 } else if let channel = value.array.flatMap({ $0.count > 1 ? $0[1].text : nil }) {
                     // What was stored before the subscription stood is announced no more.
-                    fetch(String(channel.dropFirst(RedisResultStore.prefix.count)))
+                    fetch(String(channel.dropFirst(ResultKey.prefix.count)))
                 }
             case .lost(let reason): lose(reason)
             }
@@ -144,6 +143,8 @@ public final class RedisResultStore: ResultStore {
     }
 
     private func lose(_ reason: String) {
+        guard !isOver else { return }
+        isOver = true
         connection.close()
         listener?.close()
         events.append(.lost(reason))

@@ -10,7 +10,7 @@ struct RedisCommit {
         command.append(RedisKeys.dead)
         command.append(RedisKeys.deadMessages)
         command.append(resultExpiry)
-        command.append(RedisKeys.resultPrefix)
+        command.append(ResultKey.prefix)
         command.append(resultDatabase)
         command.append(database)
         command.append(RedisKeys.deadRecordLimit)

@@ -30,6 +30,4 @@ enum RedisKeys {
     /// The channel of control requests. The database stands in its name, since channels know no databases.
     static func controlChannel(database: Int) -> String { "/\(database).celery.pidbox" }
     static let invalidations = "__redis__:invalidate"
-
-    static let resultPrefix = "celery-task-meta-"
 }

@@ -134,7 +134,11 @@ public final class RedisConnection: Pollable {
             }
         case .greeting(let socket), .open(let socket):
             if happened.contains(.read) || happened.contains(.hangup) { receive(socket, now: now) }
-            if happened.contains(.write) { flush() }
+            if happened.contains(.write) {
+                // It was full and takes more now: a server that reads a long command is not silent.
+                if waitingStart < waiting.count { waiting[waitingStart].deadline = now.advanced(by: RedisConnection.replyTimeout) }
+                flush()
+            }
         case .closed: break
         }
     }

@@ -17,6 +17,9 @@ final class Stage {
     /// The longest time that one turn's work has taken, its waiting left out.
     private(set) var longestTurn = 0.0
 
+    /// From here on `longestTurn` counts anew.
+    func forgetTurns() { longestTurn = 0 }
+
     func add<Event>(_ pollable: any Pollable, take: @escaping () -> [Event]) -> Seat<Event> {
         let seat = Seat(pollable, take: take, stage: self)
         seats.append(seat)

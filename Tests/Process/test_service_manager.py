@@ -101,6 +101,7 @@ def test_a_broker_that_hangs_stops_neither_watchdog_nor_signals(workers, own_red
 
 def test_stopping_is_said_before_the_end(worker):
     worker.stop()
+    assert worker.notify.wait("STOPPING=1")
     assert worker.notify.messages("STOPPING") == ["STOPPING=1"]
 
 

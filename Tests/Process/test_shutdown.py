@@ -41,6 +41,7 @@ def test_what_runs_is_finished_and_the_rest_is_given_back_in_order(busy, redis, 
     assert record(redis, running.id)["status"] == "SUCCESS"
     assert queued_ids(redis) == [task.id for task in waiting]
     assert redis.hlen("unacked") == 0 and redis.zcard("unacked_index") == 0
+    assert worker.notify.wait(STOPPING)
     assert worker.notify.messages(STOPPING) == [STOPPING]
 
 

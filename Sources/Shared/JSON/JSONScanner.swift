@@ -36,15 +36,28 @@ public struct JSONScanner {
         }
     }
 
-    /// Enters an object. Call `nextMember` until it returns nil.
-    public mutating func beginObject() throws(JSONError) {
-        try expect(UInt8(ascii: "{"))
+    /// Walks the next value's members if it is an object, and skips it if it is anything else.
+    ///
+    /// - Parameter body: gets the range of a member's key, without its quotes and with its escapes; it must consume the value, which is
+    ///   next.
+    /// - Returns: the value's range.
+    @discardableResult
+    public mutating func eachMember(
+        _ body: (inout JSONScanner, Range<Int>) throws(JSONError) -> Void
+    ) throws(JSONError) -> Range<Int> {
+        guard try peekKind() == .object else { return try skipValue() }
+        let start = position
+        position += 1
+        var first = true
+        while let key = try nextMember(first: first) {
+            first = false
+            try body(&self, key)
+        }
+        return start..<position
     }
 
-    /// The range of the next member's key, without its quotes and with its escapes; the value is next. nil at the object's end.
-    ///
-    /// - Parameter first: whether this is the first call after `beginObject`.
-    public mutating func nextMember(first: Bool) throws(JSONError) -> Range<Int>? {
+    /// The next member's key; nil at the object's end.
+    private mutating func nextMember(first: Bool) throws(JSONError) -> Range<Int>? {
         skipSpace()
         guard position < end else { throw JSONError(.unexpectedEnd, at: position) }
         if bytes[position] == UInt8(ascii: "}") {
@@ -162,15 +175,6 @@ public struct JSONScanner {
         if try peekKind() == .string { return try skipString() }
         _ = try skipValue()
         return nil
-    }
-
-    /// A number as a Double; nil for any other kind, which is consumed.
-    public mutating func doubleValue() throws(JSONError) -> Double? {
-        guard try peekKind() == .number else {
-            _ = try skipValue()
-            return nil
-        }
-        return JSONText.double(bytes, try skipValue())
     }
 
     /// An integer that fits; nil for anything else, which is consumed.

@@ -24,10 +24,7 @@ public enum JSONValue: Equatable, Sendable {
         case .string: return .string(try scanner.stringValue() ?? "")
         case .object:
             var object = JSONObject()
-            var first = true
-            try scanner.beginObject()
-            while let key = try scanner.nextMember(first: first) {
-                first = false
+            try scanner.eachMember { scanner, key throws(JSONError) in
                 object.append(try JSONText.unescape(scanner.bytes, key), try read(&scanner, depth: depth + 1))
             }
             return .object(object)

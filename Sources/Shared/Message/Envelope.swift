@@ -11,10 +11,7 @@ public enum Envelope {
         do throws(JSONError) {
             var scanner = JSONScanner(raw)
             guard try scanner.peekKind() == .object else { throw JSONError(.unexpectedByte, at: 0) }
-            var first = true
-            try scanner.beginObject()
-            while let key = try scanner.nextMember(first: first) {
-                first = false
+            try scanner.eachMember { scanner, key throws(JSONError) in
                 if scanner.key(key, is: "body") {
                     if let range = try scanner.rawString() { message.body = try text(raw, range) }
                 } else if scanner.key(key, is: "headers") {
@@ -114,14 +111,7 @@ public enum Envelope {
     }
 
     private static func readProperties(_ scanner: inout JSONScanner, into message: inout TaskMessage) throws(JSONError) {
-        guard try scanner.peekKind() == .object else {
-            _ = try scanner.skipValue()
-            return
-        }
-        var first = true
-        try scanner.beginObject()
-        while let key = try scanner.nextMember(first: first) {
-            first = false
+        try scanner.eachMember { scanner, key throws(JSONError) in
             if scanner.key(key, is: "correlation_id") {
                 message.correlationID = try scanner.stringValue()
             } else if scanner.key(key, is: "reply_to") {
@@ -139,14 +129,7 @@ public enum Envelope {
     }
 
     private static func readDeliveryInfo(_ scanner: inout JSONScanner, into message: inout TaskMessage) throws(JSONError) {
-        guard try scanner.peekKind() == .object else {
-            _ = try scanner.skipValue()
-            return
-        }
-        var first = true
-        try scanner.beginObject()
-        while let key = try scanner.nextMember(first: first) {
-            first = false
+        try scanner.eachMember { scanner, key throws(JSONError) in
             if scanner.key(key, is: "exchange") {
                 message.exchange = try scanner.stringValue() ?? ""
             } else if scanner.key(key, is: "routing_key") {

@@ -18,15 +18,7 @@ struct TaskHeaders {
     init() {}
 
     init(_ scanner: inout JSONScanner) throws(JSONError) {
-        guard try scanner.peekKind() == .object else {
-            _ = try scanner.skipValue()
-            return
-        }
-        let start = scanner.position
-        var first = true
-        try scanner.beginObject()
-        while let key = try scanner.nextMember(first: first) {
-            first = false
+        let range = try scanner.eachMember { scanner, key throws(JSONError) in
             if scanner.key(key, is: "id") {
                 id = try scanner.stringValue()
             } else if scanner.key(key, is: "task") {
@@ -57,7 +49,7 @@ struct TaskHeaders {
                 _ = try scanner.skipValue()
             }
         }
-        text = Array(scanner.bytes[start..<scanner.position])
+        text = Array(scanner.bytes[range])
     }
 
     /// Puts the headers into the message, or says why it can't be run.

@@ -47,19 +47,15 @@ struct Settings {
     }
 
     private static func results(flag: String?, _ lookup: Lookup, broker: BrokerEndpoint) throws(SettingsError) -> ResultEndpoint {
-        let url: String
-        let source: String
+        let place: BrokerEndpoint
         if let flag {
-            (url, source) = (flag, "--result-backend")
-        } else if let (value, place) = lookup.value(SettingName.resultBackend) {
-            (url, source) = (value, place)
+            place = try endpoint(flag, "--result-backend")
+        } else if let (url, source) = lookup.value(SettingName.resultBackend) {
+            place = try endpoint(url, source)
         } else {
-            switch broker {
-            case .redis(let url): return .redis(url)
-            case .sqlite(let path): return .sqlite(path: path)
-            }
+            place = broker
         }
-        switch try endpoint(url, source) {
+        switch place {
         case .redis(let url): return .redis(url)
         case .sqlite(let path): return .sqlite(path: path)
         }

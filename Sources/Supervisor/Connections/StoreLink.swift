@@ -43,11 +43,13 @@ final class StoreLink {
             switch event {
             case .standing:
                 isStanding = true
-                backoff.succeeded()
                 log.info("Connected to the result store \(endpoint)")
                 lastReason = nil
                 onStanding(store)
-            case .stored: onStored()
+            case .stored:
+                // Proven, as in `BrokerLink`.
+                backoff.succeeded()
+                onStored()
             case .record: break
             case .notice(let text): log.warning("\(text)")
             case .lost(let reason):

@@ -88,8 +88,8 @@ public final class Supervisor {
             if readsInTurn > Supervisor.mostReadsInTurn { reconcile() }
         }
         pool.onEnd = { [unowned self] slot, child, end, processEnd in childEnded(slot, child, end, processEnd) }
-        pool.onOutput = { [unowned self] slot, child, line in
-            log.warning("\(line)", metadata: ["process": "\(label(slot, child))"])
+        pool.onOutput = { [unowned self] slot, line in
+            log.warning("\(line)", metadata: ["process": "\(label(slot))"])
         }
         broker.holding = { [unowned self] in intake.holding }
         broker.onHopeless = { [unowned self] reason in fail(reason) }
@@ -114,11 +114,11 @@ public final class Supervisor {
         case .log(let assignment, let level, let text):
             log.log(
                 level: Supervisor.level(level), "\(intake.name(of: assignment).map { $0 + ": " } ?? "")\(text)",
-                metadata: ["process": "\(label(slot, child))"])
+                metadata: ["process": "\(label(slot))"])
         }
     }
 
-    private func label(_ slot: Slot, _ child: Child) -> String { "Child-\(slot.number)" }
+    private func label(_ slot: Slot) -> String { "Child-\(slot.number)" }
 
     private static func level(_ level: UpFrame.LogLevel) -> Logger.Level {
         switch level {
@@ -210,7 +210,7 @@ public final class Supervisor {
         }
         pool.flush()
         store?.drain()
-        if case .draining = lifecycle.state { finishIfDone() }
+        if lifecycle.isDraining { finishIfDone() }
         sink.flush()
     }
 

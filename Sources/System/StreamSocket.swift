@@ -42,7 +42,6 @@ public final class StreamSocket {
 
     /// Whether bytes wait for the peer to read.
     public var hasBacklog: Bool { written < out.count }
-    public var backlog: Int { out.count - written }
 
     /// Queues bytes; `flush` sends them.
     public func enqueue(_ append: (inout [UInt8]) -> Void) { append(&out) }

@@ -46,7 +46,7 @@ final class Pool {
     /// A child has been read from: as much as one turn allows.
     var onRead: () -> Void = {}
     /// A line on a child's standard output or error.
-    var onOutput: (Slot, Child, String) -> Void = { _, _, _ in }
+    var onOutput: (Slot, String) -> Void = { _, _ in }
 
     init(options: SupervisorOptions, loop: EventLoop, log: Logger, childLimits: DescriptorLimit) throws(SystemError) {
         self.options = options
@@ -232,7 +232,7 @@ final class Pool {
                 try loop.watch(output.descriptor, for: .read, priority: LoopPriority.childOutput) {
                     [unowned self, unowned slot, weak child] _ in
                     guard let child else { return }
-                    if !output.receive({ self.onOutput(slot, child, $0) }) {
+                    if !output.receive({ self.onOutput(slot, $0) }) {
                         // Closed by the child; without a reader's interest the loop would spin on the hang-up.
                         child.sources.removeAll { $0.descriptor == output.descriptor }
                     }
@@ -332,8 +332,8 @@ final class Pool {
         // All that it wrote is in the pipe by now. A grandchild may hold the other end open, so an empty pipe is enough.
         while let reading = try? child.channel.receive(limit: .max, { accept($0, from: slot, child, now: .now) }), reading == .more {}
         for output in child.outputs {
-            _ = output.receive { onOutput(slot, child, $0) }
-            output.finish { onOutput(slot, child, $0) }
+            _ = output.receive { onOutput(slot, $0) }
+            output.finish { onOutput(slot, $0) }
         }
         let end = child.lifecycle.ended()
         slot.child = nil

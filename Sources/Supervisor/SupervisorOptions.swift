@@ -1,4 +1,5 @@
 import CoppiceResults
+import CoppiceShared
 import CoppiceTransport
 import Logging
 
@@ -13,7 +14,7 @@ public struct SupervisorOptions: Sendable {
     /// How many messages per child may be claimed without running, from 1.
     public var prefetchMultiplier: Int
     /// Queues in the order of first service; at least one.
-    public var queues: [String]
+    public var queues: [QueueDeclaration]
     public var broker: BrokerEndpoint
     public var results: ResultEndpoint
     /// Seconds; for tasks that have no limit of their own.
@@ -35,7 +36,7 @@ public struct SupervisorOptions: Sendable {
     public static let largestMessage = 44 << 20
 
     public init(
-        workerPath: String, node: String, concurrency: Int, prefetchMultiplier: Int, queues: [String], broker: BrokerEndpoint,
+        workerPath: String, node: String, concurrency: Int, prefetchMultiplier: Int, queues: [QueueDeclaration], broker: BrokerEndpoint,
         results: ResultEndpoint, softTimeLimit: Double?, timeLimit: Double?, maximumRetries: Int, timeZone: String?,
         childEnvironment: [String],
         logLevel: Logger.Level, logFile: String?, version: String

@@ -9,7 +9,7 @@ enum Banner {
          .> broker:      \(options.broker)
          .> results:     \(options.results)
          .> concurrency: \(options.concurrency) (prefork), prefetch \(options.concurrency * options.prefetchMultiplier)
-         .> queues:      \(options.queues.joined(separator: ", "))
+         .> queues:      \(options.queues.map(\.name).joined(separator: ", "))
 
         [tasks]
         \(tasks.map { "  . \($0)" }.joined(separator: "\n"))

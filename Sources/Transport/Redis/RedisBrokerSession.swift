@@ -46,14 +46,14 @@ public final class RedisBrokerSession: BrokerSession {
     ///   - queues: in the order of first service; none twice.
     ///   - holding: what this incarnation holds from earlier sessions.
     public init(
-        _ url: RedisURL, results: Int?, resultExpiry: Int, queues: [String], node: String, incarnation: Incarnation, holding: [DeliveryTag]
+        _ url: RedisURL, results: Int?, resultExpiry: Int, queues: [QueueDeclaration], node: String, incarnation: Incarnation, holding: [DeliveryTag]
     ) {
         let now = MonotonicTime.now
         self.url = url
         joinsResults = results != nil
         resultDatabase = results ?? url.database
         self.resultExpiry = resultExpiry
-        self.queues = queues
+        self.queues = queues.map(\.name)
         self.incarnation = incarnation
         isSuccessor = !incarnation.isFresh
         held = Set(holding.map(\.value))

@@ -47,11 +47,11 @@ public final class SQLiteBrokerSession: BrokerSession {
     ///   - joinsResults: whether the results are kept in the same file.
     ///   - resultExpiry: for how long then, in seconds; by default a day, as Celery has it.
     public init(
-        path: String, queues: [String], node: String, incarnation: Incarnation, holding: [DeliveryTag], joinsResults: Bool,
+        path: String, queues: [QueueDeclaration], node: String, incarnation: Incarnation, holding: [DeliveryTag], joinsResults: Bool,
         resultExpiry: Int = 86400, limits: SQLiteBrokerLimits = SQLiteBrokerLimits()
     ) {
         line = TransactionLine(path: path)
-        self.queues = queues
+        self.queues = queues.map(\.name)
         self.node = node
         self.incarnation = incarnation
         self.joinsResults = joinsResults

@@ -11,7 +11,7 @@ final class BrokerScene {
     init(_ broker: Broker) throws { fixture = try broker.fixture() }
 
     func session(
-        _ queues: [String] = ["celery"], node: String = "celery@test", incarnation: Incarnation = Incarnation(),
+        _ queues: [QueueDeclaration] = ["celery"], node: String = "celery@test", incarnation: Incarnation = Incarnation(),
         holding: [DeliveryTag] = [], joinsResults: Bool = true
     ) throws -> SessionSeat {
         let session = fixture.makeSession(queues, node: node, incarnation: incarnation, holding: holding, joinsResults: joinsResults)

@@ -48,7 +48,7 @@ final class RedisFixture: BrokerFixture {
     }
 
     func makeSession(
-        _ queues: [String], node: String, incarnation: Incarnation, holding: [DeliveryTag], joinsResults: Bool
+        _ queues: [QueueDeclaration], node: String, incarnation: Incarnation, holding: [DeliveryTag], joinsResults: Bool
     ) -> any BrokerSession {
         RedisBrokerSession(
             url, results: joinsResults ? url.database : nil, resultExpiry: 3600, queues: queues, node: node, incarnation: incarnation,

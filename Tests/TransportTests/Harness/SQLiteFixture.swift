@@ -14,7 +14,7 @@ final class SQLiteFixture: BrokerFixture {
     }
 
     func makeSession(
-        _ queues: [String], node: String, incarnation: Incarnation, holding: [DeliveryTag], joinsResults: Bool
+        _ queues: [QueueDeclaration], node: String, incarnation: Incarnation, holding: [DeliveryTag], joinsResults: Bool
     ) -> any BrokerSession {
         SQLiteBrokerSession(
             path: path, queues: queues, node: node, incarnation: incarnation, holding: holding, joinsResults: joinsResults,

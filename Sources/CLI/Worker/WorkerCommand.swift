@@ -89,7 +89,8 @@ struct WorkerCommand: ParsableCommand {
         let options = SupervisorOptions(
             workerPath: try executable(), node: node.full,
             concurrency: try count(concurrency ?? CurrentProcess.processorCount, "--concurrency"),
-            prefetchMultiplier: try count(prefetchMultiplier, "--prefetch-multiplier"), queues: names.filter { seen.insert($0).inserted }.map { QueueDeclaration($0) },
+            prefetchMultiplier: try count(prefetchMultiplier, "--prefetch-multiplier"),
+            queues: names.filter { seen.insert($0).inserted }.map { QueueDeclaration($0) },
             broker: settings.broker, results: settings.results, softTimeLimit: try limit(softTimeLimit, "--soft-time-limit"),
             timeLimit: try limit(timeLimit, "--time-limit"), maximumRetries: settings.maximumRetries, timeZone: settings.timeZone,
             childEnvironment: try childVariables(), logLevel: try level(), logFile: try logfile.map { try node.path($0, "--logfile") },

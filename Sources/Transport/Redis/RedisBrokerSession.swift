@@ -46,7 +46,8 @@ public final class RedisBrokerSession: BrokerSession {
     ///   - queues: in the order of first service; none twice.
     ///   - holding: what this incarnation holds from earlier sessions.
     public init(
-        _ url: RedisURL, results: Int?, resultExpiry: Int, queues: [QueueDeclaration], node: String, incarnation: Incarnation, holding: [DeliveryTag]
+        _ url: RedisURL, results: Int?, resultExpiry: Int, queues: [QueueDeclaration], node: String, incarnation: Incarnation,
+        holding: [DeliveryTag]
     ) {
         let now = MonotonicTime.now
         self.url = url

@@ -29,6 +29,18 @@ public final class Client {
         try order { $0.broadcast(request.bytes) }
     }
 
+    /// Stores a task as revoked, whether a node is up or not, and tells those that are.
+    ///
+    /// - Parameter signal: ends the task if it runs; nil: it is left running.
+    public func revoke(_ id: String, signal: String?) throws(ClientError) {
+        var arguments = JSONObject()
+        arguments.append("task_id", .string(id))
+        arguments.append("terminate", .bool(signal != nil))
+        if let signal { arguments.append("signal", .string(signal)) }
+        try order { $0.revoke([id]) }
+        try broadcast("revoke", arguments)
+    }
+
     private func order(_ body: (any MessageSender) -> Void) throws(ClientError) {
         let sender = broker.openSender()
         let deadline = MonotonicTime.now.advanced(by: Client.patience)

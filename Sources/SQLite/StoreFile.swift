@@ -11,7 +11,7 @@ public enum StoreFile {
     /// "Copp": marks the file as ours.
     static let applicationID = 0x436F_7070
     /// The format's number, counted up with every change that older programs can't live with.
-    static let version = 1
+    static let version = 2
 
     /// Opens the file, and makes what is missing. May be busy: call again then.
     ///
@@ -46,6 +46,7 @@ public enum StoreFile {
         }
         // A newer file stays as it is.
         guard identity.version <= version else { return (database, identity.version) }
+        if identity.version < version { identity = try upgrade(database) }
         try useWriteAheadLog(database)
         // The log is carried over into the file after so many pages (8 MB), and cut back if it has grown beyond 16 MB.
         try database.execute(
@@ -75,7 +76,24 @@ public enum StoreFile {
         do throws(SQLiteError) {
             if try Identity(database).isEmpty {
                 try database.execute(schema)
+                try database.execute(additions)
                 try database.execute("PRAGMA application_id = \(applicationID); PRAGMA user_version = \(version)")
+            }
+            try database.execute("COMMIT")
+        } catch {
+            if database.isInTransaction { try? database.execute("ROLLBACK") }
+            throw error
+        }
+        return try Identity(database)
+    }
+
+    /// Brings a file of version 1 up to date, unless somebody else did meanwhile.
+    private static func upgrade(_ database: SQLiteDatabase) throws(SQLiteError) -> Identity {
+        try database.execute("BEGIN IMMEDIATE")
+        do throws(SQLiteError) {
+            if try Identity(database).version < version {
+                try database.execute(additions)
+                try database.execute("PRAGMA user_version = \(version)")
             }
             try database.execute("COMMIT")
         } catch {
@@ -99,7 +117,7 @@ public enum StoreFile {
         }
     }
 
-    /// Times are microseconds since 1970.
+    /// Version 1. Times are microseconds since 1970.
     private static let schema = """
         -- Priority steps are kombu's: 0, 3, 6 and 9, the lowest first. raw: kombu's JSON envelope.
         CREATE TABLE message (
@@ -131,5 +149,24 @@ public enum StoreFile {
         -- Requests to all nodes, and their answers; both go after a minute. AUTOINCREMENT: a node asks for "since number n".
         CREATE TABLE control (id INTEGER PRIMARY KEY AUTOINCREMENT, created INTEGER NOT NULL, body BLOB NOT NULL);
         CREATE TABLE reply (id INTEGER PRIMARY KEY, created INTEGER NOT NULL, ticket TEXT NOT NULL, body BLOB NOT NULL);
+        """
+
+    /// What version 2 has beside it.
+    private static let additions = """
+        -- The stories of the attempts that died, a JSON array; null: none.
+        ALTER TABLE dead ADD COLUMN deaths TEXT;
+        -- Ids that must not run. AUTOINCREMENT: a node asks for "since number n".
+        CREATE TABLE revoked (mark INTEGER PRIMARY KEY AUTOINCREMENT, task TEXT NOT NULL UNIQUE, at INTEGER NOT NULL);
+        -- Attempts of tasks that may run again after a death, from 1; story: JSON.
+        CREATE TABLE attempt (
+            task TEXT NOT NULL, number INTEGER NOT NULL, at INTEGER NOT NULL, story BLOB NOT NULL,
+            PRIMARY KEY (task, number)) WITHOUT ROWID;
+        CREATE INDEX attempt_by_time ON attempt (at);
+        -- For a broker that keeps no such book: who has a message, by task id and retries. Once started and acknowledged it has the
+        -- message, a JSON envelope; once finished nobody has it, and the row goes at that time.
+        CREATE TABLE claim (
+            message TEXT PRIMARY KEY, node INTEGER, mark TEXT NOT NULL, queue TEXT, raw BLOB, finished INTEGER) WITHOUT ROWID;
+        CREATE INDEX claim_by_node ON claim (node) WHERE node IS NOT NULL;
+        CREATE INDEX claim_by_finish ON claim (finished) WHERE finished IS NOT NULL;
         """
 }

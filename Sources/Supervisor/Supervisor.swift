@@ -96,7 +96,11 @@ public final class Supervisor {
         broker.onEvent = { [unowned self] event in accept(event) }
         store?.onStored = { [unowned self] in intake.outbox.recordsStored() }
         store?.onStanding = { [unowned self] store in intake.outbox.storeReturned(store) }
-        control = ControlPanel(node: options.node) { [unowned self] ids, signal in intake.revoke(ids, signal: signal) }
+        control = ControlPanel(node: options.node) { [unowned self] ids, signal in
+            // For nodes that are not up, or come later: the request itself is heard by those that are.
+            broker.standing?.revoke(ids)
+            return intake.revoke(ids, signal: signal)
+        }
         reporter.status = { [unowned self] in status }
         reporter.isHealthy = { [unowned self] in failure == nil }
     }
@@ -152,6 +156,7 @@ public final class Supervisor {
             isTaking = false
             if messages.isEmpty { mayHaveMessages = false }
             intake.taken(messages)
+        case .revoked(let ids): _ = intake.revoke(ids, signal: nil)
         case .rang: mayHaveMessages = true
         case .committed(let verdicts): intake.committed(verdicts)
         case .orphaned(let messages): intake.orphaned(messages)
@@ -167,12 +172,15 @@ public final class Supervisor {
     }
 
     private func answer(_ body: [UInt8]) {
-        guard let request = ControlRequest(body), let value = control?.answer(request), let replyTo = request.replyTo else { return }
-        var reply = JSONObject()
-        reply.append(options.node, value)
-        broker.standing?.reply(
-            ControlReply(
-                exchange: replyTo.exchange, routingKey: replyTo.routingKey, ticket: replyTo.ticket, body: JSONValue.object(reply).bytes))
+        guard let request = ControlRequest(body), let value = control?.answer(request) else { return }
+        if let replyTo = request.replyTo {
+            var reply = JSONObject()
+            reply.append(options.node, value)
+            broker.standing?.reply(
+                ControlReply(
+                    exchange: replyTo.exchange, routingKey: replyTo.routingKey, ticket: replyTo.ticket,
+                    body: JSONValue.object(reply).bytes))
+        }
         broker.flush()
     }
 

@@ -21,6 +21,9 @@ public protocol BrokerSession: Pollable {
     /// carried out in the order of the calls.
     func commit(_ commits: [Commit])
 
+    /// Stores ids as revoked, for every node and for those that come later; not answered. Best effort if the session is lost at once.
+    func revoke(_ ids: [String])
+
     /// Answers a control request: the reply's body (JSON text) to where the request asked for it. Best effort.
     func reply(_ reply: ControlReply)
 
@@ -38,10 +41,13 @@ public enum BrokerEvent: Sendable {
     case standing
     /// The answer to `take`. Fewer than asked for means that the queues are empty; `.rang` says when to ask again.
     case taken([ReceivedMessage])
+    /// Ids that have been revoked, by whomever; before the answer to a take that they may concern, and all that are remembered before
+    /// the first.
+    case revoked([String])
     /// Messages may have arrived.
     case rang
-    /// The answer to a `commit`: for each step, whether this incarnation still held the message. If not, nothing was done.
-    case committed([Bool])
+    /// The answer to a `commit`, in its order.
+    case committed([CommitVerdict])
     /// Started by a node that died, acknowledged early: held now by this incarnation as a start record, to be concluded as lost.
     case orphaned([ReceivedMessage])
     /// So many messages of a node that died have been put back.

@@ -17,22 +17,30 @@ public struct Commit: Sendable {
         case putBack(front: Bool)
         /// Not before `until`: out of our hands, held by no node, released by any.
         case park(until: WallTime)
-        /// To the dead-letter place.
-        case setAside(reason: String, taskID: String?)
+        /// To the dead-letter place, with the stories of the attempts that died.
+        case setAside(reason: String, deaths: [AttemptStory] = [])
     }
 
     public var tag: DeliveryTag
     /// The queue that the message came from.
     public var queue: String
     public var step: Step
+    /// The task's id; empty if the message does not tell.
+    public var taskID: String
+    public var attempt: AttemptNote?
     /// Only for a session whose `joinsResults` is true.
     public var writes: [ResultWrite]
     public var publications: [TaskPublication]
 
-    public init(_ tag: DeliveryTag, queue: String, _ step: Step, writes: [ResultWrite] = [], publications: [TaskPublication] = []) {
+    public init(
+        _ tag: DeliveryTag, queue: String, _ step: Step, taskID: String = "", attempt: AttemptNote? = nil, writes: [ResultWrite] = [],
+        publications: [TaskPublication] = []
+    ) {
         self.tag = tag
         self.queue = queue
         self.step = step
+        self.taskID = taskID
+        self.attempt = attempt
         self.writes = writes
         self.publications = publications
     }

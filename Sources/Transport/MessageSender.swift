@@ -8,6 +8,9 @@ public protocol MessageSender: Pollable {
     /// Sends a task message; answered by `.sent`.
     func publish(_ publication: TaskPublication)
 
+    /// Stores ids as revoked, so that no node runs them, whether it is up now or not; answered by `.sent`.
+    func revoke(_ ids: [String])
+
     /// Sends a control request (JSON text) to every node; answered by `.sent`.
     func broadcast(_ request: [UInt8])
 }

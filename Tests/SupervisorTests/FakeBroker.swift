@@ -21,6 +21,7 @@ final class FakeBroker: BrokerSession {
     func takeEvents() -> [BrokerEvent] { [] }
     func take(upTo count: Int) {}
     func reply(_ reply: ControlReply) {}
+    func revoke(_ ids: [String]) {}
     func flush() {}
     func close() {}
 

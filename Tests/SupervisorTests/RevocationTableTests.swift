@@ -1,4 +1,5 @@
 import CoppiceShared
+import CoppiceTransport
 import Testing
 
 @testable import CoppiceSupervisor
@@ -11,9 +12,9 @@ import Testing
         #expect(!table.contains("a"))
         table.insert("a", now: start)
         #expect(table.contains("a") && table.count == 1)
-        table.insert("b", now: start.advanced(by: RevocationTable.lifetime - 1))
+        table.insert("b", now: start.advanced(by: Double(Revocations.lifetime) - 1))
         #expect(table.contains("a"))
-        table.insert("c", now: start.advanced(by: RevocationTable.lifetime))
+        table.insert("c", now: start.advanced(by: Double(Revocations.lifetime)))
         #expect(!table.contains("a") && table.contains("b") && table.contains("c"))
     }
 
@@ -23,26 +24,26 @@ import Testing
         let again = start.advanced(by: 10)
         table.insert("a", now: again)
         #expect(table.count == 1)
-        table.insert("b", now: start.advanced(by: RevocationTable.lifetime + 5))
+        table.insert("b", now: start.advanced(by: Double(Revocations.lifetime) + 5))
         #expect(table.contains("a"))
-        table.insert("c", now: again.advanced(by: RevocationTable.lifetime))
+        table.insert("c", now: again.advanced(by: Double(Revocations.lifetime)))
         #expect(!table.contains("a") && table.contains("b"))
     }
 
     @Test func theOldestGoAtTheLimit() {
         var table = RevocationTable()
-        for number in 0..<RevocationTable.limit + 10 { table.insert("\(number)", now: start) }
-        #expect(table.count == RevocationTable.limit)
-        #expect(!table.contains("9") && table.contains("10") && table.contains("\(RevocationTable.limit + 9)"))
+        for number in 0..<Revocations.limit + 10 { table.insert("\(number)", now: start) }
+        #expect(table.count == Revocations.limit)
+        #expect(!table.contains("9") && table.contains("10") && table.contains("\(Revocations.limit + 9)"))
     }
 
     /// One id in one request twice, or in very many requests, pushes nothing else out.
     @Test func repetitionsTakeNoRoom() {
         var table = RevocationTable()
         table.insert("first", now: start)
-        for _ in 0..<2 * RevocationTable.limit { table.insert("a", now: start) }
+        for _ in 0..<2 * Revocations.limit { table.insert("a", now: start) }
         #expect(table.contains("first") && table.contains("a"))
-        for second in 0..<2 * RevocationTable.limit { table.insert("a", now: start.advanced(by: Double(second) / 1000)) }
+        for second in 0..<2 * Revocations.limit { table.insert("a", now: start.advanced(by: Double(second) / 1000)) }
         #expect(table.contains("first") && table.contains("a") && table.count == 2)
     }
 }

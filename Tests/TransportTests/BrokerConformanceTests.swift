@@ -167,7 +167,10 @@ import Testing
         let session = try scene.session()
         for message in try session.take(20) { session.session.commit([Commit(message.tag, queue: message.queue, .conclude)]) }
         for _ in 0..<20 {
-            #expect(try session.seat.next("committed") { if case .committed(let verdicts) = $0 { verdicts } else { nil } } == [true])
+            let verdicts: [CommitVerdict] = try session.seat.next("committed") {
+                if case .committed(let verdicts) = $0 { verdicts } else { nil }
+            }
+            #expect(verdicts == [.done])
         }
     }
 
@@ -204,9 +207,8 @@ import Testing
         try scene.fixture.plant(raw, in: "other")
         let session = try scene.session(["celery", "other"])
         for message in try session.takeAll(2) {
-            let taskID = message.queue == "celery" ? message.id : nil
-            if taskID == nil { #expect(message.id.hasPrefix("defect: ")) }
-            #expect(try session.commit(message, .setAside(reason: "because of \(message.queue)", taskID: taskID)))
+            #expect(message.id.hasPrefix("defect: ") == (message.queue == "other"))
+            #expect(try session.commit(message, .setAside(reason: "because of \(message.queue)")))
         }
         let dead = try scene.fixture.deadLetters()
         #expect(dead.map(\.reason) == ["because of celery", "because of other"])
@@ -218,14 +220,71 @@ import Testing
 
     @Test(arguments: Broker.allCases) func theOldestBodyMakesRoomAtTheDeadLetterPlace(broker: Broker) throws {
         let scene = try BrokerScene(broker)
-        try scene.send((0..<1003).map(String.init))
-        let session = try scene.session()
-        let taken = try session.takeAll(1003)
-        let verdicts = try session.commit(taken.map { Commit($0.tag, queue: $0.queue, .setAside(reason: "test", taskID: $0.id)) })
-        #expect(verdicts.allSatisfy { $0 })
+        var limits = DeadLetterLimits()
+        limits.records = 7
+        limits.bytes = 10_000
+        let session = try scene.session(deadLetters: limits)
+        for number in 0..<9 { try scene.send([.named("\(number)", padding: 1200)]) }
+        for message in try session.takeAll(9) { #expect(try session.commit(message, .setAside(reason: "test"))) }
         let dead = try scene.fixture.deadLetters()
-        #expect(dead.map(\.taskID) == (0..<1003).map(String.init))
-        #expect(dead.map { $0.body != nil } == (0..<1003).map { $0 >= 3 })
+        #expect(dead.map(\.taskID) == (2..<9).map(String.init))
+        let kept = dead.map { $0.body != nil }
+        #expect(kept.firstIndex(of: true) ?? 0 > 0 && kept == kept.sorted { !$0 && $1 }, "the oldest went")
+        let size = dead.reduce(0) { $0 + ($1.body?.count ?? 0) }
+        #expect(size <= limits.bytes && size > limits.bytes / 2)
+        var notices = 0
+        while session.seat.popFirst({ if case .notice = $0 { true } else { nil } }) != nil { notices += 1 }
+        #expect(notices == 1)
+    }
+
+    @Test(arguments: Broker.allCases) func aRevocationIsKnownToWhoComesLaterBeforeItsMessage(broker: Broker) throws {
+        let scene = try BrokerScene(broker)
+        try scene.revoke(["early"])
+        let session = try scene.session()
+        let early = try session.seat.next("revoked") { if case .revoked(let ids) = $0 { ids } else { nil } }
+        #expect(early == ["early"])
+        try scene.revoke(["late", "early"])
+        try scene.send(["late"])
+        session.session.take(upTo: 1)
+        session.session.flush()
+        func place(_ pick: (BrokerEvent) -> Bool) -> Int? { session.seat.inbox.firstIndex(where: pick) }
+        let taken = try scene.stage.wait("taken") { place { if case .taken(let messages) = $0 { messages.count == 1 } else { false } } }
+        let told = try #require(place { if case .revoked(["late"]) = $0 { true } else { false } }, "once, and only what is new")
+        #expect(told < taken)
+        session.session.revoke(["heard"])
+        #expect(try session.commit(try #require(try scene.taken(by: session, "5")), .conclude))
+        let later = try scene.session()
+        let all = try later.seat.next("revoked") { if case .revoked(let ids) = $0 { ids } else { nil } }
+        #expect(all == ["early", "late", "heard"])
+    }
+
+    @Test(arguments: Broker.allCases) func attemptsAreCountedOverDeathsAndForgottenWithTheVerdict(broker: Broker) throws {
+        let scene = try BrokerScene(broker)
+        try scene.send(["1"])
+        let session = try scene.session()
+        func story(_ number: Int, end: String? = nil) -> AttemptStory {
+            AttemptStory(node: "celery@test", mark: "\(number)", at: WallTime(microseconds: 1_700_000_000_000_000), end: end)
+        }
+        func note(_ message: ReceivedMessage, _ step: Commit.Step, _ note: AttemptNote) throws -> CommitVerdict? {
+            try session.verdicts([Commit(message.tag, queue: message.queue, step, taskID: "1", attempt: note)]).first
+        }
+        var message = try #require(try session.takeAll(1).first)
+        #expect(try note(message, .keep, .begins(story(1))) == .begun(earlier: []))
+        #expect(try note(message, .putBack(front: true), .died(story(1, end: "signal 9"))) == .done)
+        message = try #require(try session.takeAll(1).first)
+        #expect(try note(message, .keep, .begins(story(2))) == .begun(earlier: [story(1, end: "signal 9")]))
+        #expect(try note(message, .putBack(front: true), .withdrawn) == .done)
+        message = try #require(try session.takeAll(1).first)
+        #expect(try note(message, .keep, .begins(story(3))) == .begun(earlier: [story(1, end: "signal 9")]), "the second came to nothing")
+        // Its node dies with it: nobody writes an end.
+        #expect(try session.commit(message, .putBack(front: true)))
+        message = try #require(try session.takeAll(1).first)
+        #expect(try note(message, .keep, .begins(story(4))) == .begun(earlier: [story(1, end: "signal 9"), story(3)]))
+        #expect(try note(message, .conclude, .over) == .done)
+        #expect(try note(message, .conclude, .over) == .void)
+        try scene.send(["1"])
+        message = try #require(try session.takeAll(1).first)
+        #expect(try note(message, .keep, .begins(story(5))) == .begun(earlier: []))
     }
 
     @Test(arguments: Broker.allCases) func controlRequestsReachTheNodesThatStand(broker: Broker) throws {
@@ -266,7 +325,7 @@ import Testing
                         session.session.commit(messages.map { Commit($0.tag, queue: $0.queue, .conclude) })
                         isAsking[index] = false
                         if messages.count == 7 { hasRung = true }
-                    case .committed(let verdicts): #expect(verdicts.allSatisfy { $0 })
+                    case .committed(let verdicts): #expect(verdicts.allSatisfy { $0 == .done })
                     case .rang: hasRung = true
                     default: break
                     }

@@ -8,11 +8,11 @@ import Testing
 
 /// What is particular to the embedded broker: its file, other processes' locks, its own bounds.
 @Suite(.serialized) struct SQLiteBrokerTests {
-    private func session(_ path: String, limits: SQLiteBrokerLimits = SQLiteBrokerLimits(), on stage: Stage) -> SessionSeat {
+    private func session(_ path: String, on stage: Stage) -> SessionSeat {
         let incarnation = Incarnation()
         let session = SQLiteBrokerSession(
             path: path, queues: ["celery"], node: "celery@test", incarnation: incarnation, holding: [], joinsResults: true,
-            resultExpiry: 3600, limits: limits)
+            resultExpiry: 3600)
         return SessionSeat(stage, session, incarnation: incarnation)
     }
 
@@ -109,9 +109,9 @@ import Testing
 
     @Test func aNewerFormatIsRefused() throws {
         let fixture = try SQLiteFixture()
-        try StoreFile.open(fixture.path).execute("PRAGMA user_version = 2")
+        try StoreFile.open(fixture.path).execute("PRAGMA user_version = 3")
         let reason = try reason(fixture.path)
-        #expect(reason.contains("has format 2") && reason.contains("upgrade"), "\(reason)")
+        #expect(reason.contains("has format 3") && reason.contains("upgrade"), "\(reason)")
     }
 
     @Test func anEmptyFileIsTaken() throws {
@@ -193,27 +193,26 @@ import Testing
         if case .stored? = store.seat.inbox.first {} else { Issue.record("no .stored before the record") }
     }
 
-    // MARK: bounds
+    // MARK: the file's format
 
-    @Test func deadLettersAreBounded() throws {
+    @Test func aFileOfTheFirstFormatIsBroughtUpToDate() throws {
         let fixture = try SQLiteFixture()
+        try fixture.plant(Array("as it was".utf8), in: "celery")
+        let old = try StoreFile.open(fixture.path)
+        try old.execute(
+            """
+            DROP TABLE revoked; DROP TABLE attempt; DROP TABLE claim; ALTER TABLE dead DROP COLUMN deaths; PRAGMA user_version = 1
+            """)
         let stage = Stage()
-        var limits = SQLiteBrokerLimits()
-        limits.deadRecords = 5
-        limits.deadBodies = 2
-        let session = try session(fixture.path, limits: limits, on: stage).stand()
-        for number in 0..<8 {
-            try fixture.plant(Array("\(number)".utf8), in: "celery")
-            let message = try #require(try session.takeAll(1).first)
-            #expect(try session.commit(message, .setAside(reason: "\(number)", taskID: nil)))
-        }
-        let dead = try fixture.deadLetters()
-        #expect(dead.map(\.reason) == ["3", "4", "5", "6", "7"])
-        #expect(dead.map { $0.body != nil } == [false, false, false, true, true])
-        var notices = 0
-        while session.seat.popFirst({ if case .notice = $0 { true } else { nil } }) != nil { notices += 1 }
-        #expect(notices == 1)
+        let session = try session(fixture.path, on: stage).stand()
+        session.session.revoke(["1"])
+        let message = try #require(try session.takeAll(1).first)
+        #expect(try session.commit(message, .setAside(reason: "as it is")))
+        #expect(try fixture.count("revoked") == 1 && fixture.count("claim") == 0)
+        #expect(try fixture.deadLetters().map(\.reason) == ["as it is"])
     }
+
+    // MARK: bounds
 
     @Test func nothingIsLeftBehindByMessagesThatAreDone() throws {
         let fixture = try SQLiteFixture()
@@ -222,7 +221,7 @@ import Testing
         for number in 0..<6 { try fixture.plant(Array("\(number)".utf8), in: "celery") }
         let taken = try session.takeAll(6)
         let steps: [Commit.Step] = [
-            .conclude, .startEarly, .park(until: .now), .putBack(front: true), .putBack(front: false), .setAside(reason: "", taskID: nil),
+            .conclude, .startEarly, .park(until: .now), .putBack(front: true), .putBack(front: false), .setAside(reason: ""),
         ]
         try session.commit(zip(taken, steps).map { Commit($0.tag, queue: $0.queue, $1) })
         try session.commit(taken[1], .conclude)

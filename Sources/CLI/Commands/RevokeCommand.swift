@@ -1,11 +1,10 @@
 import ArgumentParser
 import CoppiceClient
-import CoppiceShared
 import CoppiceSupervisor
 
 struct RevokeCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "revoke", abstract: "Tell every worker not to run a task.",
+        commandName: "revoke", abstract: "Have a task not run, by workers that are up and by those that come later.",
         discussion: "With --terminate a task that runs already is ended: its child gets the signal, and SIGKILL two seconds later.")
 
     @Argument(help: "The task's id.")
@@ -25,11 +24,7 @@ struct RevokeCommand: ParsableCommand {
             guard SignalName.number(signal) != nil else {
                 throw CommandFailure("--signal: unknown signal '\(signal)'; a name like SIGKILL is wanted", code: 2)
             }
-            var arguments = JSONObject()
-            arguments.append("task_id", .string(id))
-            arguments.append("terminate", .bool(terminate))
-            arguments.append("signal", .string(signal))
-            try Client(broker: settings.broker, results: settings.results).broadcast("revoke", arguments)
+            try Client(broker: settings.broker, results: settings.results).revoke(id, signal: terminate ? signal : nil)
         }
     }
 }

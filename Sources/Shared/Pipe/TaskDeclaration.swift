@@ -13,6 +13,8 @@ public struct TaskDeclaration: Equatable, Sendable {
     public var acksLate: Bool { options["acks_late"]?.bool ?? false }
     /// Together with `acksLate`: a task whose child died goes back to its queue instead of failing.
     public var rejectOnWorkerLost: Bool { options["reject_on_worker_lost"]?.bool ?? false }
+    /// Acknowledge before the task is handed out, and give it to no child that is busy: it starts at most once, whoever dies.
+    public var isStrict: Bool { options["strict"]?.bool ?? false }
     /// Store nothing, unless the message says otherwise.
     public var ignoreResult: Bool { options["ignore_result"]?.bool ?? false }
     /// Seconds until the task is asked to end; nil: the node's limit.

@@ -11,6 +11,7 @@ final class Delivery {
     var lifecycle = DeliveryLifecycle()
     /// The options of the task as the child that has it declared them.
     var declaration: TaskDeclaration?
+    var record = AttemptRecord()
     /// The child that runs it, for STARTED.
     var pid: Int32 = 0
     /// Where in the outbox its start stands, while that has not been sent.
@@ -23,6 +24,14 @@ final class Delivery {
     }
 
     var acksLate: Bool { declaration?.acksLate ?? false }
+    /// Acknowledged before it is handed out: it never starts twice.
+    var isStrict: Bool { !acksLate && declaration?.isStrict ?? false }
+    /// Whether something must stand written before it may be handed out.
+    var needsRecord: Bool { (acksLate || isStrict) && record.state != .standing }
+    /// Whether it may be handed out at once, for the first time.
+    var isRecordedReady: Bool { record.state == .standing && assignment == 0 && lifecycle.progress == .ready }
+    /// What its start commits.
+    var startStep: Commit.Step { acksLate ? .startLate : isStrict ? .keep : .startEarly }
     var storesResult: Bool { !(message.ignoreResult ?? declaration?.ignoreResult ?? false) }
     var name: String { "\(message.displayName)[\(message.id)]" }
 }

@@ -8,6 +8,8 @@ struct DeliveryLifecycle: Equatable {
         /// Due within seconds; the master holds it.
         case waiting(until: WallTime)
         case ready
+        /// Something is being written with the broker that must stand before it is handed out.
+        case recording
         case assigned(slot: Int)
         case running(slot: Int)
         /// The task has ended.
@@ -30,7 +32,7 @@ struct DeliveryLifecycle: Equatable {
     /// Claimed: counts against the window.
     var isClaimed: Bool {
         switch progress {
-        case .received, .waiting, .ready, .assigned: true
+        case .received, .waiting, .ready, .recording, .assigned: true
         case .running, .concluded, .discarded: false
         }
     }
@@ -42,12 +44,17 @@ struct DeliveryLifecycle: Equatable {
         progress = .waiting(until: time)
     }
 
-    /// May be handed out: new, due, or given back by a child.
+    /// May be handed out: new, due, recorded, or given back by a child.
     mutating func becameReady() {
         switch progress {
-        case .received, .waiting, .assigned: progress = .ready
+        case .received, .waiting, .recording, .assigned: progress = .ready
         case .ready, .running, .concluded, .discarded: preconditionFailure("a delivery became ready out of turn")
         }
+    }
+
+    mutating func records() {
+        precondition(progress == .ready, "only a ready delivery is recorded")
+        progress = .recording
     }
 
     mutating func assigned(to slot: Int) {

@@ -21,6 +21,9 @@ final class Intake {
     private var due = DueSchedule()
     private var lastAssignment: UInt64 = 0
     private(set) var claimed = 0
+    /// Deliveries for which something is being written, and those ready ones for which it stands.
+    private var recording = 0
+    private var recordedReady = 0
     private(set) var processed = 0
 
     /// A time less than this far away is waited for here; a later one with the broker. Seconds.
@@ -68,17 +71,55 @@ final class Intake {
         }
     }
 
-    func committed(_ verdicts: [Bool]) {
-        for (entry, held) in zip(outbox.committed(), verdicts) {
+    func committed(_ verdicts: [CommitVerdict]) {
+        for (entry, verdict) in zip(outbox.committed(), verdicts) {
             let delivery = entry.delivery
             switch entry.commit.step {
-            case .startLate, .startEarly, .keep: break
-            case .conclude, .putBack, .park, .setAside:
-                delivery.lifecycle.settled(held: held)
-                open[delivery.tag] = nil
-                if !held { log.warning("Task \(delivery.name): settlement is void, the message is not ours any more") }
+            case .startLate, .startEarly, .keep: if delivery.record.state == .ordered { recorded(delivery, verdict) }
+            case .conclude, .putBack, .park, .setAside: settled(delivery, held: !verdict.isVoid)
             }
         }
+    }
+
+    private func settled(_ delivery: Delivery, held: Bool) {
+        delivery.lifecycle.settled(held: held)
+        open[delivery.tag] = nil
+        if !held { log.warning("Task \(delivery.name): settlement is void, the message is not ours any more") }
+    }
+
+    /// What had to stand before the hand-out does: first in the queue again, unless the message is not ours any more or the task has
+    /// died too often.
+    private func recorded(_ delivery: Delivery, _ verdict: CommitVerdict) {
+        recording -= 1
+        switch verdict {
+        case .void:
+            claimed -= 1
+            delivery.lifecycle.discarded()
+            settled(delivery, held: false)
+            return
+        case .done: delivery.record.stands(earlier: [])
+        case .begun(let earlier): delivery.record.stands(earlier: earlier)
+        }
+        if delivery.record.isExhausted {
+            claimed -= 1
+            delivery.lifecycle.discarded()
+            setAsidePoison(delivery)
+        } else {
+            delivery.lifecycle.becameReady()
+            ready.prepend([delivery])
+            recordedReady += 1
+        }
+    }
+
+    /// A task that has died as often as one may goes to the dead-letter place with the stories; who waits for it is told.
+    private func setAsidePoison(_ delivery: Delivery) {
+        let deaths = delivery.record.deaths
+        let reason = "\(deaths.count) attempts died"
+        log.error("Task \(delivery.name) is set aside: \(reason): \(deaths.map(\.description).joined(separator: "; "))")
+        let step = Commit.Step.setAside(reason: reason, deaths: deaths)
+        outbox.add(
+            delivery, step, attempt: delivery.record.note(for: step),
+            writes: write(delivery, Verdict.failure(delivery.message, Verdict.poisonous(deaths))))
     }
 
     private func accept(_ delivery: Delivery, size: Int, now: WallTime) {
@@ -134,16 +175,17 @@ final class Intake {
     }
 
     private func discard(_ delivery: Delivery, _ step: Commit.Step, _ record: ResultRecord? = nil) {
+        if delivery.isRecordedReady { recordedReady -= 1 }
         claimed -= 1
         delivery.lifecycle.discarded()
-        outbox.add(delivery, step, writes: record.map { write(delivery, $0) } ?? [])
+        outbox.add(delivery, step, attempt: delivery.record.note(for: step), writes: record.map { write(delivery, $0) } ?? [])
     }
 
     /// Puts a message aside that can't be run, and says so to who waits for its result.
     private func refuse(_ delivery: Delivery, _ reason: String, _ failure: TaskFailure? = nil) {
         log.error("Task \(delivery.name) is set aside: \(reason)")
         discard(
-            delivery, .setAside(reason: reason, taskID: delivery.message.id),
+            delivery, .setAside(reason: reason),
             Verdict.failure(delivery.message, failure ?? Verdict.unusable(reason)))
     }
 
@@ -156,7 +198,7 @@ final class Intake {
         open[delivery.tag] = delivery
         delivery.lifecycle.discarded()
         let writes = defect.taskID == nil ? [] : write(delivery, Verdict.failure(message, Verdict.unusable(defect.reason)))
-        outbox.add(delivery, .setAside(reason: defect.reason, taskID: defect.taskID), writes: writes)
+        outbox.add(delivery, .setAside(reason: defect.reason), writes: writes)
     }
 
     // MARK: handing out
@@ -172,7 +214,7 @@ final class Intake {
         guard !ready.isEmpty else { return }
         ready.handOut { delivery in
             if discardIfOver(delivery, now: now) { return .taken }
-            guard let slot = pool.place(for: delivery.message.name) else {
+            guard let slot = pool.place(for: delivery.message.name, idle: delivery.isStrict || delivery.record.isSuspect) else {
                 guard pool.knows(delivery.message.name) else {
                     refuse(
                         delivery, "no worker here has the task \(delivery.message.name) any more",
@@ -181,13 +223,33 @@ final class Intake {
                 }
                 return .refused
             }
-            hand(delivery, to: slot)
+            guard delivery.needsRecord else {
+                hand(delivery, to: slot)
+                return .taken
+            }
+            guard recording + recordedReady < pool.room else { return .refused }
+            record(delivery)
             return .taken
+        }
+    }
+
+    /// Has written what must stand before the hand-out; `recorded` follows.
+    private func record(_ delivery: Delivery) {
+        delivery.lifecycle.records()
+        recording += 1
+        if delivery.isStrict {
+            delivery.record.order(nil)
+            outbox.add(delivery, .startEarly)
+        } else {
+            let story = AttemptStory(node: options.node, mark: delivery.tag.value, at: .now)
+            delivery.record.order(story)
+            outbox.add(delivery, .keep, attempt: .begins(story))
         }
     }
 
     private func hand(_ delivery: Delivery, to slot: Slot) {
         let message = delivery.message
+        if delivery.isRecordedReady { recordedReady -= 1 }
         lastAssignment += 1
         delivery.assignment = lastAssignment
         delivery.declaration = slot.child?.tasks[message.name]
@@ -198,7 +260,7 @@ final class Intake {
                 assignment: lastAssignment, id: message.id, name: message.name, retries: UInt32(message.retries), headers: message.headers,
                 contentType: message.contentType, compression: message.compression ?? "", queue: delivery.queue,
                 priority: UInt8(message.priority), redelivered: message.redelivered, bodyIsBase64: message.bodyIsBase64, body: message.body),
-            to: slot)
+            to: slot, alone: delivery.record.isSuspect)
     }
 
     private func setDueTimer() {
@@ -216,8 +278,8 @@ final class Intake {
             child, soft: delivery.message.softTimeLimit ?? delivery.declaration?.softTimeLimit ?? options.softTimeLimit,
             hard: delivery.message.hardTimeLimit ?? delivery.declaration?.timeLimit ?? options.timeLimit, now: .now)
         let writes = write(delivery, Verdict.started(delivery.message, pid: delivery.pid, node: options.node))
-        if delivery.acksLate, writes.isEmpty { return }
-        delivery.unsentStart = outbox.add(delivery, delivery.acksLate ? .startLate : .startEarly, writes: writes)
+        if delivery.startStep != .startEarly, writes.isEmpty { return }
+        delivery.unsentStart = outbox.add(delivery, delivery.startStep, writes: writes)
     }
 
     func progressed(_ assignment: UInt64, state: String, meta: [UInt8]) {
@@ -247,7 +309,7 @@ final class Intake {
             let unreadable = failure.module == "kombu.exceptions" && (failure.type == "DecodeError" || failure.type == "ContentDisallowed")
             conclude(
                 delivery, Verdict.failure(message, failure),
-                unreadable ? .setAside(reason: failure.summary, taskID: message.id) : .conclude)
+                unreadable ? .setAside(reason: failure.summary) : .conclude)
         case .retry(let delay, let failure):
             guard let publication = TaskPublication.retry(of: message, at: WallTime.now.advanced(by: delay)) else {
                 conclude(delivery, Verdict.failure(message, failure))
@@ -267,7 +329,7 @@ final class Intake {
             } else {
                 conclude(
                     delivery, Verdict.failure(message, Verdict.rejected(reason)),
-                    .setAside(reason: "rejected by the task: \(reason)", taskID: message.id))
+                    .setAside(reason: "rejected by the task: \(reason)"))
             }
         }
     }
@@ -286,7 +348,7 @@ final class Intake {
                     ResultWrite(Verdict.started(delivery.message, pid: delivery.pid, node: options.node), reach: .announce), at: 0)
             }
         }
-        outbox.add(delivery, step, writes: writes, publications: publications)
+        outbox.add(delivery, step, attempt: delivery.record.note(for: step), writes: writes, publications: publications)
     }
 
     private func write(_ delivery: Delivery, _ record: ResultRecord) -> [ResultWrite] { delivery.storesResult ? [ResultWrite(record)] : [] }
@@ -315,7 +377,12 @@ final class Intake {
     }
 
     private func lose(_ delivery: Delivery, _ how: String) {
+        delivery.record.died(how)
         if delivery.acksLate, delivery.declaration?.rejectOnWorkerLost ?? false {
+            guard !delivery.record.isExhausted else {
+                delivery.lifecycle.concluded()
+                return setAsidePoison(delivery)
+            }
             log.error("Task \(delivery.name) goes back to its queue: its child died (\(how))")
             conclude(delivery, nil, .putBack(front: true))
             return

@@ -29,8 +29,13 @@ struct Outbox {
 
     /// Adds a step; returns its place for `drop`.
     @discardableResult
-    mutating func add(_ delivery: Delivery, _ step: Commit.Step, writes: [ResultWrite] = [], publications: [TaskPublication] = []) -> Int {
-        let commit = Commit(delivery.tag, queue: delivery.queue, step, writes: writes, publications: publications)
+    mutating func add(
+        _ delivery: Delivery, _ step: Commit.Step, attempt: AttemptNote? = nil, writes: [ResultWrite] = [],
+        publications: [TaskPublication] = []
+    ) -> Int {
+        let commit = Commit(
+            delivery.tag, queue: delivery.queue, step, taskID: delivery.message.id, attempt: attempt, writes: writes,
+            publications: publications)
         pending.append(Entry(delivery: delivery, commit: commit))
         return pending.count - 1
     }

@@ -23,6 +23,8 @@ final class Child {
     var softDeadline: MonotonicTime?
     var hardDeadline: (at: MonotonicTime, limit: Double)?
     var recallSent = false
+    /// What it has in hand must take nobody else's work along.
+    var runsAlone = false
     /// After a signal that may be survived, or a stop frame: when SIGKILL follows.
     var killDeadline: MonotonicTime?
     /// Seconds; falls and rises with what its tasks take. Unknown at first: such a child is given one task at a time.

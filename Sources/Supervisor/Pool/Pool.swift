@@ -83,14 +83,25 @@ final class Pool {
         return nil
     }
 
+    /// How many assignments the children that work could be given now.
+    var room: Int {
+        children.reduce(0) { sum, child in
+            guard child.lifecycle.isWorking, !child.recallSent, !child.runsAlone else { return sum }
+            return sum + max(0, child.handLimit(shortTask: Pool.shortTask, most: Pool.mostAhead) - child.lifecycle.hand.count)
+        }
+    }
+
     /// The child that is given the next assignment of this task: the one with the emptiest hand that has room.
-    func place(for task: String) -> Slot? {
+    ///
+    /// - Parameter idle: only one that has nothing in hand.
+    func place(for task: String, idle: Bool) -> Slot? {
         var best: Slot?
         var bestCount = Int.max
         for slot in slots {
             guard let child = slot.child, child.lifecycle.isWorking, child.tasks[task] != nil else { continue }
             let count = child.lifecycle.hand.count
             if count == 0 { return slot }
+            if idle || child.runsAlone { continue }
             if count < bestCount, !child.recallSent, count < child.handLimit(shortTask: Pool.shortTask, most: Pool.mostAhead) {
                 best = slot
                 bestCount = count
@@ -100,8 +111,11 @@ final class Pool {
     }
 
     /// Writes an assignment to a child that `place` has named.
-    func hand(_ run: RunFrame, to slot: Slot) {
+    ///
+    /// - Parameter alone: nothing is written behind it.
+    func hand(_ run: RunFrame, to slot: Slot, alone: Bool) {
         guard let child = slot.child else { return }
+        child.runsAlone = alone
         child.lifecycle.handed(run.assignment)
         child.channel.send(.run(run))
         unflushed.append(slot)

@@ -1,5 +1,6 @@
 import CoppiceShared
 import CoppiceSystem
+import CoppiceTransport
 
 /// The records that the master itself writes, when no child can: states and wordings as Celery's (celery-wire §4.2).
 enum Verdict {
@@ -37,6 +38,11 @@ enum Verdict {
         TaskFailure(
             type: "WorkerLostError", module: "billiard.exceptions",
             arguments: [.string("Worker exited prematurely: \(how)\(assignment == 0 ? "" : " Job: \(assignment)").")])
+    }
+
+    /// It died as often as a task may.
+    static func poisonous(_ deaths: [AttemptStory]) -> TaskFailure {
+        lost("\(deaths.count) attempts died: \(deaths.map(\.description).joined(separator: "; "))", assignment: 0)
     }
 
     static func hardTimeLimit(_ seconds: Double) -> TaskFailure {

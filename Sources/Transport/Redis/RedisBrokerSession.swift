@@ -22,6 +22,7 @@ public final class RedisBrokerSession: BrokerSession {
     private let resultExpiry: Int
     private let queues: [String]
     private let incarnation: Incarnation
+    private let deadLetters: DeadLetterLimits
     /// Whether an earlier session of this incarnation may have been told things that it did not pass on.
     private let isSuccessor: Bool
     private let commands: RedisDialogue
@@ -38,6 +39,9 @@ public final class RedisBrokerSession: BrokerSession {
     private var rotation: [Int]
     private var nextRenewal = MonotonicTime.distantFuture
     private var nextPoll: MonotonicTime?
+    /// The mark of the newest revocation that was reported.
+    private var lastRevocation = ""
+    private var hasNoticedFullDeadPlace = false
 
     private enum Phase { case connecting, preparing, standing, closing, over }
 
@@ -47,7 +51,7 @@ public final class RedisBrokerSession: BrokerSession {
     ///   - holding: what this incarnation holds from earlier sessions.
     public init(
         _ url: RedisURL, results: Int?, resultExpiry: Int, queues: [QueueDeclaration], node: String, incarnation: Incarnation,
-        holding: [DeliveryTag]
+        holding: [DeliveryTag], deadLetters: DeadLetterLimits = DeadLetterLimits()
     ) {
         let now = MonotonicTime.now
         self.url = url
@@ -56,6 +60,7 @@ public final class RedisBrokerSession: BrokerSession {
         self.resultExpiry = resultExpiry
         self.queues = queues.map(\.name)
         self.incarnation = incarnation
+        self.deadLetters = deadLetters
         isSuccessor = !incarnation.isFresh
         held = Set(holding.map(\.value))
         rotation = Array(queues.indices)
@@ -81,9 +86,10 @@ public final class RedisBrokerSession: BrokerSession {
         let first = incarnation.reserve(count)
         let order = rotation
         var command = RedisCommand("EVALSHA", digests[.take] ?? "")
-        command.append(2 + queues.count * (1 + RedisKeys.steps.count))
+        command.append(3 + queues.count * (1 + RedisKeys.steps.count))
         command.append(RedisKeys.unacked)
         command.append(RedisKeys.unackedIndex)
+        command.append(RedisKeys.revoked)
         for index in order { command.append(RedisKeys.parked(queues[index])) }
         for step in RedisKeys.steps {
             for index in order { command.append(RedisKeys.list(queues[index], step: step)) }
@@ -101,17 +107,25 @@ public final class RedisBrokerSession: BrokerSession {
 
     public func commit(_ commits: [Commit]) {
         guard phase == .standing, !commits.isEmpty else { return }
-        var verdicts: [Bool] = []
+        var verdicts: [CommitVerdict] = []
         for start in stride(from: 0, to: commits.count, by: RedisBrokerSession.commitsInScript) {
             let part = commits[start..<min(start + RedisBrokerSession.commitsInScript, commits.count)]
             var script = RedisCommit(
-                digest: digests[.commit] ?? "", resultExpiry: resultExpiry, resultDatabase: resultDatabase, database: url.database)
+                digest: digests[.commit] ?? "", resultExpiry: resultExpiry, resultDatabase: resultDatabase, database: url.database,
+                deadLetters: deadLetters)
             for commit in part { script.append(commit) }
             commands.ask(script.command) { [unowned self] in
-                verdicts += ($0.bytes ?? []).map { $0 == UInt8(ascii: "1") }
+                guard let answer = RedisCommit.verdicts($0, of: part) else { return lose("an answer to a commit that makes no sense") }
+                verdicts += answer.verdicts
+                if answer.freesBody { noticeFullDeadPlace() }
                 if part.endIndex == commits.count { committed(commits, verdicts) }
             }
         }
+    }
+
+    public func revoke(_ ids: [String]) {
+        guard phase == .standing, !ids.isEmpty else { return }
+        commands.ask(RedisRevocations.store(ids))
     }
 
     public func reply(_ reply: ControlReply) {
@@ -233,7 +247,11 @@ public final class RedisBrokerSession: BrokerSession {
             events.append(.notice("CLIENT TRACKING is refused: looking for messages every \(interval) s instead of being told"))
         }
         leases?.renew(held) { [unowned self] in
-            if isSuccessor { leases?.reclaim(except: held) { [unowned self] in stand() } } else { stand() }
+            if isSuccessor {
+                leases?.reclaim(except: held) { [unowned self] in learnRevocations { [unowned self] in stand() } }
+            } else {
+                learnRevocations { [unowned self] in stand() }
+            }
         }
         commands.flush()
     }
@@ -258,13 +276,35 @@ public final class RedisBrokerSession: BrokerSession {
     }
 
     private func taken(_ parts: [RedisValue], asked: Int, first: UInt64, order: [Int]) {
+        guard let newest = parts.first?.text, newest.isEmpty || newest == lastRevocation else {
+            // Somebody has revoked since: first what, then what it may concern.
+            learnRevocations { [unowned self] in received(parts, asked: asked, first: first, order: order) }
+            return
+        }
+        received(parts, asked: asked, first: first, order: order)
+    }
+
+    /// Reports what has been revoked since the last time.
+    private func learnRevocations(then done: @escaping () -> Void) {
+        commands.ask(RedisRevocations.fetch(after: lastRevocation)) { [unowned self] in
+            let found = RedisRevocations.read($0)
+            if let newest = found.newest {
+                lastRevocation = newest
+                events.append(.revoked(found.ids))
+            }
+            done()
+        }
+        commands.flush()
+    }
+
+    private func received(_ parts: [RedisValue], asked: Int, first: UInt64, order: [Int]) {
         var messages: [ReceivedMessage] = []
-        var index = 0
+        var index = 1
         while index + 1 < parts.count {
             guard let list = parts[index].integer, let raw = parts[index + 1].bytes, list >= 1 else { break }
             let queue = queues[order[(list - 1) % queues.count]]
             let step = RedisKeys.steps[min((list - 1) / queues.count, RedisKeys.steps.count - 1)]
-            let tag = RedisTag.make(incarnation, first + UInt64(index / 2), step: step)
+            let tag = RedisTag.make(incarnation, first + UInt64((index - 1) / 2), step: step)
             held.insert(tag)
             messages.append(ReceivedMessage(tag: DeliveryTag(tag), queue: queue, raw: raw))
             index += 2
@@ -282,11 +322,13 @@ public final class RedisBrokerSession: BrokerSession {
         commands.flush()
     }
 
-    private func committed(_ commits: [Commit], _ verdicts: [Bool]) {
-        guard verdicts.count == commits.count else {
-            lose("an answer to a commit that makes no sense")
-            return
-        }
+    private func noticeFullDeadPlace() {
+        guard !hasNoticedFullDeadPlace else { return }
+        hasNoticedFullDeadPlace = true
+        events.append(.notice("the dead-letter place is full: for each new message the oldest body goes, its record stays"))
+    }
+
+    private func committed(_ commits: [Commit], _ verdicts: [CommitVerdict]) {
         for commit in commits where commit.step != .keep && commit.step != .startLate { held.remove(commit.tag.value) }
         events.append(.committed(verdicts))
     }

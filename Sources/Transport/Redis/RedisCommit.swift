@@ -5,20 +5,24 @@ import CoppiceShared
 struct RedisCommit {
     private(set) var command: RedisCommand
 
-    init(digest: String, resultExpiry: Int, resultDatabase: Int, database: Int) {
-        command = RedisCommand("EVALSHA", digest, "5", RedisKeys.unacked, RedisKeys.unackedIndex, RedisKeys.started)
+    init(digest: String, resultExpiry: Int, resultDatabase: Int, database: Int, deadLetters: DeadLetterLimits) {
+        command = RedisCommand("EVALSHA", digest, "7", RedisKeys.unacked, RedisKeys.unackedIndex, RedisKeys.started)
         command.append(RedisKeys.dead)
         command.append(RedisKeys.deadMessages)
+        command.append(RedisKeys.deadOrder)
+        command.append(RedisKeys.deadSize)
         command.append(resultExpiry)
         command.append(ResultKey.prefix)
         command.append(resultDatabase)
         command.append(database)
-        command.append(RedisKeys.deadRecordLimit)
-        command.append(RedisKeys.deadMessageLimit)
+        command.append(deadLetters.records)
+        command.append(deadLetters.bytes)
+        command.append(RedisKeys.attempts)
+        command.append(AttemptNote.lifetime)
     }
 
     mutating func append(_ commit: Commit) {
-        command.append(operation(commit.step))
+        command.append(operation(commit.step) + note(commit.attempt))
         command.append(commit.tag.value)
         command.append(commit.writes.count)
         for write in commit.writes {
@@ -41,12 +45,42 @@ struct RedisCommit {
             command.append(String(until.seconds))
             command.append(RedisTag.parked(step: step))
             command.append(RedisKeys.parked(commit.queue))
-        case .setAside(let reason, let taskID):
-            let record = DeadLetterRecord(id: Incarnation.randomID(), reason: reason, queue: commit.queue, taskID: taskID, at: .now)
+        case .setAside(let reason, let deaths):
+            let record = DeadLetterRecord(
+                id: Incarnation.randomID(), reason: reason, queue: commit.queue, taskID: commit.taskID, deaths: deaths, at: .now)
             command.append(record.id)
             command.append(record.encoded)
             command.append(RedisTag.ending(commit.queue).utf8.count)
         }
+        if let attempt = commit.attempt {
+            command.append(commit.taskID)
+            switch attempt {
+            case .begins(let story), .died(let story): command.append(story.encoded)
+            case .withdrawn, .over: command.append("")
+            }
+        }
+    }
+
+    private func note(_ attempt: AttemptNote?) -> String {
+        switch attempt {
+        case nil: ""
+        case .begins: "b"
+        case .died: "d"
+        case .withdrawn: "w"
+        case .over: "o"
+        }
+    }
+
+    /// The verdicts in the script's answer for these commits, and whether dead messages had to make room; nil for what makes no sense.
+    static func verdicts(_ answer: RedisValue, of commits: some Collection<Commit>) -> (verdicts: [CommitVerdict], freesBody: Bool)? {
+        guard let parts = answer.array, let marks = parts.first?.bytes, marks.count == commits.count else { return nil }
+        var earlier = parts.dropFirst()
+        let verdicts = zip(commits, marks).map { commit, mark -> CommitVerdict in
+            guard mark != UInt8(ascii: "0") else { return .void }
+            guard case .begins = commit.attempt else { return .done }
+            return .begun(earlier: (earlier.popFirst()?.array ?? []).compactMap { $0.bytes.flatMap(AttemptStory.init) })
+        }
+        return (verdicts, marks.contains(UInt8(ascii: "2")))
     }
 
     private func operation(_ step: Commit.Step) -> String {

@@ -9,9 +9,13 @@ enum RedisKeys {
     /// List, newest first, of dead-letter records (JSON, version 1); and hash, record id → message.
     static let dead = "coppice.dead"
     static let deadMessages = "coppice.dead.messages"
-    /// How many records are kept, and how many of them with their message.
-    static let deadRecordLimit = 10000
-    static let deadMessageLimit = 1000
+    /// List, newest first, of the record ids whose message is kept; and how many bytes these messages have.
+    static let deadOrder = "coppice.dead.order"
+    static let deadSize = "coppice.dead.bytes"
+    /// Zset, task id → mark: what has been revoked. Bounded in number and age.
+    static let revoked = "coppice.revoked"
+    /// List of `AttemptStory` texts, per task id; expires.
+    static let attempts = "coppice.attempts."
 
     /// Zset, parked tag → eta: what waits for its time, per queue. The messages stay in `unacked`.
     static func parked(_ queue: String) -> String { "coppice.parked.\(queue)" }

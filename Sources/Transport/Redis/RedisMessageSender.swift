@@ -39,6 +39,11 @@ public final class RedisMessageSender: MessageSender {
         connection.flush()
     }
 
+    public func revoke(_ ids: [String]) {
+        connection.send(RedisRevocations.store(ids), label: Label.sending, now: .now)
+        connection.flush()
+    }
+
     public func broadcast(_ request: [UInt8]) {
         var command = RedisCommand("PUBLISH", RedisKeys.controlChannel(database: url.database))
         command.append(Envelope.write(control: request, deliveryTag: Incarnation.randomUUID()))

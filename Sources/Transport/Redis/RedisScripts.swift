@@ -18,31 +18,32 @@ enum RedisScripts {
 
     /// Pops up to a number of messages, those whose time has come first, and records them as held.
     ///
-    /// KEYS: unacked, unacked_index, a parked set per queue, then the lists by priority and within it by queue.
+    /// KEYS: unacked, unacked_index, revoked, a parked set per queue, then the lists by priority and within it by queue.
     /// ARGV: count, tag prefix, first sequence number, seconds before its time at which a message may be taken, number of queues, a
     /// record's ending per queue, the priority steps.
-    /// Returns list number (counted from 1) and message, in turn.
+    /// Returns the newest revocation's mark, then list number (counted from 1) and message, in turn.
     private static let take = """
         local want, prefix, sequence, horizon, nq = tonumber(ARGV[1]), ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])
         -- A wrong type here must end the script before anything is popped.
         redis.call('HLEN', KEYS[1])
         redis.call('ZCARD', KEYS[2])
+        local newest = redis.call('ZREVRANGE', KEYS[3], 0, 0, 'WITHSCORES')
         local clock = redis.call('TIME')
         local now = clock[1] + clock[2] / 1000000
-        local out, entries, scores, n = {}, {}, {}, 0
+        local out, entries, scores, n = { newest[2] or '' }, {}, {}, 0
         local stamp = string.format('%.6f', now)
         local function hold(list, message, ending, step)
           local tag = prefix .. string.format('%d', sequence + n) .. ':' .. step
           entries[2 * n + 1], entries[2 * n + 2] = tag, '[' .. message .. ending
           scores[2 * n + 1], scores[2 * n + 2] = stamp, tag
-          out[2 * n + 1], out[2 * n + 2] = list, message
+          out[2 * n + 2], out[2 * n + 3] = list, message
           n = n + 1
         end
         for q = 1, nq do
-          local due = redis.call('ZRANGEBYSCORE', KEYS[2 + q], '-inf', string.format('%.6f', now + horizon), 'LIMIT', 0, want - n)
+          local due = redis.call('ZRANGEBYSCORE', KEYS[3 + q], '-inf', string.format('%.6f', now + horizon), 'LIMIT', 0, want - n)
           for _, tag in ipairs(due) do
             local entry = redis.call('HGET', KEYS[1], tag)
-            redis.call('ZREM', KEYS[2 + q], tag)
+            redis.call('ZREM', KEYS[3 + q], tag)
             redis.call('ZREM', KEYS[2], tag)
             if entry then
               redis.call('HDEL', KEYS[1], tag)
@@ -55,7 +56,7 @@ enum RedisScripts {
         end
         for s = 1, 4 do
           local step = ARGV[5 + nq + s]
-          local base = 2 + nq + (s - 1) * nq
+          local base = 3 + nq + (s - 1) * nq
           if nq == 1 then
             if n < want then
               -- Protected: a key of another type must not lose what was popped before it.
@@ -88,17 +89,22 @@ enum RedisScripts {
 
     /// Carries out commits in order, each only if its message is still held. A stored SUCCESS is never overwritten by another state.
     ///
-    /// KEYS: unacked, unacked_index, started, dead, dead messages.
-    /// ARGV: result expiry, result prefix, result database, own database, dead records kept, dead messages kept; then per commit:
-    /// operation, tag, number of writes and (key, 'S' success | 'O' other | 'A' announce only, record) each, number of publications and
-    /// (list, message) each, and what the operation wants. Returns a string of 1 and 0, one per commit.
+    /// KEYS: unacked, unacked_index, started, dead, dead messages, their order, their size.
+    /// ARGV: result expiry, result prefix, result database, own database, dead records kept, bytes of dead messages kept, attempts'
+    /// prefix, attempts' lifetime; then per commit: operation, tag, number of writes and (key, 'S' success | 'O' other | 'A' announce
+    /// only, record) each, number of publications and (list, message) each, and what the operation wants; an operation of two letters
+    /// has an attempt's note, which wants a task id and a story. Returns a string, per commit 1 done, 2 done and an older dead message
+    /// had to make room, 0 void; and after it per attempt that begins the list of the earlier ones.
     private static let commit = """
         local ttl, prefix, rdb, db = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
-        local at = 7
+        local at = 9
         local verdicts = {}
+        local answer = { '' }
         local call = redis.call
         while ARGV[at] do
-          local op, tag, nw = ARGV[at], ARGV[at + 1], tonumber(ARGV[at + 2])
+          local op, tag, nw = string.sub(ARGV[at], 1, 1), ARGV[at + 1], tonumber(ARGV[at + 2])
+          local note = string.sub(ARGV[at], 2)
+          local verdict = '1'
           local writes = at + 3
           local np = tonumber(ARGV[writes + 3 * nw])
           local pubs = writes + 3 * nw + 1
@@ -149,13 +155,38 @@ enum RedisScripts {
               rest = rest + 3
             elseif op == 'D' then
               if held then
-                call('HSET', KEYS[5], ARGV[rest], string.sub(entry, 2, -(tonumber(ARGV[rest + 2]) + 1)))
+                local message = string.sub(entry, 2, -(tonumber(ARGV[rest + 2]) + 1))
+                call('HSET', KEYS[5], ARGV[rest], message)
+                call('LPUSH', KEYS[6], ARGV[rest])
                 call('LPUSH', KEYS[4], ARGV[rest + 1])
                 call('LTRIM', KEYS[4], 0, ARGV[5] - 1)
-                local old = call('LINDEX', KEYS[4], ARGV[6])
-                if old then call('HDEL', KEYS[5], string.sub(old, 17, 48)) end
+                local size = call('INCRBY', KEYS[7], #message)
+                while size > tonumber(ARGV[6]) do
+                  local old = call('RPOP', KEYS[6])
+                  if not old then break end
+                  size = call('DECRBY', KEYS[7], call('HSTRLEN', KEYS[5], old))
+                  call('HDEL', KEYS[5], old)
+                  verdict = '2'
+                end
               end
               rest = rest + 3
+            end
+          end
+          if note ~= '' then
+            local key, story = ARGV[7] .. ARGV[rest], ARGV[rest + 1]
+            rest = rest + 2
+            if not held then
+            elseif note == 'b' then
+              -- Written by an earlier try whose answer was lost: the same attempt.
+              if call('LINDEX', key, -1) ~= story then call('RPUSH', key, story) end
+              call('EXPIRE', key, ARGV[8])
+              answer[#answer + 1] = call('LRANGE', key, 0, -2)
+            elseif note == 'd' then
+              if call('EXISTS', key) == 1 then call('LSET', key, -1, story) end
+            elseif note == 'w' then
+              call('RPOP', key)
+            else
+              call('DEL', key)
             end
           end
           if held then
@@ -171,10 +202,11 @@ enum RedisScripts {
             if nw > 0 and rdb ~= db then call('SELECT', db) end
             for p = pubs, pubs + 2 * np - 1, 2 do call('LPUSH', ARGV[p], ARGV[p + 1]) end
           end
-          verdicts[#verdicts + 1] = held and '1' or '0'
+          verdicts[#verdicts + 1] = held and verdict or '0'
           at = rest
         end
-        return table.concat(verdicts)
+        answer[1] = table.concat(verdicts)
+        return answer
         """
 
     /// Counts the lease on, and re-scores what is held. KEYS: nodes, unacked_index. ARGV: incarnation, tags.
@@ -229,6 +261,22 @@ enum RedisScripts {
     /// Ends a lease whose holder is dead. KEYS: nodes. ARGV: incarnation, counter that it must still have.
     private static let bury = """
         if redis.call('HGET', KEYS[1], ARGV[1]) == ARGV[2] then redis.call('HDEL', KEYS[1], ARGV[1]) end
+        return 0
+        """
+
+    /// Stores ids as revoked, each under a mark that is the time in microseconds and still higher than all before it.
+    /// KEYS: revoked. ARGV: lifetime in microseconds, how many are kept, ids.
+    static let revoke = """
+        local clock = redis.call('TIME')
+        local now = clock[1] * 1000000 + clock[2]
+        local newest = redis.call('ZREVRANGE', KEYS[1], 0, 0, 'WITHSCORES')
+        local mark = tonumber(newest[2] or 0)
+        for i = 3, #ARGV do
+          mark = math.max(mark + 1, now)
+          redis.call('ZADD', KEYS[1], 'NX', string.format('%.0f', mark), ARGV[i])
+        end
+        redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', string.format('%.0f', now - ARGV[1]))
+        redis.call('ZREMRANGEBYRANK', KEYS[1], 0, -1 - ARGV[2])
         return 0
         """
 }

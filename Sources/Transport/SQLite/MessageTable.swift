@@ -175,17 +175,33 @@ struct MessageTable {
 
     /// To the dead-letter place. Returns whether an older body had to make room.
     func setAside(
-        _ held: Held, reason: String, taskID: String?, now: WallTime, limits: SQLiteBrokerLimits
+        _ held: Held, reason: String, taskID: String, deaths: [AttemptStory], now: WallTime, limits: DeadLetterLimits
     ) throws(SQLiteError) -> Bool {
+        let stories = deaths.isEmpty ? nil : JSONValue.array(deaths.map(\.value)).text
         try database.statement(
-            "INSERT INTO dead (queue, task, reason, died, body) SELECT queue, ?, ?, ?, raw FROM message WHERE id = ?"
-        ).run(.text(taskID), .text(reason), .int(Int(now.microseconds)), .int(held.message))
+            "INSERT INTO dead (queue, task, reason, died, deaths, body) SELECT queue, ?, ?, ?, ?, raw FROM message WHERE id = ?"
+        ).run(
+            .text(taskID.isEmpty ? nil : taskID), .text(reason), .int(Int(now.microseconds)), .text(stories), .int(held.message))
         let newest = database.lastInsertedRow
         try conclude(held)
         // Ids are given in order, so that the newest so many are above these bounds.
-        try database.statement("DELETE FROM dead WHERE id <= ?").run(.int(newest - limits.deadRecords))
-        try database.statement("UPDATE dead SET body = NULL WHERE body IS NOT NULL AND id <= ?").run(.int(newest - limits.deadBodies))
-        return database.changes > 0
+        try database.statement("DELETE FROM dead WHERE id <= ?").run(.int(newest - limits.records))
+        return try freeOldBodies(above: limits.bytes)
+    }
+
+    /// Takes the oldest bodies away while all together are larger than this. Returns whether there was one. A body's length is known
+    /// without reading it.
+    private func freeOldBodies(above bytes: Int) throws(SQLiteError) -> Bool {
+        var size = try database.statement("SELECT total(length(body)) FROM dead WHERE body IS NOT NULL").first { $0.int(0) } ?? 0
+        let isFull = size > bytes
+        while size > bytes {
+            let oldest = try database.statement("SELECT id, length(body) FROM dead WHERE body IS NOT NULL ORDER BY id LIMIT 1")
+                .first { ($0.int(0), $0.int(1)) }
+            guard let (id, length) = oldest else { break }
+            try database.statement("UPDATE dead SET body = NULL WHERE id = ?").run(.int(id))
+            size -= length
+        }
+        return isFull
     }
 
     /// Another node's start record becomes this node's.

@@ -12,7 +12,7 @@ public final class SQLiteBrokerSession: BrokerSession {
     private let queues: [String]
     private let node: String
     private let incarnation: Incarnation
-    private let limits: SQLiteBrokerLimits
+    private let deadLetters: DeadLetterLimits
     private let resultExpiry: Int
 
     private var events: [BrokerEvent] = []
@@ -23,6 +23,8 @@ public final class SQLiteBrokerSession: BrokerSession {
     private var leases = LeaseObserver()
     private var beatAt = MonotonicTime.distantFuture
     private var lastControl = 0
+    /// The mark of the newest revocation that was reported.
+    private var lastRevocation = 0
 
     private var isLookQueued = false
     /// Told, and not asked since: no need to say it again.
@@ -48,14 +50,14 @@ public final class SQLiteBrokerSession: BrokerSession {
     ///   - resultExpiry: for how long then, in seconds; by default a day, as Celery has it.
     public init(
         path: String, queues: [QueueDeclaration], node: String, incarnation: Incarnation, holding: [DeliveryTag], joinsResults: Bool,
-        resultExpiry: Int = 86400, limits: SQLiteBrokerLimits = SQLiteBrokerLimits()
+        resultExpiry: Int = 86400, deadLetters: DeadLetterLimits = DeadLetterLimits()
     ) {
         line = TransactionLine(path: path)
         self.queues = queues.map(\.name)
         self.node = node
         self.incarnation = incarnation
         self.joinsResults = joinsResults
-        self.limits = limits
+        self.deadLetters = deadLetters
         self.resultExpiry = resultExpiry
     }
 
@@ -125,7 +127,9 @@ public final class SQLiteBrokerSession: BrokerSession {
             let holder = try NodeTable(database).register(incarnation.id, name: node)
             let taken = try MessageTable(database)
                 .take(upTo: count, from: order, node: holder, firstSequence: firstSequence, now: .now)
+            let revoked = try RevocationRows(database).since(lastRevocation)
             return { [unowned self] in
+                report(revoked)
                 if let last = taken.last, let index = queues.firstIndex(of: last.queue) { firstQueue = (index + 1) % queues.count }
                 hasRung = false
                 if taken.count < count { look() }
@@ -139,14 +143,15 @@ public final class SQLiteBrokerSession: BrokerSession {
             let now = WallTime.now
             let holder = try NodeTable(database).find(incarnation.id)
             let messages = MessageTable(database)
-            var verdicts: [Bool] = []
+            let attempts = AttemptTable(database)
+            var verdicts: [CommitVerdict] = []
             var writes = 0
             var freesBody = false
             for commit in commits {
                 guard let holder, let sequence = sequence(of: commit.tag),
                     let held = try messages.held(node: holder, sequence: sequence)
                 else {
-                    verdicts.append(false)
+                    verdicts.append(.void)
                     continue
                 }
                 if joinsResults {
@@ -160,10 +165,15 @@ public final class SQLiteBrokerSession: BrokerSession {
                 case .conclude: try messages.conclude(held)
                 case .putBack(let front): try messages.putBack(held, front: front)
                 case .park(let until): try messages.park(held, until: until)
-                case .setAside(let reason, let taskID):
-                    if try messages.setAside(held, reason: reason, taskID: taskID, now: now, limits: limits) { freesBody = true }
+                case .setAside(let reason, let deaths):
+                    let isFull = try messages.setAside(
+                        held, reason: reason, taskID: commit.taskID, deaths: deaths, now: now, limits: deadLetters)
+                    if isFull { freesBody = true }
                 }
-                verdicts.append(true)
+                let earlier = try commit.attempt.flatMap { note throws(SQLiteError) in
+                    try attempts.note(note, of: commit.taskID, now: now)
+                }
+                verdicts.append(earlier.map { .begun(earlier: $0) } ?? .done)
             }
             if writes > 0 { try ResultTable(database).sweep(upTo: 2 * writes, now: now) }
             let fills = commits.contains { $0.step.fillsQueue || !$0.publications.isEmpty }
@@ -174,6 +184,19 @@ public final class SQLiteBrokerSession: BrokerSession {
                 if freesBody { noticeFullDeadPlace() }
             }
         }
+    }
+
+    public func revoke(_ ids: [String]) {
+        guard phase == .standing, !ids.isEmpty else { return }
+        line.write { database throws(SQLiteError) in
+            try RevocationRows(database).store(ids, now: .now)
+            return {}
+        }
+    }
+
+    private func report(_ revoked: (ids: [String], newest: Int)) {
+        lastRevocation = max(lastRevocation, revoked.newest)
+        if !revoked.ids.isEmpty { events.append(.revoked(revoked.ids)) }
     }
 
     public func reply(_ reply: ControlReply) {
@@ -223,7 +246,9 @@ public final class SQLiteBrokerSession: BrokerSession {
                 if try MessageTable(database).held(node: dead, upTo: 1).isEmpty { try nodes.remove(dead) }
             }
             try ControlTable(database).sweep(now: .now)
+            try AttemptTable(database).sweep(now: .now)
             if joinsResults { try ResultTable(database).sweep(upTo: 100, now: .now) }
+            let revoked = try RevocationRows(database).since(lastRevocation)
             let control = phase == .opening ? try ControlTable(database).lastNumber() : lastControl
             return { [unowned self] in
                 self.leases = leases
@@ -233,6 +258,7 @@ public final class SQLiteBrokerSession: BrokerSession {
                     phase = .standing
                     events.append(.standing)
                 }
+                report(revoked)
                 if recovered > 0 { events.append(.recovered(recovered)) }
                 if !orphaned.isEmpty { events.append(.orphaned(received(orphaned))) }
                 look()
@@ -313,6 +339,7 @@ extension Commit {
     fileprivate var mustSurvive: Bool {
         switch step {
         case .startEarly, .conclude: true
+        case .keep where attempt != nil: true
         case .startLate, .keep, .putBack, .park, .setAside: !publications.isEmpty
         }
     }

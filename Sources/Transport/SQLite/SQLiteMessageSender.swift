@@ -26,6 +26,13 @@ public final class SQLiteMessageSender: MessageSender {
         }
     }
 
+    public func revoke(_ ids: [String]) {
+        line.write { [unowned self] database throws(SQLiteError) in
+            try RevocationRows(database).store(ids, now: .now)
+            return { [unowned self] in events.append(.sent) }
+        }
+    }
+
     public func broadcast(_ request: [UInt8]) {
         line.write { [unowned self] database throws(SQLiteError) in
             try ControlTable(database).sweep(now: .now)

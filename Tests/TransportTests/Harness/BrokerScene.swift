@@ -12,9 +12,10 @@ final class BrokerScene {
 
     func session(
         _ queues: [QueueDeclaration] = ["celery"], node: String = "celery@test", incarnation: Incarnation = Incarnation(),
-        holding: [DeliveryTag] = [], joinsResults: Bool = true
+        holding: [DeliveryTag] = [], joinsResults: Bool = true, deadLetters: DeadLetterLimits = DeadLetterLimits()
     ) throws -> SessionSeat {
-        let session = fixture.makeSession(queues, node: node, incarnation: incarnation, holding: holding, joinsResults: joinsResults)
+        let session = fixture.makeSession(
+            queues, node: node, incarnation: incarnation, holding: holding, joinsResults: joinsResults, deadLetters: deadLetters)
         return try SessionSeat(stage, session, incarnation: incarnation).stand()
     }
 
@@ -32,11 +33,21 @@ final class BrokerScene {
         try send(ids.map { .named($0, queue: queue, priority: priority) })
     }
 
-    func broadcast(_ request: String) throws {
+    func broadcast(_ request: String) throws { try order { $0.broadcast(Array(request.utf8)) } }
+
+    func revoke(_ ids: [String]) throws { try order { $0.revoke(ids) } }
+
+    /// The one message of a queue after it has been sent.
+    func taken(by session: SessionSeat, _ id: String) throws -> ReceivedMessage? {
+        try send([id])
+        return try session.takeAll(1).first
+    }
+
+    private func order(_ body: (any MessageSender) -> Void) throws {
         let sender = fixture.makeSender()
         let seat = stage.add(sender) { sender.takeEvents() }
         try seat.next("sender standing") { if case .standing = $0 { true } else { nil } }
-        sender.broadcast(Array(request.utf8))
+        body(sender)
         try seat.next("sent") { if case .sent = $0 { true } else { nil } }
         stage.leave(seat)
     }

@@ -48,11 +48,12 @@ final class RedisFixture: BrokerFixture {
     }
 
     func makeSession(
-        _ queues: [QueueDeclaration], node: String, incarnation: Incarnation, holding: [DeliveryTag], joinsResults: Bool
+        _ queues: [QueueDeclaration], node: String, incarnation: Incarnation, holding: [DeliveryTag], joinsResults: Bool,
+        deadLetters: DeadLetterLimits
     ) -> any BrokerSession {
         RedisBrokerSession(
             url, results: joinsResults ? url.database : nil, resultExpiry: 3600, queues: queues, node: node, incarnation: incarnation,
-            holding: holding)
+            holding: holding, deadLetters: deadLetters)
     }
 
     func makeSender() -> any MessageSender { RedisMessageSender(url) }

@@ -14,11 +14,12 @@ final class SQLiteFixture: BrokerFixture {
     }
 
     func makeSession(
-        _ queues: [QueueDeclaration], node: String, incarnation: Incarnation, holding: [DeliveryTag], joinsResults: Bool
+        _ queues: [QueueDeclaration], node: String, incarnation: Incarnation, holding: [DeliveryTag], joinsResults: Bool,
+        deadLetters: DeadLetterLimits
     ) -> any BrokerSession {
         SQLiteBrokerSession(
             path: path, queues: queues, node: node, incarnation: incarnation, holding: holding, joinsResults: joinsResults,
-            resultExpiry: 3600)
+            resultExpiry: 3600, deadLetters: deadLetters)
     }
 
     func makeSender() -> any MessageSender { SQLiteMessageSender(path: path) }

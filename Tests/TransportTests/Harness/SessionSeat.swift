@@ -38,8 +38,11 @@ final class SessionSeat {
         try seat.next("rang", seconds: seconds) { if case .rang = $0 { true } else { nil } }
     }
 
+    /// For each commit, whether the message was still held.
     @discardableResult
-    func commit(_ commits: [Commit]) throws -> [Bool] {
+    func commit(_ commits: [Commit]) throws -> [Bool] { try verdicts(commits).map { !$0.isVoid } }
+
+    func verdicts(_ commits: [Commit]) throws -> [CommitVerdict] {
         session.commit(commits)
         return try seat.next("committed") { if case .committed(let verdicts) = $0 { verdicts } else { nil } }
     }
@@ -48,7 +51,10 @@ final class SessionSeat {
     func commit(
         _ message: ReceivedMessage, _ step: Commit.Step, writes: [ResultWrite] = [], publications: [TaskPublication] = []
     ) throws -> Bool {
-        try commit([Commit(message.tag, queue: message.queue, step, writes: writes, publications: publications)]) == [true]
+        let taskID = message.taskID ?? ""
+        return try commit([
+            Commit(message.tag, queue: message.queue, step, taskID: taskID, writes: writes, publications: publications)
+        ]) == [true]
     }
 
     func lost() throws -> String {
@@ -62,6 +68,13 @@ final class SessionSeat {
 }
 
 extension ReceivedMessage {
+    var taskID: String? {
+        switch content {
+        case .success(let message): message.id
+        case .failure(let defect): defect.taskID
+        }
+    }
+
     /// The task's id, or why there is none.
     var id: String {
         switch content {

@@ -1,0 +1,56 @@
+import CoppiceShared
+import CoppiceTransport
+
+/// What stands written with the broker about a delivery before it is handed out, and what is known of earlier attempts that died.
+///
+/// A task that may run again after a death has its attempts counted before they begin, so that one that takes its host along is known
+/// for it. A strict task is acknowledged before it is handed out.
+struct AttemptRecord: Equatable {
+    enum State: Equatable {
+        case absent
+        /// The broker has been told and has not answered.
+        case ordered
+        case standing
+    }
+
+    /// At so many deaths a task is set aside.
+    static let mostDeaths = 3
+
+    private(set) var state = State.absent
+    private(set) var deaths: [AttemptStory] = []
+    private var story: AttemptStory?
+
+    /// Whether an earlier attempt died: it must take nobody else's work along.
+    var isSuspect: Bool { !deaths.isEmpty }
+    var isExhausted: Bool { deaths.count >= AttemptRecord.mostDeaths }
+
+    mutating func order(_ story: AttemptStory?) {
+        precondition(state == .absent, "an attempt was ordered twice")
+        state = .ordered
+        self.story = story
+    }
+
+    /// The broker's answer.
+    mutating func stands(earlier: [AttemptStory]) {
+        precondition(state == .ordered, "an attempt stands that was not ordered")
+        state = .standing
+        deaths = earlier
+    }
+
+    mutating func died(_ how: String) {
+        guard var story else { return }
+        story.end = how
+        self.story = story
+        deaths.append(story)
+    }
+
+    /// What the step that ends the delivery has to say about the attempt.
+    func note(for step: Commit.Step) -> AttemptNote? {
+        guard state == .standing, let story else { return nil }
+        switch step {
+        case .conclude, .setAside: return .over
+        case .putBack: return story.end == nil ? .withdrawn : .died(story)
+        case .startLate, .startEarly, .keep, .park: return nil
+        }
+    }
+}

@@ -1,0 +1,40 @@
+import CoppiceShared
+
+/// One attempt at a task, as it is written down before it begins; and how it ended, if that was a death. JSON, version 1.
+public struct AttemptStory: Equatable, Sendable {
+    /// The node that tried.
+    public var node: String
+    /// Its incarnation and the number of the hand-out: the same attempt, written twice over a lost connection, is one.
+    public var mark: String
+    public var at: WallTime
+    /// What became of it, in a few words; nil: nobody was left to tell, so that the whole node or its host died.
+    public var end: String?
+
+    public init(node: String, mark: String, at: WallTime, end: String? = nil) {
+        self.node = node
+        self.mark = mark
+        self.at = at
+        self.end = end
+    }
+
+    public var encoded: [UInt8] { value.bytes }
+
+    var value: JSONValue {
+        [
+            "v": 1, "mark": .string(mark), "node": .string(node), "at": .string(ISO8601.format(at)),
+            "end": end.map { .string($0) } ?? nil,
+        ]
+    }
+
+    /// nil for what is no story.
+    public init?(_ text: [UInt8]) {
+        guard let value = try? JSONValue(parsing: text), let node = value["node"]?.string, let at = value["at"]?.string,
+            let time = ISO8601.parse(at)
+        else { return nil }
+        self.init(node: node, mark: value["mark"]?.string ?? "", at: time, end: value["end"]?.string)
+    }
+}
+
+extension AttemptStory: CustomStringConvertible {
+    public var description: String { "\(end ?? "the node died") on \(node) at \(ISO8601.format(at))" }
+}

@@ -1,0 +1,10 @@
+/// What became of one commit.
+public enum CommitVerdict: Equatable, Sendable {
+    case done
+    /// Done, and an attempt is written down. The earlier ones that died, the oldest first.
+    case begun(earlier: [AttemptStory])
+    /// This incarnation does not hold the message any more: nothing was done.
+    case void
+
+    public var isVoid: Bool { self == .void }
+}

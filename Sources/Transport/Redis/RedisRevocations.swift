@@ -1,0 +1,22 @@
+import CoppiceRedis
+
+/// Revoked ids in Redis: a sorted set, in the order of their marks.
+enum RedisRevocations {
+    static func store(_ ids: [String]) -> RedisCommand {
+        var command = RedisCommand("EVAL", RedisScripts.revoke, "1", RedisKeys.revoked)
+        command.append(Revocations.lifetime * 1_000_000)
+        command.append(Revocations.limit)
+        command.append(contentsOf: ids)
+        return command
+    }
+
+    /// - Parameter mark: empty: from the first.
+    static func fetch(after mark: String) -> RedisCommand {
+        RedisCommand("ZRANGEBYSCORE", RedisKeys.revoked, mark.isEmpty ? "-inf" : "(" + mark, "+inf", "WITHSCORES")
+    }
+
+    static func read(_ answer: RedisValue) -> (ids: [String], newest: String?) {
+        let parts = (answer.array ?? []).compactMap(\.text)
+        return (stride(from: 0, to: parts.count - 1, by: 2).map { parts[$0] }, parts.count > 1 ? parts.last : nil)
+    }
+}

@@ -156,6 +156,7 @@ public final class Supervisor {
             isTaking = false
             if messages.isEmpty { mayHaveMessages = false }
             intake.taken(messages)
+        case .gone(let tags): intake.gone(tags)
         case .revoked(let ids): _ = intake.revoke(ids, signal: nil)
         case .rang: mayHaveMessages = true
         case .committed(let verdicts): intake.committed(verdicts)
@@ -213,7 +214,7 @@ public final class Supervisor {
         exchange()
         // A broker without a wire has answered already.
         if intake.hasReady, lifecycle.takesMessages {
-            intake.handOut()
+            handOut()
             exchange()
         }
         pool.flush()
@@ -228,13 +229,18 @@ public final class Supervisor {
             fail("\(options.workerPath) does not become ready: \(pool.respawn.failures) attempts failed; giving up")
             return
         }
-        intake.handOut()
+        handOut()
         if lifecycle.state == .booting, broker.isStanding, store.map({ $0.standing != nil }) ?? true, pool.readyCount > 0,
             lifecycle.becameReady()
         {
             log.warning("\(options.node) ready.")
             reporter.ready()
         }
+    }
+
+    /// Not while others may have what we hold: after a pause of this process the broker is asked first.
+    private func handOut() {
+        if broker.isTrusted { intake.handOut() }
     }
 
     /// One question to the broker at a time: what has to be settled and what there is room for, in one piece. What comes up while it is
@@ -249,7 +255,7 @@ public final class Supervisor {
     /// Takes what there is room for, once a child has said which tasks it has. Not for every single place, since a batch
     /// costs as much as one, unless a child has nothing to do.
     private func take() {
-        guard lifecycle.takesMessages, mayHaveMessages, let session = broker.standing, pool.readyCount > 0 else { return }
+        guard lifecycle.takesMessages, mayHaveMessages, let session = broker.standing, broker.isTrusted, pool.readyCount > 0 else { return }
         let room = intake.room
         guard room > 0, room * 4 >= options.window * 3 || !intake.hasReady && pool.hasIdle else { return }
         isTaking = true

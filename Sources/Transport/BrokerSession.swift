@@ -11,6 +11,10 @@ public protocol BrokerSession: Pollable {
     /// Whether `Commit.writes` reach the result store in the same atomic step.
     var joinsResults: Bool { get }
 
+    /// When it was last proven that this incarnation counts as alive: the moment at which the last renewal that has been answered was
+    /// asked for. Who holds messages starts none of them when that is too long ago: others may have them by now.
+    var leaseProven: MonotonicTime? { get }
+
     /// What has happened since the last call, in order.
     func takeEvents() -> [BrokerEvent]
 
@@ -48,6 +52,8 @@ public enum BrokerEvent: Sendable {
     case rang
     /// The answer to a `commit`, in its order.
     case committed([CommitVerdict])
+    /// Held no more: this incarnation was taken for dead, and others have them. Nothing is to be done for them.
+    case gone([DeliveryTag])
     /// Started by a node that died, acknowledged early: held now by this incarnation as a start record, to be concluded as lost.
     case orphaned([ReceivedMessage])
     /// So many messages of a node that died have been put back.

@@ -6,6 +6,8 @@ import CoppiceShared
 public struct LeaseObserver {
     /// Seconds of standing still.
     public static let patience = 5.0
+    /// For so many seconds after a lease was proven nobody can take its holder for dead, with a margin for what is under way.
+    public static let trust = 3.0
     /// A longer time between two looks, or between question and answer, is an interruption, after which observation begins anew.
     static let longestGap = 2.5
 

@@ -16,6 +16,7 @@ final class FakeBroker: BrokerSession {
 
     var interests: [PollInterest] { [] }
     var deadline: MonotonicTime? { nil }
+    var leaseProven: MonotonicTime? { nil }
     func ready(_ descriptor: Int32, _ events: PollEvents, now: MonotonicTime) {}
     func expired(now: MonotonicTime) {}
     func takeEvents() -> [BrokerEvent] { [] }

@@ -38,6 +38,27 @@ import Testing
         #expect(try dying.take(10).isEmpty)
     }
 
+    @Test(arguments: Broker.allCases) func whoWasTakenForDeadIsToldWhatHasGone(broker: Broker) throws {
+        let scene = try BrokerScene(broker)
+        try scene.send(["1", "2", "3"])
+        let stopped = try scene.session()
+        let held = try stopped.take(3)
+        #expect(try stopped.commit(held[0], .startEarly))
+        let heir = try scene.session()
+        let provenBefore = try #require(stopped.session.leaseProven)
+        scene.stage.leave(stopped.seat)
+        #expect(try recovered(heir) == 2)
+        scene.stage.enter(stopped.seat)
+        let gone = try stopped.seat.next("gone") { if case .gone(let tags) = $0 { tags } else { nil } }
+        #expect(Set(gone) == Set(held[1...].map(\.tag)))
+        #expect(try #require(stopped.session.leaseProven) > provenBefore)
+        // It goes on as before, with what it takes from now on.
+        try scene.send(["4"])
+        let next = try #require(try stopped.takeAll(1).first)
+        #expect(try stopped.commit(next, .conclude))
+        #expect(stopped.seat.popFirst { if case .gone(let tags) = $0 { tags } else { nil } } == nil, "once")
+    }
+
     @Test(arguments: Broker.allCases) func oneOfTwoHeirsGetsEachOrphan(broker: Broker) throws {
         let scene = try BrokerScene(broker)
         try scene.send(["1", "2", "3"])

@@ -23,6 +23,7 @@ final class BrokerLink {
     /// The session has been closed in order.
     private(set) var isOver = false
     private var awaySince: MonotonicTime? = .now
+    private var leaseProven: MonotonicTime?
 
     /// What the session reports, in order; `.standing` and `.lost` too, after the link has acted on them.
     var onEvent: (BrokerEvent) -> Void = { _ in }
@@ -37,6 +38,9 @@ final class BrokerLink {
         self.log = log
         retryTimer = try loop.timer(priority: LoopPriority.broker) { [unowned self] in open() }
     }
+
+    /// Whether nobody can have taken this node for dead, so that what it holds may be started and more be taken.
+    var isTrusted: Bool { leaseProven.map { MonotonicTime.now.seconds(since: $0) < LeaseObserver.trust } ?? false }
 
     /// The session, while it stands. Who gives it an order calls `flush` in the same turn.
     var standing: (any BrokerSession)? { isStanding ? session : nil }
@@ -90,6 +94,7 @@ final class BrokerLink {
             }
             onEvent(event)
         }
+        leaseProven = session.leaseProven ?? leaseProven
         sources?.sync()
     }
 

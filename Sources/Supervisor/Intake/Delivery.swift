@@ -14,6 +14,8 @@ final class Delivery {
     var record = AttemptRecord()
     /// The child that runs it, for STARTED.
     var pid: Int32 = 0
+    /// Others have it, since this node was taken for dead.
+    var isGone = false
     /// Where in the outbox its start stands, while that has not been sent.
     var unsentStart: Int?
 

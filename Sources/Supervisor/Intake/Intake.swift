@@ -71,6 +71,12 @@ final class Intake {
         }
     }
 
+    /// This node was taken for dead: what it has not started is not started here any more.
+    func gone(_ tags: [DeliveryTag]) {
+        for tag in tags { open[tag]?.isGone = true }
+        log.warning("\(tags.count) message(s) that this node held have gone to others: it was silent for too long")
+    }
+
     func committed(_ verdicts: [CommitVerdict]) {
         for (entry, verdict) in zip(outbox.committed(), verdicts) {
             let delivery = entry.delivery
@@ -93,9 +99,7 @@ final class Intake {
         recording -= 1
         switch verdict {
         case .void:
-            claimed -= 1
-            delivery.lifecycle.discarded()
-            settled(delivery, held: false)
+            abandon(delivery)
             return
         case .done: delivery.record.stands(earlier: [])
         case .begun(let earlier): delivery.record.stands(earlier: earlier)
@@ -174,6 +178,14 @@ final class Intake {
         return true
     }
 
+    /// Lets go of what others have.
+    private func abandon(_ delivery: Delivery) {
+        if delivery.isRecordedReady { recordedReady -= 1 }
+        claimed -= 1
+        delivery.lifecycle.discarded()
+        settled(delivery, held: false)
+    }
+
     private func discard(_ delivery: Delivery, _ step: Commit.Step, _ record: ResultRecord? = nil) {
         if delivery.isRecordedReady { recordedReady -= 1 }
         claimed -= 1
@@ -213,6 +225,10 @@ final class Intake {
         setDueTimer()
         guard !ready.isEmpty else { return }
         ready.handOut { delivery in
+            if delivery.isGone {
+                abandon(delivery)
+                return .taken
+            }
             if discardIfOver(delivery, now: now) { return .taken }
             guard let slot = pool.place(for: delivery.message.name, idle: delivery.isStrict || delivery.record.isSuspect) else {
                 guard pool.knows(delivery.message.name) else {

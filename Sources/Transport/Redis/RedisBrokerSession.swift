@@ -70,9 +70,11 @@ public final class RedisBrokerSession: BrokerSession {
         listener = RedisDialogue(RedisConnection(url, clientName: name, now: now))
         leases = RedisLeases(
             incarnation: incarnation, dialogue: commands, digest: { [unowned self] in digests[$0] ?? "" },
-            report: { [unowned self] in events.append($0) })
+            gone: { [unowned self] in lost($0) }, report: { [unowned self] in events.append($0) })
         drain(now: now)
     }
+
+    public var leaseProven: MonotonicTime? { leases?.proven }
 
     public func takeEvents() -> [BrokerEvent] {
         defer { events.removeAll(keepingCapacity: true) }
@@ -320,6 +322,14 @@ public final class RedisBrokerSession: BrokerSession {
         for step in RedisKeys.steps { command.append(contentsOf: queues.map { RedisKeys.list($0, step: step) }) }
         commands.ask(command) { [unowned self] in if ($0.integer ?? 0) > 0 { events.append(.rang) } }
         commands.flush()
+    }
+
+    /// Others have these by now. What has been settled since the question was asked is not among them.
+    private func lost(_ tags: Set<String>) {
+        let gone = tags.intersection(held)
+        guard !gone.isEmpty else { return }
+        held.subtract(gone)
+        events.append(.gone(gone.map { DeliveryTag($0) }))
     }
 
     private func noticeFullDeadPlace() {

@@ -13,16 +13,22 @@ final class RedisLeases {
     private let dialogue: RedisDialogue
     private let digest: (RedisScripts.Name) -> String
     private let report: (BrokerEvent) -> Void
+    private let gone: (Set<String>) -> Void
     private var observer = LeaseObserver()
+    /// As `BrokerSession.leaseProven` has it.
+    private(set) var proven: MonotonicTime?
 
-    /// - Parameter digest: the loaded scripts' digests.
+    /// - Parameters:
+    ///   - digest: the loaded scripts' digests.
+    ///   - gone: told, with each renewal, what was not there to be renewed.
     init(
         incarnation: Incarnation, dialogue: RedisDialogue, digest: @escaping (RedisScripts.Name) -> String,
-        report: @escaping (BrokerEvent) -> Void
+        gone: @escaping (Set<String>) -> Void, report: @escaping (BrokerEvent) -> Void
     ) {
         self.incarnation = incarnation
         self.dialogue = dialogue
         self.digest = digest
+        self.gone = gone
         self.report = report
     }
 
@@ -31,8 +37,11 @@ final class RedisLeases {
         let asked = MonotonicTime.now
         var command = RedisCommand("EVALSHA", digest(.renew), "2", RedisKeys.nodes, RedisKeys.unackedIndex, incarnation.id)
         command.append(contentsOf: held)
-        dialogue.ask(command) { [unowned self] leases in
-            observe(leases, asked: asked)
+        dialogue.ask(command) { [unowned self] answer in
+            guard let parts = answer.array, parts.count == 2 else { return }
+            proven = asked
+            gone(Set((parts[0].array ?? []).compactMap(\.text)))
+            observe(parts[1], asked: asked)
             done()
         }
     }

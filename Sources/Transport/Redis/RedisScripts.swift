@@ -210,13 +210,17 @@ enum RedisScripts {
         """
 
     /// Counts the lease on, and re-scores what is held. KEYS: nodes, unacked_index. ARGV: incarnation, tags.
-    /// Returns all leases: incarnation and counter in turn.
+    /// Returns the tags that are not there any more, and all leases: incarnation and counter in turn.
     private static let renew = """
         redis.call('HINCRBY', KEYS[1], ARGV[1], 1)
         local clock = redis.call('TIME')
         local now = string.format('%.6f', clock[1] + clock[2] / 1000000)
-        for i = 2, #ARGV do redis.call('ZADD', KEYS[2], 'XX', now, ARGV[i]) end
-        return redis.call('HGETALL', KEYS[1])
+        local gone = {}
+        for i = 2, #ARGV do
+          -- The time is another one each time, so that no change means no entry.
+          if redis.call('ZADD', KEYS[2], 'XX', 'CH', now, ARGV[i]) == 0 then gone[#gone + 1] = ARGV[i] end
+        end
+        return { gone, redis.call('HGETALL', KEYS[1]) }
         """
 
     /// Puts a dead incarnation's messages back to the front of their lists. KEYS: nodes, unacked, unacked_index.

@@ -21,6 +21,9 @@ public final class SQLiteBrokerSession: BrokerSession {
     private var firstQueue = 0
 
     private var leases = LeaseObserver()
+    public private(set) var leaseProven: MonotonicTime?
+    /// What this session or one before it has taken, by number, and not started, put back or concluded.
+    private var held: Set<Int>
     private var beatAt = MonotonicTime.distantFuture
     private var lastControl = 0
     /// The mark of the newest revocation that was reported.
@@ -59,6 +62,8 @@ public final class SQLiteBrokerSession: BrokerSession {
         self.joinsResults = joinsResults
         self.deadLetters = deadLetters
         self.resultExpiry = resultExpiry
+        held = []
+        held = Set(holding.compactMap(sequence))
     }
 
     // MARK: Pollable
@@ -130,6 +135,7 @@ public final class SQLiteBrokerSession: BrokerSession {
             let revoked = try RevocationRows(database).since(lastRevocation)
             return { [unowned self] in
                 report(revoked)
+                held.formUnion(taken.map(\.sequence))
                 if let last = taken.last, let index = queues.firstIndex(of: last.queue) { firstQueue = (index + 1) % queues.count }
                 hasRung = false
                 if taken.count < count { look() }
@@ -178,6 +184,9 @@ public final class SQLiteBrokerSession: BrokerSession {
             if writes > 0 { try ResultTable(database).sweep(upTo: 2 * writes, now: now) }
             let fills = commits.contains { $0.step.fillsQueue || !$0.publications.isEmpty }
             return { [unowned self] in
+                for commit in commits where commit.step != .keep && commit.step != .startLate {
+                    if let sequence = sequence(of: commit.tag) { held.remove(sequence) }
+                }
                 events.append(.committed(verdicts))
                 // The file tells us only of what others write.
                 if fills { look() }
@@ -227,6 +236,8 @@ public final class SQLiteBrokerSession: BrokerSession {
         line.write(durable: false) { [unowned self] database throws(SQLiteError) in
             let now = MonotonicTime.now
             let nodes = NodeTable(database)
+            // Signed off by others: what we held is theirs.
+            let wasBuried = try nodes.find(incarnation.id) == nil
             let holder = try nodes.register(incarnation.id, name: node)
             try nodes.count(holder)
             var leases = leases
@@ -252,6 +263,11 @@ public final class SQLiteBrokerSession: BrokerSession {
             let control = phase == .opening ? try ControlTable(database).lastNumber() : lastControl
             return { [unowned self] in
                 self.leases = leases
+                leaseProven = now
+                if wasBuried, !held.isEmpty {
+                    events.append(.gone(held.map { DeliveryTag("\(incarnation.id):\($0)") }))
+                    held = []
+                }
                 lastControl = control
                 beatAt = now.advanced(by: SQLiteBrokerSession.beatInterval)
                 if phase == .opening {

@@ -6,7 +6,10 @@ import Testing
 
 /// A broker with its result store, empty at first, for one test. What the conformance suites need to know of it.
 protocol BrokerFixture: AnyObject {
-    func makeSession(_ queues: [QueueDeclaration], node: String, incarnation: Incarnation, holding: [DeliveryTag], joinsResults: Bool, deadLetters: DeadLetterLimits)
+    func makeSession(
+        _ queues: [QueueDeclaration], node: String, incarnation: Incarnation, holding: [DeliveryTag], joinsResults: Bool,
+        deadLetters: DeadLetterLimits
+    )
         -> any BrokerSession
     func makeSender() -> any MessageSender
     func makeStore() -> any ResultStore

@@ -9,6 +9,12 @@ public struct RedisURL: Equatable, Sendable, CustomStringConvertible {
         public var endpoint: StreamEndpoint
         public var user: String?
         public var password: String?
+
+        public init(endpoint: StreamEndpoint, user: String? = nil, password: String? = nil) {
+            self.endpoint = endpoint
+            self.user = user
+            self.password = password
+        }
     }
 
     /// The servers are Sentinels: they are asked for the master's address before each connection. `servers` has what the master wants
@@ -16,6 +22,11 @@ public struct RedisURL: Equatable, Sendable, CustomStringConvertible {
     public struct Sentinel: Equatable, Sendable {
         public var master: String
         public var password: String?
+
+        public init(master: String, password: String? = nil) {
+            self.master = master
+            self.password = password
+        }
     }
 
     /// Tried in turn. One at least.

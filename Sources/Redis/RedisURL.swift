@@ -62,6 +62,12 @@ public struct RedisURL: Equatable, Sendable, CustomStringConvertible {
     /// same Sentinels.
     public func isSameServer(as other: RedisURL) -> Bool { servers == other.servers && sentinel == other.sentinel }
 
+    /// Before a task's id in a result's key and channel. Celery's backend puts an underscore behind a prefix that does not end in a sign;
+    /// kombu's broker does not (celery-wire §4.1).
+    public var resultPrefix: String {
+        keyPrefix + (keyPrefix.last.map { ":_-.".contains($0) } ?? true ? "" : "_") + ResultKey.prefix
+    }
+
     /// The URL without its passwords.
     public var description: String {
         var text = servers.map(describe).joined(separator: ";")

@@ -51,7 +51,7 @@ final class RedisFixture: BrokerFixture {
         _ queues: [QueueDeclaration], node: String, incarnation: Incarnation, holding: [DeliveryTag], joinsResults: Bool
     ) -> any BrokerSession {
         RedisBrokerSession(
-            url, results: joinsResults ? url.database : nil, resultExpiry: 3600, queues: queues, node: node, incarnation: incarnation,
+            url, results: joinsResults ? url : nil, resultExpiry: 3600, queues: queues, node: node, incarnation: incarnation,
             holding: holding)
     }
 

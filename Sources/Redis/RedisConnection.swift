@@ -271,7 +271,8 @@ public final class RedisConnection: Pollable {
                     try reader.feed(bytes)
                     while let value = try reader.next() {
                         accept(value, now: now)
-                        if case .closed = state { return }
+                        // Over, or on to another server.
+                        guard self.stream === stream else { return }
                     }
                     if bytes.count < 1 << 17 { return }
                 }

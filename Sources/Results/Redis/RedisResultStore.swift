@@ -148,7 +148,7 @@ public final class RedisResultStore: ResultStore {
     private func lose(_ reason: String) {
         guard !isOver else { return }
         isOver = true
-        connection.close()
+        connection.giveUp()
         listener?.close()
         events.append(.lost(reason))
     }

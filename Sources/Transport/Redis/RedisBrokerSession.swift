@@ -187,7 +187,7 @@ public final class RedisBrokerSession: BrokerSession {
     private func lose(_ reason: String) {
         guard phase != .over else { return }
         phase = .over
-        commands.connection.close()
+        commands.connection.giveUp()
         listener.connection.close()
         events.append(.lost(reason))
     }
@@ -196,6 +196,10 @@ public final class RedisBrokerSession: BrokerSession {
 
     private func opened() {
         guard commands.connection.isOpen, listener.connection.isOpen, phase == .connecting else { return }
+        guard commands.connection.endpoint == listener.connection.endpoint else {
+            lose("the servers of the list changed places while we connected")
+            return
+        }
         phase = .preparing
         listener.ask(RedisCommand("CLIENT", "ID")) { [unowned self] in
             clientID = $0.integer

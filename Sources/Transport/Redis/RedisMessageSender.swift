@@ -65,7 +65,7 @@ public final class RedisMessageSender: MessageSender {
             case .open: events.append(.standing)
             case .reply(let label, let value):
                 if let error = value.error {
-                    connection.close()
+                    connection.giveUp()
                     events.append(.lost(error))
                     return
                 }

@@ -31,13 +31,17 @@ let package = Package(
         .systemLibrary(name: "CSQLite", path: "Sources/CSQLite", providers: [.apt(["libsqlite3-dev"])]),
         .systemLibrary(name: "CZlib", path: "Sources/CZlib", providers: [.apt(["zlib1g-dev"])]),
         .systemLibrary(name: "CAres", path: "Sources/CAres", providers: [.apt(["libc-ares-dev"])]),
+        .systemLibrary(name: "COpenSSL", path: "Sources/COpenSSL", providers: [.apt(["libssl-dev"])]),
 
         .target(name: "CoppiceShared", path: "Sources/Shared"),
         .target(name: "CoppiceSystem", dependencies: ["CLinux", "CoppiceShared"], path: "Sources/System"),
         .target(name: "CoppiceEventLoop", dependencies: ["CSystemd", "CoppiceSystem", "CoppiceShared"], path: "Sources/EventLoop"),
         .target(name: "CoppiceNames", dependencies: ["CAres", "CoppiceSystem", "CoppiceShared"], path: "Sources/Names"),
+        .target(name: "CoppiceTLS", dependencies: ["COpenSSL", "CoppiceSystem"], path: "Sources/TLS"),
+        .target(name: "CoppiceDial", dependencies: ["CoppiceNames", "CoppiceTLS", "CoppiceSystem", "CoppiceShared"], path: "Sources/Dial"),
         .target(
-            name: "CoppiceRedis", dependencies: ["CHiredis", "CoppiceNames", "CoppiceSystem", "CoppiceShared"], path: "Sources/Redis"),
+            name: "CoppiceRedis", dependencies: ["CHiredis", "CoppiceDial", "CoppiceTLS", "CoppiceSystem", "CoppiceShared"],
+            path: "Sources/Redis"),
         .target(name: "CoppiceZlib", dependencies: ["CZlib"], path: "Sources/Zlib"),
         .target(name: "CoppiceSQLite", dependencies: ["CSQLite", "CoppiceSystem", "CoppiceShared"], path: "Sources/SQLite"),
         .target(
@@ -84,7 +88,9 @@ let package = Package(
             path: "Tests/TransportTests"),
         .testTarget(name: "NamesTests", dependencies: ["CoppiceNames", "CoppiceSystem", "CoppiceShared"], path: "Tests/NamesTests"),
         .testTarget(name: "CoppiceSharedTests", dependencies: ["CoppiceShared", "CoppiceTestSupport"], path: "Tests/SharedTests"),
-        .testTarget(name: "CoppiceRedisTests", dependencies: ["CoppiceRedis", "CoppiceShared", "CoppiceTestSupport"], path: "Tests/RedisTests"),
+        .testTarget(
+            name: "CoppiceRedisTests", dependencies: ["CoppiceRedis", "CoppiceDial", "CoppiceTLS", "CoppiceSystem", "CoppiceShared", "CoppiceTestSupport"],
+            path: "Tests/RedisTests"),
         .testTarget(
             name: "CoppiceSupervisorTests",
             dependencies: [

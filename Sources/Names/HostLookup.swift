@@ -41,7 +41,7 @@ public final class HostLookup: Pollable {
             var events: PollEvents = []
             if bits >> UInt32(index) & 1 != 0 { events.insert(.read) }
             if bits >> UInt32(index + Int(ARES_GETSOCK_MAXNUM)) & 1 != 0 { events.insert(.write) }
-            return events.isEmpty ? nil : PollInterest(descriptor: sockets[index], events: events, serial: -answer.socketsMade)
+            return events.isEmpty ? nil : PollInterest(descriptor: sockets[index], events: events, serial: answer.serial)
         }
     }
 
@@ -92,8 +92,7 @@ public final class HostLookup: Pollable {
         // `answer` is a stored property, and `stop`, at the latest in deinit, destroys the channel and with it the request: the
         // pointer is never used after the object is gone.
         let argument = Unmanaged.passUnretained(answer).toOpaque()
-        // c-ares may close a socket and open another under the same number in one call: the serial tells. Below zero, so that it is
-        // none of those that the owner gives to connections which get the number next.
+        // c-ares may close a socket and open another under the same number in one call: the serial tells.
         ares_set_socket_callback(
             channel,
             { _, _, argument in

@@ -6,11 +6,11 @@ final class LookupAnswer {
     /// How the request ended; nil while it goes on.
     private(set) var status: Int32?
     private(set) var addresses: [SocketAddress] = []
-    /// How many sockets have been opened for the request.
-    private(set) var socketsMade = 0
+    /// Of the newest socket that has been opened for the request, and so of all of them.
+    private(set) var serial = 0
 
     /// Called by c-ares with each socket.
-    func madeSocket() { socketsMade += 1 }
+    func madeSocket() { serial = PollInterest.newSerial() }
 
     /// Takes `list` over and frees it.
     func arrived(_ status: Int32, _ list: UnsafeMutablePointer<ares_addrinfo>?) {

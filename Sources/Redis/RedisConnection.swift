@@ -1,13 +1,13 @@
-import CoppiceNames
+import CoppiceDial
 import CoppiceShared
 import CoppiceSystem
 
-/// One connection to a Redis: looked up, connected, authenticated; commands go out in order, replies come back in order.
+/// One connection to a Redis: found, connected, authenticated; commands go out in order, replies come back in order.
 ///
 /// Every reply has a deadline: a server that has gone silent is a lost connection. The connection never blocks; what it has to say
 /// is fetched with `takeReplies`.
 public final class RedisConnection: Pollable {
-    /// Seconds for the look-up, the connect and the greeting, each.
+    /// Seconds for the greeting; the steps before it have `Dialler.timeout` each.
     public static let connectTimeout = 4.0
     /// Seconds in which a command must be answered.
     public static let replyTimeout = 5.0
@@ -26,16 +26,22 @@ public final class RedisConnection: Pollable {
     public static let pushLabel = -1
 
     private enum State {
-        case lookingUp(HostLookup)
-        case connecting(StreamSocket, rest: [SocketAddress])
-        case greeting(StreamSocket)
-        case open(StreamSocket)
+        case asking(SentinelLookup)
+        case dialling(Dialler)
+        case greeting(any ByteStream)
+        case open(any ByteStream)
         case closed
+    }
+
+    /// The steps of the greeting, as labels.
+    private enum Greeting: Int {
+        case authenticate, select, ping, name, role
     }
 
     private let url: RedisURL
     private let clientName: String
-    private let reader: RedisReplyReader?
+    /// One a server: what one has left half said is not for the next.
+    private var reader: RedisReplyReader?
     private var state: State = .closed
     private var stepDeadline: MonotonicTime?
     private var events: [Event] = []
@@ -43,8 +49,13 @@ public final class RedisConnection: Pollable {
     private var waiting: [(label: Int, deadline: MonotonicTime)] = []
     private var waitingStart = 0
     private var greetingsLeft = 0
-    /// Connection attempts so far; the look-up's descriptors have serial 0.
-    private var attempts = 0
+    /// The servers that this connection may still try, as numbers in the URL; of those being dialled the first is the next.
+    private var candidates: ArraySlice<Int>
+    /// Which server it has reached, and why others were passed by.
+    private var server = 0
+    private var failures: [String] = []
+    /// Where the server is. Of two connections made from one URL it tells whether they have come to the same one.
+    public private(set) var endpoint: StreamEndpoint?
     /// After SUBSCRIBE: pub/sub messages arrive between replies.
     private var isSubscribed = false
 
@@ -52,19 +63,15 @@ public final class RedisConnection: Pollable {
     public init(_ url: RedisURL, clientName: String, now: MonotonicTime) {
         self.url = url
         self.clientName = clientName
-        reader = RedisReplyReader()
-        stepDeadline = now.advanced(by: RedisConnection.connectTimeout)
-        guard reader != nil else {
-            lose("no memory for a reply reader")
-            return
-        }
-        switch url.endpoint {
-        case .unix(let path):
-            if let address = SocketAddress.unix(path) { connect([address]) } else { lose("the socket's path is too long: \(path)") }
-        case .tcp(let host, let port):
-            let lookup = HostLookup(host: host, port: port)
-            state = .lookingUp(lookup)
-            checkLookup(lookup)
+        let count = url.servers.count
+        let first = url.cursor.first(of: count)
+        candidates = url.servers.indices.map { ($0 + first) % count }[...]
+        if let sentinel = url.sentinel {
+            let lookup = SentinelLookup(url, sentinel, clientName: clientName, now: now)
+            state = .asking(lookup)
+            check(lookup, now: now)
+        } else {
+            dial(candidates.map { url.servers[$0].endpoint }, now: now)
         }
     }
 
@@ -77,8 +84,8 @@ public final class RedisConnection: Pollable {
 
     /// Queues a command; `flush` sends it. Its reply comes as `.reply` with the label, which is not negative.
     public func send(_ command: RedisCommand, label: Int, now: MonotonicTime) {
-        guard let socket else { return }
-        socket.enqueue { command.write(to: &$0) }
+        guard let stream else { return }
+        stream.enqueue { command.write(to: &$0) }
         waiting.append((label, now.advanced(by: RedisConnection.replyTimeout)))
     }
 
@@ -90,31 +97,42 @@ public final class RedisConnection: Pollable {
 
     /// Hands the queued commands to the kernel.
     public func flush() {
-        guard let socket else { return }
-        do { try socket.flush() } catch { lose("\(error)") }
+        guard let stream else { return }
+        do { try stream.flush() } catch { lose("\(error)") }
     }
 
     public func close() {
-        socket?.close()
+        switch state {
+        case .asking(let lookup): lookup.close()
+        case .dialling(let dialler): dialler.close()
+        case .greeting(let stream), .open(let stream): stream.close()
+        case .closed: break
+        }
         state = .closed
+    }
+
+    /// Closes a connection whose server turned out to be of no use: of several, the next connection begins with another one.
+    public func giveUp() {
+        if case .open = state { url.cursor.pass(server, of: url.servers.count) }
+        close()
     }
 
     // MARK: Pollable
 
     public var interests: [PollInterest] {
         switch state {
-        case .lookingUp(let lookup): return lookup.interests
-        case .connecting(let socket, _): return [PollInterest(descriptor: socket.raw, events: .write, serial: attempts)]
-        case .greeting(let socket), .open(let socket):
-            return [PollInterest(descriptor: socket.raw, events: socket.hasBacklog ? [.read, .write] : .read, serial: attempts)]
-        case .closed: return []
+        case .asking(let lookup): lookup.interests
+        case .dialling(let dialler): dialler.interests
+        case .greeting(let stream), .open(let stream): [stream.interest]
+        case .closed: []
         }
     }
 
     public var deadline: MonotonicTime? {
         switch state {
-        case .lookingUp(let lookup): [stepDeadline, lookup.deadline].compactMap { $0 }.min()
-        case .connecting, .greeting: stepDeadline
+        case .asking(let lookup): lookup.deadline
+        case .dialling(let dialler): dialler.deadline
+        case .greeting: stepDeadline
         case .open: waitingStart < waiting.count ? waiting[waitingStart].deadline : nil
         case .closed: nil
         }
@@ -122,18 +140,14 @@ public final class RedisConnection: Pollable {
 
     public func ready(_ descriptor: Int32, _ happened: PollEvents, now: MonotonicTime) {
         switch state {
-        case .lookingUp(let lookup):
+        case .asking(let lookup):
             lookup.ready(descriptor, happened, now: now)
-            checkLookup(lookup)
-        case .connecting(let socket, let rest):
-            do {
-                try socket.finishConnecting()
-                greet(socket, now: now)
-            } catch {
-                if rest.isEmpty { lose("\(error)") } else { connect(rest) }
-            }
-        case .greeting(let socket), .open(let socket):
-            if happened.contains(.read) || happened.contains(.hangup) { receive(socket, now: now) }
+            check(lookup, now: now)
+        case .dialling(let dialler):
+            dialler.ready(descriptor, happened, now: now)
+            check(dialler, now: now)
+        case .greeting(let stream), .open(let stream):
+            if happened.contains(.read) || happened.contains(.hangup) { receive(stream, now: now) }
             if happened.contains(.write) {
                 // It was full and takes more now: a server that reads a long command is not silent.
                 if waitingStart < waiting.count { waiting[waitingStart].deadline = now.advanced(by: RedisConnection.replyTimeout) }
@@ -145,20 +159,17 @@ public final class RedisConnection: Pollable {
 
     public func expired(now: MonotonicTime) {
         switch state {
-        case .lookingUp(let lookup):
+        case .asking(let lookup):
             lookup.expired(now: now)
-            checkLookup(lookup)
-            if case .lookingUp = state, let stepDeadline, stepDeadline <= now { lose("the look-up of the host's name took too long") }
-        case .connecting(_, let rest):
-            if let stepDeadline, stepDeadline <= now {
-                self.stepDeadline = now.advanced(by: RedisConnection.connectTimeout)
-                if rest.isEmpty { lose("no answer to the connection attempt") } else { connect(rest) }
-            }
+            check(lookup, now: now)
+        case .dialling(let dialler):
+            dialler.expired(now: now)
+            check(dialler, now: now)
         case .greeting:
-            if let stepDeadline, stepDeadline <= now { lose("the server accepts connections but does not answer") }
-        case .open:
+            if let stepDeadline, stepDeadline <= now { refuse("the server accepts connections but does not answer", now: now) }
+        case .open(let stream):
             // The master may have been stopped itself: what has arrived meanwhile counts before the deadline does.
-            if let socket { receive(socket, now: now) }
+            receive(stream, now: now)
             if let deadline, deadline <= now, case .open = state {
                 lose("no reply within \(Int(RedisConnection.replyTimeout)) seconds: the connection has gone silent")
             }
@@ -168,61 +179,91 @@ public final class RedisConnection: Pollable {
 
     // MARK: steps
 
-    private var socket: StreamSocket? {
+    private var stream: (any ByteStream)? {
         switch state {
-        case .connecting(let socket, _), .greeting(let socket), .open(let socket): socket
-        case .lookingUp, .closed: nil
+        case .greeting(let stream), .open(let stream): stream
+        case .asking, .dialling, .closed: nil
         }
     }
 
-    private func checkLookup(_ lookup: HostLookup) {
+    private func check(_ lookup: SentinelLookup, now: MonotonicTime) {
         switch lookup.outcome {
         case .none: break
-        case .success(let addresses): connect(addresses)
-        case .failure(let error): lose("\(error)")
+        case .success(let place): dial([StreamEndpoint(place)], now: now)
+        case .failure(let failure): lose("\(failure)")
         }
     }
 
-    private func connect(_ addresses: [SocketAddress]) {
-        guard let address = addresses.first else {
-            lose("the host has no address")
+    private func dial(_ endpoints: [StreamEndpoint], now: MonotonicTime) {
+        let dialler = Dialler(endpoints, now: now)
+        state = .dialling(dialler)
+        check(dialler, now: now)
+    }
+
+    private func check(_ dialler: Dialler, now: MonotonicTime) {
+        switch dialler.outcome {
+        case .none: break
+        case .ready(let stream, let index):
+            if url.sentinel == nil {
+                candidates = candidates.dropFirst(index)
+                server = candidates.popFirst() ?? 0
+            }
+            endpoint = dialler.endpoints[index]
+            greet(stream, now: now)
+        case .failed(let reason): lose((failures + [reason]).joined(separator: "; "))
+        }
+    }
+
+    private func greet(_ stream: any ByteStream, now: MonotonicTime) {
+        state = .greeting(stream)
+        reader = RedisReplyReader()
+        guard reader != nil else {
+            lose("no memory for a reply reader")
             return
         }
-        let rest = Array(addresses.dropFirst())
-        attempts += 1
-        do {
-            let socket = try StreamSocket(connectingTo: address)
-            if socket.isConnected { greet(socket, now: .now) } else { state = .connecting(socket, rest: rest) }
-        } catch {
-            if rest.isEmpty { lose("\(error)") } else { connect(rest) }
-        }
-    }
-
-    private func greet(_ socket: StreamSocket, now: MonotonicTime) {
-        state = .greeting(socket)
         stepDeadline = now.advanced(by: RedisConnection.connectTimeout)
-        if let password = url.password {
+        // All Sentinels know the same master: who we are there may stand with any of them.
+        let identity = url.sentinel == nil ? url.servers[server] : url.servers.first { $0.password != nil } ?? url.servers[0]
+        func greet(_ command: RedisCommand, _ step: Greeting) { send(command, label: step.rawValue, now: now) }
+        if let password = identity.password {
             var command = RedisCommand("AUTH")
-            if let user = url.user { command.append(user) }
+            if let user = identity.user { command.append(user) }
             command.append(password)
-            send(command, label: 0, now: now)
+            greet(command, .authenticate)
         }
-        if url.database != 0 { send(RedisCommand("SELECT", String(url.database)), label: 1, now: now) }
-        send(RedisCommand("PING"), label: 2, now: now)
-        send(RedisCommand("CLIENT", "SETNAME", clientName), label: 3, now: now)
+        if url.database != 0 { greet(RedisCommand("SELECT", String(url.database)), .select) }
+        greet(RedisCommand("PING"), .ping)
+        greet(RedisCommand("CLIENT", "SETNAME", clientName), .name)
+        // Where there is a choice, a replica is none.
+        if hasChoice { greet(RedisCommand("ROLE"), .role) }
         greetingsLeft = waiting.count
         flush()
     }
 
-    private func receive(_ socket: StreamSocket, now: MonotonicTime) {
+    private var hasChoice: Bool { url.sentinel != nil || url.servers.count > 1 }
+
+    /// The server answers, but not as it should: on to the next, or to the end.
+    private func refuse(_ reason: String, now: MonotonicTime) {
+        guard url.sentinel == nil, !candidates.isEmpty else {
+            lose((failures + [hasChoice ? "\(endpoint.map { "\($0): " } ?? "")\(reason)" : reason]).joined(separator: "; "))
+            return
+        }
+        failures.append("\(url.servers[server].endpoint): \(reason)")
+        close()
+        waiting = []
+        waitingStart = 0
+        dial(candidates.map { url.servers[$0].endpoint }, now: now)
+    }
+
+    private func receive(_ stream: any ByteStream, now: MonotonicTime) {
         guard let reader else { return }
         do {
             // Bounded per call, so that one busy connection does not hold the loop.
             for _ in 0..<16 {
-                switch try socket.read(upTo: 1 << 17) {
+                switch try stream.read(upTo: 1 << 17) {
                 case .wouldBlock: return
                 case .end:
-                    lose("the server closed the connection")
+                    broken("the server closed the connection", now: now)
                     return
                 case .bytes(let bytes):
                     // Bytes of a long reply are an answer, too.
@@ -230,15 +271,16 @@ public final class RedisConnection: Pollable {
                     try reader.feed(bytes)
                     while let value = try reader.next() {
                         accept(value, now: now)
-                        if case .closed = state { return }
+                        // Over, or on to another server.
+                        guard self.stream === stream else { return }
                     }
                     if bytes.count < 1 << 17 { return }
                 }
             }
         } catch let error as RedisReplyReader.ProtocolError {
-            lose("not the Redis protocol: \(error.text)")
+            broken("not the Redis protocol: \(error.text)", now: now)
         } catch {
-            lose("\(error)")
+            broken("\(error)", now: now)
         }
     }
 
@@ -257,19 +299,24 @@ public final class RedisConnection: Pollable {
             waiting.removeAll(keepingCapacity: true)
             waitingStart = 0
         }
-        guard case .greeting(let socket) = state else {
+        guard case .greeting(let stream) = state, let step = Greeting(rawValue: label) else {
             events.append(.reply(label: label, value))
             return
         }
-        // CLIENT SETNAME may be forbidden; nothing depends on it.
-        if let error = value.error, label != 3 {
-            lose(explain(error))
+        // CLIENT SETNAME and ROLE may be forbidden; nothing depends on them.
+        if let error = value.error, step != .name, step != .role {
+            refuse(explain(error), now: now)
+            return
+        }
+        if step == .role, value.array?.first?.text == "slave" {
+            refuse("a read-only replica", now: now)
             return
         }
         greetingsLeft -= 1
         if greetingsLeft == 0 {
-            state = .open(socket)
+            state = .open(stream)
             stepDeadline = nil
+            if url.sentinel == nil { url.cursor.settle(on: server) }
             events.append(.open)
         }
     }
@@ -278,13 +325,18 @@ public final class RedisConnection: Pollable {
         if error.hasPrefix("NOAUTH") { return "the server wants a password: put it into the URL or REDIS_PASSWORD" }
         if error.hasPrefix("WRONGPASS") || error.hasPrefix("ERR invalid password") { return "the server refuses the password or the user" }
         if error.hasPrefix("ERR DB index") { return "the server has no database \(url.database)" }
+        if error.hasPrefix("LOADING") { return "the server is still loading its data" }
         return error
+    }
+
+    /// The stream is over: the end, unless this server was only being greeted and there are others.
+    private func broken(_ reason: String, now: MonotonicTime) {
+        if case .greeting = state { refuse(reason, now: now) } else { lose(reason) }
     }
 
     private func lose(_ reason: String) {
         guard !events.contains(where: { if case .lost = $0 { true } else { false } }) else { return }
-        socket?.close()
-        state = .closed
+        giveUp()
         events.append(.lost(reason))
     }
 }

@@ -1,131 +1,92 @@
+import CoppiceDial
 import CoppiceShared
 
-/// Where a Redis is and who we are there: `redis://user:password@host:port/database`, `redis+socket:///path?virtual_host=database`
-/// (celery-wire §2.9).
+/// Where a Redis is and who we are there: one server, several of which one serves, or Sentinels that know it (celery-wire §2.9; its forms
+/// are in docs/OPERATIONS.md).
 public struct RedisURL: Equatable, Sendable, CustomStringConvertible {
-    public enum Endpoint: Equatable, Sendable {
-        case tcp(host: String, port: UInt16)
-        case unix(path: String)
+    /// A server, or a Sentinel, and who we are there.
+    public struct Server: Equatable, Sendable {
+        public var endpoint: StreamEndpoint
+        public var user: String?
+        public var password: String?
+
+        public init(endpoint: StreamEndpoint, user: String? = nil, password: String? = nil) {
+            self.endpoint = endpoint
+            self.user = user
+            self.password = password
+        }
     }
 
-    public var endpoint: Endpoint
-    public var user: String?
-    public var password: String?
+    /// The servers are Sentinels: they are asked for the master's address before each connection. `servers` has what the master wants
+    /// to know; the Sentinels want `password`.
+    public struct Sentinel: Equatable, Sendable {
+        public var master: String
+        public var password: String?
+
+        public init(master: String, password: String? = nil) {
+            self.master = master
+            self.password = password
+        }
+    }
+
+    /// Tried in turn. One at least.
+    public var servers: [Server]
+    public var sentinel: Sentinel?
     public var database: Int
+    /// Before every key and channel (`global_keyprefix`).
+    public var keyPrefix = ""
+    /// Seconds after which what a Python worker took and never settled is put back. Not below one.
+    public var visibilityTimeout = RedisURL.standardVisibilityTimeout
 
-    /// What is wrong with a URL; never quotes it, since it may hold a password.
-    public struct Malformed: Error, CustomStringConvertible {
-        public let description: String
-    }
+    /// kombu's `visibility_timeout`, in seconds.
+    public static let standardVisibilityTimeout = 3600
 
-    public init(endpoint: Endpoint, user: String? = nil, password: String? = nil, database: Int = 0) {
-        self.endpoint = endpoint
-        self.user = user
-        self.password = password
+    /// Which server the next connection begins with; shared by all copies of this value.
+    let cursor = FailoverCursor()
+
+    public init(servers: [Server], database: Int = 0) {
+        self.servers = servers
         self.database = database
     }
 
-    public init(_ text: String) throws(Malformed) {
-        guard !text.contains(";") else { throw Malformed(description: "a list of fail-over servers is not supported yet: name one server") }
-        guard let colon = text.firstRange(of: "://") else { throw Malformed(description: "not a URL") }
-        let scheme = text[..<colon.lowerBound]
-        var rest = text[colon.upperBound...]
-        var query: Substring = ""
-        if let mark = rest.firstIndex(of: "?") {
-            query = rest[rest.index(after: mark)...]
-            rest = rest[..<mark]
-        }
-        user = nil
-        password = nil
-        if let at = rest.lastIndex(of: "@") {
-            let credentials = rest[..<at]
-            rest = rest[rest.index(after: at)...]
-            let parts = credentials.split(separator: ":", maxSplits: 1, omittingEmptySubsequences: false)
-            let name = try RedisURL.decode(parts.first ?? "")
-            user = name.isEmpty ? nil : name
-            if parts.count == 2 {
-                let word = try RedisURL.decode(parts[1])
-                password = word.isEmpty ? nil : word
-            }
-        }
-        switch scheme {
-        case "redis":
-            let slash = rest.firstIndex(of: "/") ?? rest.endIndex
-            endpoint = try RedisURL.tcp(rest[..<slash])
-            let path = rest[slash...].dropFirst()
-            database = path.isEmpty ? 0 : try RedisURL.database(path)
-            guard query.isEmpty else { throw Malformed(description: "parameters after '?' are not supported for redis://") }
-        case "redis+socket", "unix":
-            guard rest.hasPrefix("/") else { throw Malformed(description: "a socket's path begins with '/': redis+socket:///path") }
-            endpoint = .unix(path: try RedisURL.decode(rest))
-            database = 0
-            for item in query.split(separator: "&") {
-                guard item.hasPrefix("virtual_host=") else {
-                    throw Malformed(description: "unknown parameter after '?': only virtual_host")
-                }
-                database = try RedisURL.database(item.dropFirst("virtual_host=".count))
-            }
-        case "rediss", "sentinel": throw Malformed(description: "\(scheme):// is not supported yet: use redis:// or redis+socket://")
-        // Quoted only if it can be a scheme: it might be credentials in the wrong place.
-        case _ where scheme.utf8.allSatisfy { $0 | 0x20 >= UInt8(ascii: "a") && $0 | 0x20 <= UInt8(ascii: "z") || $0 == UInt8(ascii: "+") }:
-            throw Malformed(description: "'\(scheme)' is not a scheme of Redis: use redis:// or redis+socket://")
-        default: throw Malformed(description: "not a URL of Redis: it begins with redis:// or redis+socket://")
-        }
+    public init(endpoint: StreamEndpoint.Place, user: String? = nil, password: String? = nil, database: Int = 0) {
+        self.init(servers: [Server(endpoint: StreamEndpoint(endpoint), user: user, password: password)], database: database)
     }
 
-    /// The URL without its password.
+    public static func == (one: RedisURL, other: RedisURL) -> Bool {
+        one.isSameServer(as: other) && one.database == other.database && one.keyPrefix == other.keyPrefix
+            && one.visibilityTimeout == other.visibilityTimeout
+    }
+
+    /// Whether both mean the same server process, whatever the database: the same servers in the same order, or the same master of the
+    /// same Sentinels.
+    public func isSameServer(as other: RedisURL) -> Bool { servers == other.servers && sentinel == other.sentinel }
+
+    /// Before a task's id in a result's key and channel. Celery's backend puts an underscore behind a prefix that does not end in a sign;
+    /// kombu's broker does not (celery-wire §4.1).
+    public var resultPrefix: String {
+        keyPrefix + (keyPrefix.last.map { ":_-.".contains($0) } ?? true ? "" : "_") + ResultKey.prefix
+    }
+
+    /// The URL without its passwords.
     public var description: String {
+        var text = servers.map(describe).joined(separator: ";")
+        var parameters: [String] = []
+        if case .unix = servers.first?.endpoint.place { parameters.append("virtual_host=\(database)") }
+        if let sentinel { parameters.append("master_name=\(sentinel.master)") }
+        if !keyPrefix.isEmpty { parameters.append("global_keyprefix=\(keyPrefix)") }
+        if !parameters.isEmpty { text += "?" + parameters.joined(separator: "&") }
+        return text
+    }
+
+    private func describe(_ server: Server) -> String {
         // A user without a password may be a password that was put in the wrong place.
-        let credentials = password != nil ? "\(user ?? ""):**@" : user != nil ? "**@" : ""
-        switch endpoint {
-        case .tcp(let host, let port):
-            return "redis://\(credentials)\(host.contains(":") ? "[\(host)]" : host):\(port)/\(database)"
-        case .unix(let path): return "redis+socket://\(credentials)\(path)?virtual_host=\(database)"
+        let credentials = server.password != nil ? "\(server.user ?? ""):**@" : server.user != nil ? "**@" : ""
+        switch server.endpoint.place {
+        case .unix: return "redis+socket://\(credentials)\(server.endpoint)"
+        case .tcp:
+            let scheme = sentinel != nil ? "sentinel" : server.endpoint.tls != nil ? "rediss" : "redis"
+            return "\(scheme)://\(credentials)\(server.endpoint)/\(database)"
         }
-    }
-
-    /// Whether both mean the same server process, whatever the database.
-    public func isSameServer(as other: RedisURL) -> Bool {
-        endpoint == other.endpoint && user == other.user && password == other.password
-    }
-
-    private static func tcp(_ text: Substring) throws(Malformed) -> Endpoint {
-        var host = text
-        var port: Substring = "6379"
-        if text.hasPrefix("["), let close = text.firstIndex(of: "]") {
-            host = text[text.index(after: text.startIndex)..<close]
-            let after = text[text.index(after: close)...]
-            if !after.isEmpty { port = after.hasPrefix(":") ? after.dropFirst() : "" }
-        } else if let colon = text.firstIndex(of: ":") {
-            // A second colon makes it no number: an address without brackets, or credentials whose '@' is missing.
-            host = text[..<colon]
-            port = text[text.index(after: colon)...]
-        }
-        guard let number = UInt16(port), number > 0 else { throw Malformed(description: "the port is not a number from 1 to 65535") }
-        return .tcp(host: host.isEmpty ? "localhost" : String(host), port: number)
-    }
-
-    private static func database(_ text: Substring) throws(Malformed) -> Int {
-        guard let number = Int(text), number >= 0 else {
-            throw Malformed(description: "the database is not a number: redis://host:port/NUMBER")
-        }
-        return number
-    }
-
-    private static func decode(_ text: Substring) throws(Malformed) -> String {
-        var out: [UInt8] = []
-        var bytes = Array(text.utf8)[...]
-        while let byte = bytes.popFirst() {
-            guard byte == UInt8(ascii: "%") else {
-                out.append(byte)
-                continue
-            }
-            guard let high = bytes.popFirst().flatMap(JSONText.hexDigit), let low = bytes.popFirst().flatMap(JSONText.hexDigit) else {
-                throw Malformed(description: "a '%' that is not followed by two hexadecimal digits; write '%25' for a '%' in a password")
-            }
-            out.append(high << 4 | low)
-        }
-        guard let decoded = String(validating: out, as: UTF8.self) else { throw Malformed(description: "not UTF-8") }
-        return decoded
     }
 }

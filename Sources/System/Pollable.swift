@@ -1,4 +1,5 @@
 import CoppiceShared
+import Synchronization
 
 /// Something that waits for descriptors and deadlines, without knowing what does the waiting: sd-event in the master, poll(2) in
 /// the client and in tests.
@@ -26,6 +27,11 @@ public struct PollInterest: Equatable, Sendable {
         self.events = events
         self.serial = serial
     }
+
+    private static let lastSerial = Atomic(0)
+
+    /// A serial that no descriptor of this process had before.
+    public static func newSerial() -> Int { lastSerial.wrappingAdd(1, ordering: .relaxed).newValue }
 }
 
 public struct PollEvents: OptionSet, Sendable {

@@ -3,11 +3,13 @@ import CoppiceShared
 import Glibc
 
 /// A non-blocking stream connection with a buffer for what can't be written yet.
-public final class StreamSocket {
+public final class StreamSocket: ByteStream {
     private let descriptor: Descriptor
     private var out: [UInt8] = []
     private var written = 0
     public private(set) var isConnected = false
+
+    public let serial = PollInterest.newSerial()
 
     public var raw: Int32 { descriptor.raw }
 
@@ -42,6 +44,9 @@ public final class StreamSocket {
 
     /// Whether bytes wait for the peer to read.
     public var hasBacklog: Bool { written < out.count }
+
+    /// How many bytes wait for the peer to read.
+    public var backlog: Int { out.count - written }
 
     /// Queues bytes; `flush` sends them.
     public func enqueue(_ append: (inout [UInt8]) -> Void) { append(&out) }

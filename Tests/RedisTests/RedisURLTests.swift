@@ -1,4 +1,6 @@
+import CoppiceDial
 import CoppiceRedis
+import CoppiceTLS
 import Testing
 
 @Suite struct RedisURLTests {
@@ -40,7 +42,11 @@ import Testing
     @Test(arguments: [
         "", "redis", "redis:/", "localhost:6379", "redis://h:port", "redis://h:0", "redis://h:65536", "redis://h:-1", "redis://h/x",
         "redis://h/-1", "redis://h/1/2", "redis://::1/0", "redis://::1:6379", "redis://[::1", "redis://[::1]x", "redis://a:b:1",
-        "redis://h?db=1", "redis://h:1;redis://h:2", "rediss://h", "sentinel://h", "amqp://h",
+        "redis://h?db=1", "redis://h:1;", "redis://h:1;h:2", "redis://h/1;redis://g/2", "redis://h;sentinel://g", "sentinel://h",
+        "amqp://h",
+        "redis://h?ssl_cert_reqs=none", "rediss://h?ssl_cert_reqs=maybe", "rediss://h?ssl_check_hostname=2", "rediss://h?ssl_ciphers=x",
+        "redis://h?master_name=m", "sentinel://h?master_name=", "redis://h?visibility_timeout=0", "redis://h?visibility_timeout=1h",
+        "redis://h?global_keyprefix=a%22b", "redis://h?global_keyprefix=a*", "redis://h?virtual_host=1", "redis://h?x=%4",
         "redis+socket://run/r", "redis+socket:///r?db=1", "redis+socket:///r?virtual_host=x", "redis://:%@h", "redis://:%4@h",
         "redis://:%zz@h", "redis://:%ff@h",
     ])
@@ -57,7 +63,7 @@ import Testing
             do {
                 let url = try RedisURL(text)
                 // Without its colon the word is a user's name.
-                if url.password == nil, url.user?.contains(word) == true { return "" }
+                if url.servers[0].password == nil, url.servers[0].user?.contains(word) == true { return "" }
                 // A URL in a larger value, as a log line might have it.
                 return "\(url) \([url]) \(String(reflecting: url))"
             } catch {
@@ -86,6 +92,67 @@ import Testing
     @Test(arguments: ["user:hunter2@redis://host", "hunter2@redis://host", ":hunter2@host://x"])
     func aSchemeThatIsNoneIsNotQuoted(_ text: String) {
         #expect { try RedisURL(text) } throws: { !"\($0)".contains("hunter2") }
+    }
+
+    private static func url(_ edit: (inout RedisURL) -> Void) -> RedisURL {
+        var url = RedisURL(endpoint: .tcp(host: "h", port: 1), database: 2)
+        edit(&url)
+        return url
+    }
+
+    private static func tls(_ edit: (inout TLSSettings) -> Void) -> TLSSettings {
+        var tls = TLSSettings()
+        edit(&tls)
+        return tls
+    }
+
+    private static let wide: [(String, RedisURL, String)] = [
+        ("rediss://h:1/2", url { $0.servers[0].endpoint.tls = TLSSettings() }, "rediss://h:1/2"),
+        (
+            "rediss://h:1/2?ssl_cert_reqs=CERT_NONE&ssl_ca_certs=%2Fca&ssl_certfile=/c&ssl_keyfile=/k&ssl_check_hostname=False",
+            url {
+                $0.servers[0].endpoint.tls = tls {
+                    $0.verification = .none
+                    $0.checksHostName = false
+                    $0.authorities = "/ca"
+                    $0.certificate = "/c"
+                    $0.key = "/k"
+                }
+            }, "rediss://h:1/2"
+        ),
+        (
+            "redis://h:1/2;redis://u:p@g/2?global_keyprefix=px_&visibility_timeout=5",
+            url {
+                $0.servers.append(.init(endpoint: StreamEndpoint(.tcp(host: "g", port: 6379)), user: "u", password: "p"))
+                $0.keyPrefix = "px_"
+                $0.visibilityTimeout = 5
+            }, "redis://h:1/2;redis://u:**@g:6379/2?global_keyprefix=px_"
+        ),
+        (
+            "sentinel://u:p@h:1/2;sentinel://g?master_name=my&sentinel_password=hunter2",
+            url {
+                $0.servers = [
+                    .init(endpoint: StreamEndpoint(.tcp(host: "h", port: 1)), user: "u", password: "p"),
+                    .init(endpoint: StreamEndpoint(.tcp(host: "g", port: 26379))),
+                ]
+                $0.sentinel = .init(master: "my", password: "hunter2")
+            }, "sentinel://u:**@h:1/2;sentinel://g:26379/2?master_name=my"
+        ),
+    ]
+
+    @Test(arguments: wide.indices) func listsAndParametersAreRead(_ index: Int) throws {
+        let (text, url, description) = Self.wide[index]
+        #expect(try RedisURL(text) == url)
+        #expect(url.description == description)
+    }
+
+    @Test func theSameListIsTheSameServer() throws {
+        let url = try RedisURL("redis://h:1;redis://g:1")
+        #expect(url.isSameServer(as: try RedisURL("redis://h:1/3;redis://g:1/3?global_keyprefix=x")))
+        for other in ["redis://h:1", "redis://g:1;redis://h:1", "rediss://h:1;rediss://g:1", "sentinel://h:1;sentinel://g:1?master_name=m"]
+        {
+            #expect(!url.isSameServer(as: try RedisURL(other)))
+        }
     }
 
     @Test func oneServerHasManyDatabases() throws {

@@ -2,7 +2,7 @@ import CoppiceRedis
 import CoppiceShared
 import CoppiceSystem
 
-/// Records where Celery's Redis backend keeps them: `celery-task-meta-<id>`, stored and published in one step (celery-wire §4.1).
+/// Records where Celery's Redis backend keeps them: `<prefix>celery-task-meta-<id>`, stored and published in one step (celery-wire §4.1).
 public final class RedisResultStore: ResultStore {
     /// ARGV: expiry, then key, 'S' success | 'O' other | 'A' announce only, record.
     private static let script = """
@@ -26,6 +26,8 @@ public final class RedisResultStore: ResultStore {
     /// Made at the first `watch`: a connection with subscriptions takes no other commands.
     private var listener: RedisConnection?
     private let url: RedisURL
+    /// What stands before a task's id in its key and channel.
+    private let prefix: String
     private var digest = ""
     private var events: [ResultEvent] = []
     private var fetching: [String] = []
@@ -34,6 +36,7 @@ public final class RedisResultStore: ResultStore {
 
     public init(_ url: RedisURL, expiry: Int = ResultExpiry.standard) {
         self.url = url
+        prefix = url.resultPrefix
         self.expiry = expiry
         connection = RedisConnection(url, clientName: "coppice-results", now: .now)
         drain()
@@ -47,7 +50,7 @@ public final class RedisResultStore: ResultStore {
     public func store(_ writes: [ResultWrite]) {
         var command = RedisCommand("EVALSHA", digest, "0", String(expiry))
         for write in writes {
-            command.append(ResultKey.prefix + write.taskID)
+            command.append(prefix + write.taskID)
             command.append(write.reach == .announce ? "A" : write.state == .success ? "S" : "O")
             command.append(write.record)
         }
@@ -56,7 +59,7 @@ public final class RedisResultStore: ResultStore {
 
     public func fetch(_ taskID: String) {
         fetching.append(taskID)
-        send(RedisCommand("GET", ResultKey.prefix + taskID), .fetched)
+        send(RedisCommand("GET", prefix + taskID), .fetched)
     }
 
     public func watch(_ taskID: String) {
@@ -70,7 +73,7 @@ public final class RedisResultStore: ResultStore {
     }
 
     private func subscribe(_ taskID: String, on listener: RedisConnection) {
-        listener.subscribe(RedisCommand("SUBSCRIBE", ResultKey.prefix + taskID), label: Label.subscribed.rawValue, now: .now)
+        listener.subscribe(RedisCommand("SUBSCRIBE", prefix + taskID), label: Label.subscribed.rawValue, now: .now)
         listener.flush()
     }
 
@@ -114,13 +117,13 @@ public final class RedisResultStore: ResultStore {
             case .open: for taskID in watched { subscribe(taskID, on: listener) }
             case .reply(RedisConnection.pushLabel, let message):
                 guard let parts = message.array, parts.count == 3, let channel = parts[1].text, let record = parts[2].bytes else { break }
-                events.append(.record(taskID: String(channel.dropFirst(ResultKey.prefix.count)), text: record))
+                events.append(.record(taskID: String(channel.dropFirst(prefix.count)), text: record))
             case .reply(_, let value):
                 if let error = value.error {
                     lose(error)
                 } else if let channel = value.array.flatMap({ $0.count > 1 ? $0[1].text : nil }) {
                     // What was stored before the subscription stood is announced no more.
-                    fetch(String(channel.dropFirst(ResultKey.prefix.count)))
+                    fetch(String(channel.dropFirst(prefix.count)))
                 }
             case .lost(let reason): lose(reason)
             }
@@ -145,7 +148,7 @@ public final class RedisResultStore: ResultStore {
     private func lose(_ reason: String) {
         guard !isOver else { return }
         isOver = true
-        connection.close()
+        connection.giveUp()
         listener?.close()
         events.append(.lost(reason))
     }

@@ -101,10 +101,10 @@ final class BrokerLink {
     private func makeSession() -> any BrokerSession {
         switch options.broker {
         case .redis(let url):
-            var database: Int?
-            if joinsResults, case .redis(let results) = options.results { database = results.database }
+            var joined = Optional(url)
+            if joinsResults, case .redis(let results) = options.results { joined = results } else { joined = nil }
             return RedisBrokerSession(
-                url, results: database, resultExpiry: ResultExpiry.standard, queues: options.queues, node: options.node,
+                url, results: joined, resultExpiry: ResultExpiry.standard, queues: options.queues, node: options.node,
                 incarnation: incarnation, holding: holding())
         case .sqlite(let path):
             return SQLiteBrokerSession(

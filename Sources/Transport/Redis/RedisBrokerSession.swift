@@ -18,7 +18,9 @@ public final class RedisBrokerSession: BrokerSession {
     public let joinsResults: Bool
 
     private let url: RedisURL
-    private let resultDatabase: Int
+    private let keys: RedisKeys
+    /// Where results are kept: this server's, whatever `joinsResults` says.
+    private let results: RedisURL
     private let resultExpiry: Int
     private let queues: [String]
     private let incarnation: Incarnation
@@ -46,17 +48,18 @@ public final class RedisBrokerSession: BrokerSession {
     private enum Phase { case connecting, preparing, standing, closing, over }
 
     /// - Parameters:
-    ///   - results: the database where results are kept if that is on the same server; nil if they are kept elsewhere.
+    ///   - results: where results are kept if that is on the same server; nil if they are kept elsewhere.
     ///   - queues: in the order of first service; none twice.
     ///   - holding: what this incarnation holds from earlier sessions.
     public init(
-        _ url: RedisURL, results: Int?, resultExpiry: Int, queues: [QueueDeclaration], node: String, incarnation: Incarnation,
+        _ url: RedisURL, results: RedisURL?, resultExpiry: Int, queues: [QueueDeclaration], node: String, incarnation: Incarnation,
         holding: [DeliveryTag], deadLetters: DeadLetterLimits = DeadLetterLimits()
     ) {
         let now = MonotonicTime.now
         self.url = url
+        keys = RedisKeys(url)
         joinsResults = results != nil
-        resultDatabase = results ?? url.database
+        self.results = results ?? url
         self.resultExpiry = resultExpiry
         self.queues = queues.map(\.name)
         self.incarnation = incarnation
@@ -69,7 +72,7 @@ public final class RedisBrokerSession: BrokerSession {
         commands = RedisDialogue(RedisConnection(url, clientName: name, now: now))
         listener = RedisDialogue(RedisConnection(url, clientName: name, now: now))
         leases = RedisLeases(
-            incarnation: incarnation, dialogue: commands, digest: { [unowned self] in digests[$0] ?? "" },
+            keys: keys, incarnation: incarnation, dialogue: commands, digest: { [unowned self] in digests[$0] ?? "" },
             gone: { [unowned self] in lost($0) }, report: { [unowned self] in events.append($0) })
         drain(now: now)
     }
@@ -89,12 +92,12 @@ public final class RedisBrokerSession: BrokerSession {
         let order = rotation
         var command = RedisCommand("EVALSHA", digests[.take] ?? "")
         command.append(3 + queues.count * (1 + RedisKeys.steps.count))
-        command.append(RedisKeys.unacked)
-        command.append(RedisKeys.unackedIndex)
-        command.append(RedisKeys.revoked)
-        for index in order { command.append(RedisKeys.parked(queues[index])) }
+        command.append(keys.unacked)
+        command.append(keys.unackedIndex)
+        command.append(keys.revoked)
+        for index in order { command.append(keys.parked(queues[index])) }
         for step in RedisKeys.steps {
-            for index in order { command.append(RedisKeys.list(queues[index], step: step)) }
+            for index in order { command.append(keys.list(queues[index], step: step)) }
         }
         command.append(count)
         command.append(incarnation.id + ":")
@@ -113,7 +116,7 @@ public final class RedisBrokerSession: BrokerSession {
         for start in stride(from: 0, to: commits.count, by: RedisBrokerSession.commitsInScript) {
             let part = commits[start..<min(start + RedisBrokerSession.commitsInScript, commits.count)]
             var script = RedisCommit(
-                digest: digests[.commit] ?? "", resultExpiry: resultExpiry, resultDatabase: resultDatabase, database: url.database,
+                digest: digests[.commit] ?? "", keys: keys, results: results, resultExpiry: resultExpiry, database: url.database,
                 deadLetters: deadLetters)
             for commit in part { script.append(commit) }
             commands.ask(script.command) { [unowned self] in
@@ -127,13 +130,13 @@ public final class RedisBrokerSession: BrokerSession {
 
     public func revoke(_ ids: [String]) {
         guard phase == .standing, !ids.isEmpty else { return }
-        commands.ask(RedisRevocations.store(ids))
+        commands.ask(RedisRevocations.store(ids, keys))
     }
 
     public func reply(_ reply: ControlReply) {
         guard phase == .standing else { return }
         // A caller that is gone, or a key that we may not read, is none of our business.
-        commands.ask(RedisCommand("SMEMBERS", RedisKeys.binding(reply.exchange)), tolerant: true) { [unowned self] in
+        commands.ask(RedisCommand("SMEMBERS", keys.binding(reply.exchange)), tolerant: true) { [unowned self] in
             send(reply, to: $0.array ?? [])
         }
     }
@@ -200,7 +203,7 @@ public final class RedisBrokerSession: BrokerSession {
     private func lose(_ reason: String) {
         guard phase != .over else { return }
         phase = .over
-        commands.connection.close()
+        commands.connection.giveUp()
         listener.connection.close()
         events.append(.lost(reason))
     }
@@ -209,12 +212,16 @@ public final class RedisBrokerSession: BrokerSession {
 
     private func opened() {
         guard commands.connection.isOpen, listener.connection.isOpen, phase == .connecting else { return }
+        guard commands.connection.endpoint == listener.connection.endpoint else {
+            lose("the servers of the list changed places while we connected")
+            return
+        }
         phase = .preparing
         listener.ask(RedisCommand("CLIENT", "ID")) { [unowned self] in
             clientID = $0.integer
             prove()
         }
-        for channel in [RedisKeys.invalidations, RedisKeys.controlChannel(database: url.database)] { listener.subscribe(channel) }
+        for channel in [RedisKeys.invalidations, keys.controlChannel] { listener.subscribe(channel) }
         listener.flush()
         // INFO may be forbidden; nothing depends on it.
         commands.ask(RedisCommand("INFO"), tolerant: true) { [unowned self] in inspect($0.text ?? "") }
@@ -226,8 +233,8 @@ public final class RedisBrokerSession: BrokerSession {
         }
         for queue in queues {
             let member = queue + RedisKeys.separator + RedisKeys.separator + queue
-            commands.ask(RedisCommand("SADD", RedisKeys.binding(queue), member), tolerant: true)
-            commands.ask(RedisCommand("SADD", RedisKeys.permanentBinding(queue), member), tolerant: true)
+            commands.ask(RedisCommand("SADD", keys.binding(queue), member), tolerant: true)
+            commands.ask(RedisCommand("SADD", keys.permanentBinding(queue), member), tolerant: true)
         }
         commands.flush()
     }
@@ -288,7 +295,7 @@ public final class RedisBrokerSession: BrokerSession {
 
     /// Reports what has been revoked since the last time.
     private func learnRevocations(then done: @escaping () -> Void) {
-        commands.ask(RedisRevocations.fetch(after: lastRevocation)) { [unowned self] in
+        commands.ask(RedisRevocations.fetch(after: lastRevocation, keys)) { [unowned self] in
             let found = RedisRevocations.read($0)
             if let newest = found.newest {
                 lastRevocation = newest
@@ -319,7 +326,7 @@ public final class RedisBrokerSession: BrokerSession {
     private func arm() {
         commands.ask(RedisCommand("CLIENT", "CACHING", "YES"), tolerant: true)
         var command = RedisCommand("EXISTS")
-        for step in RedisKeys.steps { command.append(contentsOf: queues.map { RedisKeys.list($0, step: step) }) }
+        for step in RedisKeys.steps { command.append(contentsOf: queues.map { keys.list($0, step: step) }) }
         commands.ask(command) { [unowned self] in if ($0.integer ?? 0) > 0 { events.append(.rang) } }
         commands.flush()
     }
@@ -358,11 +365,12 @@ public final class RedisBrokerSession: BrokerSession {
             // routing key, separator, pattern, separator, queue
             guard binding.hasPrefix(reply.routingKey + separator), let last = binding.ranges(of: separator).last else { continue }
             let queue = String(binding[last.upperBound...])
-            var push = RedisCommand("LPUSH", queue)
+            let list = keys.list(queue)
+            var push = RedisCommand("LPUSH", list)
             push.append(Envelope.write(reply))
             commands.ask(push, tolerant: true)
             // Nobody reads it any more if the caller has given up.
-            commands.ask(RedisCommand("EXPIRE", queue, "10"), tolerant: true)
+            commands.ask(RedisCommand("EXPIRE", list, "10"), tolerant: true)
         }
         commands.flush()
     }

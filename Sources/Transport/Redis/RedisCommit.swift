@@ -4,20 +4,22 @@ import CoppiceShared
 /// Puts the commit script's arguments together.
 struct RedisCommit {
     private(set) var command: RedisCommand
+    private let keys: RedisKeys
 
-    init(digest: String, resultExpiry: Int, resultDatabase: Int, database: Int, deadLetters: DeadLetterLimits) {
-        command = RedisCommand("EVALSHA", digest, "7", RedisKeys.unacked, RedisKeys.unackedIndex, RedisKeys.started)
-        command.append(RedisKeys.dead)
-        command.append(RedisKeys.deadMessages)
-        command.append(RedisKeys.deadOrder)
-        command.append(RedisKeys.deadSize)
+    init(digest: String, keys: RedisKeys, results: RedisURL, resultExpiry: Int, database: Int, deadLetters: DeadLetterLimits) {
+        self.keys = keys
+        command = RedisCommand("EVALSHA", digest, "7", keys.unacked, keys.unackedIndex, keys.started)
+        command.append(keys.dead)
+        command.append(keys.deadMessages)
+        command.append(keys.deadOrder)
+        command.append(keys.deadSize)
         command.append(resultExpiry)
-        command.append(ResultKey.prefix)
-        command.append(resultDatabase)
+        command.append(results.resultPrefix)
+        command.append(results.database)
         command.append(database)
         command.append(deadLetters.records)
         command.append(deadLetters.bytes)
-        command.append(RedisKeys.attempts)
+        command.append(keys.attempts)
         command.append(AttemptNote.lifetime)
     }
 
@@ -32,7 +34,7 @@ struct RedisCommit {
         }
         command.append(commit.publications.count)
         for publication in commit.publications {
-            command.append(RedisKeys.list(publication.routingKey, step: RedisKeys.step(ofPriority: publication.priority)))
+            command.append(keys.list(publication.routingKey, step: RedisKeys.step(ofPriority: publication.priority)))
             command.append(Envelope.write(publication, deliveryTag: Incarnation.randomUUID()))
         }
         let step = RedisTag.step(commit.tag.value)
@@ -40,11 +42,11 @@ struct RedisCommit {
         case .startLate, .keep, .startEarly, .conclude: break
         case .putBack:
             command.append(RedisTag.ending(commit.queue).utf8.count)
-            command.append(RedisKeys.list(commit.queue, step: Int(step) ?? 0))
+            command.append(keys.list(commit.queue, step: Int(step) ?? 0))
         case .park(let until):
             command.append(String(until.seconds))
             command.append(RedisTag.parked(step: step))
-            command.append(RedisKeys.parked(commit.queue))
+            command.append(keys.parked(commit.queue))
         case .setAside(let reason, let deaths):
             let record = DeadLetterRecord(
                 id: Incarnation.randomID(), reason: reason, queue: commit.queue, taskID: commit.taskID, deaths: deaths, at: .now)

@@ -9,6 +9,7 @@ final class RedisLeases {
     /// Tags in one command of a recovery.
     private static let batch = 200
 
+    private let keys: RedisKeys
     private let incarnation: Incarnation
     private let dialogue: RedisDialogue
     private let digest: (RedisScripts.Name) -> String
@@ -22,9 +23,10 @@ final class RedisLeases {
     ///   - digest: the loaded scripts' digests.
     ///   - gone: told, with each renewal, what was not there to be renewed.
     init(
-        incarnation: Incarnation, dialogue: RedisDialogue, digest: @escaping (RedisScripts.Name) -> String,
+        keys: RedisKeys, incarnation: Incarnation, dialogue: RedisDialogue, digest: @escaping (RedisScripts.Name) -> String,
         gone: @escaping (Set<String>) -> Void, report: @escaping (BrokerEvent) -> Void
     ) {
+        self.keys = keys
         self.incarnation = incarnation
         self.dialogue = dialogue
         self.digest = digest
@@ -35,7 +37,7 @@ final class RedisLeases {
     /// Counts the lease on, renews what is held, and looks after the others.
     func renew(_ held: Set<String>, then done: @escaping () -> Void = {}) {
         let asked = MonotonicTime.now
-        var command = RedisCommand("EVALSHA", digest(.renew), "2", RedisKeys.nodes, RedisKeys.unackedIndex, incarnation.id)
+        var command = RedisCommand("EVALSHA", digest(.renew), "2", keys.nodes, keys.unackedIndex, incarnation.id)
         command.append(contentsOf: held)
         dialogue.ask(command) { [unowned self] answer in
             guard let parts = answer.array, parts.count == 2 else { return }
@@ -48,16 +50,16 @@ final class RedisLeases {
 
     /// Gives the lease up.
     func release(then done: @escaping () -> Void) {
-        dialogue.ask(RedisCommand("HDEL", RedisKeys.nodes, incarnation.id)) { _ in done() }
+        dialogue.ask(RedisCommand("HDEL", keys.nodes, incarnation.id)) { _ in done() }
     }
 
     /// Puts back what this incarnation holds without knowing: the answer to a take, or to a recovery, was lost with its connection.
     ///
     /// - Parameter known: what it knows of.
     func reclaim(except known: Set<String>, then done: @escaping () -> Void) {
-        collect(RedisKeys.unacked, of: incarnation.id) { [unowned self] tags in
+        collect(keys.unacked, of: incarnation.id) { [unowned self] tags in
             restore(tags.filter { !known.contains($0) }, of: LeaseObserver.Death(incarnation: incarnation.id, counter: ""))
-            collect(RedisKeys.started, of: incarnation.id) { [unowned self] tags in
+            collect(keys.started, of: incarnation.id) { [unowned self] tags in
                 inherit(tags.filter { !known.contains($0) }, of: LeaseObserver.Death(incarnation: incarnation.id, counter: ""))
                 done()
             }
@@ -75,11 +77,11 @@ final class RedisLeases {
 
     /// What had not started goes back to the front of its queue; what had, acknowledged early, becomes ours to be concluded as lost.
     private func recover(_ death: LeaseObserver.Death) {
-        collect(RedisKeys.unacked, of: death.incarnation) { [unowned self] tags in
+        collect(keys.unacked, of: death.incarnation) { [unowned self] tags in
             restore(tags, of: death)
-            collect(RedisKeys.started, of: death.incarnation) { [unowned self] tags in
+            collect(keys.started, of: death.incarnation) { [unowned self] tags in
                 inherit(tags, of: death)
-                dialogue.ask(RedisCommand("EVALSHA", digest(.bury), "1", RedisKeys.nodes, death.incarnation, death.counter))
+                dialogue.ask(RedisCommand("EVALSHA", digest(.bury), "1", keys.nodes, death.incarnation, death.counter))
                 dialogue.flush()
             }
         }
@@ -106,8 +108,8 @@ final class RedisLeases {
         // Pushed to the front one after the other, the oldest last, so that it is taken first.
         let ordered = tags.sorted { RedisTag.sequence($0) > RedisTag.sequence($1) }
         for start in stride(from: 0, to: ordered.count, by: RedisLeases.batch) {
-            var command = RedisCommand("EVALSHA", digest(.restore), "3", RedisKeys.nodes, RedisKeys.unacked, RedisKeys.unackedIndex)
-            command.append(contentsOf: [death.incarnation, death.counter, RedisKeys.separator])
+            var command = RedisCommand("EVALSHA", digest(.restore), "3", keys.nodes, keys.unacked, keys.unackedIndex)
+            command.append(contentsOf: [death.incarnation, death.counter, RedisKeys.separator, keys.prefix])
             command.append(contentsOf: ordered[start..<min(start + RedisLeases.batch, ordered.count)])
             dialogue.ask(command) { [unowned self] value in
                 if let count = value.integer, count > 0 { report(.recovered(count)) }
@@ -121,7 +123,7 @@ final class RedisLeases {
             let batch = all[start..<min(start + RedisLeases.batch, all.count)]
             let first = incarnation.reserve(batch.count)
             var command = RedisCommand(
-                "EVALSHA", digest(.inherit), "2", RedisKeys.nodes, RedisKeys.started, death.incarnation, death.counter)
+                "EVALSHA", digest(.inherit), "2", keys.nodes, keys.started, death.incarnation, death.counter)
             for (offset, tag) in batch.enumerated() {
                 command.append(tag)
                 command.append(RedisTag.make(incarnation, first + UInt64(offset), step: RedisTag.step(tag)))

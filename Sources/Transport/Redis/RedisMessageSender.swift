@@ -4,7 +4,7 @@ import CoppiceSystem
 
 /// Sends task messages and control requests as kombu does: LPUSH and PUBLISH.
 public final class RedisMessageSender: MessageSender {
-    private let url: RedisURL
+    private let keys: RedisKeys
     private let connection: RedisConnection
     private var events: [SenderEvent] = []
     /// Queues whose binding has been written by this sender.
@@ -16,7 +16,7 @@ public final class RedisMessageSender: MessageSender {
     }
 
     public init(_ url: RedisURL) {
-        self.url = url
+        keys = RedisKeys(url)
         connection = RedisConnection(url, clientName: "coppice-client", now: .now)
         drain()
     }
@@ -31,21 +31,21 @@ public final class RedisMessageSender: MessageSender {
         let queue = publication.routingKey
         if bound.insert(queue).inserted {
             let member = queue + RedisKeys.separator + RedisKeys.separator + queue
-            connection.send(RedisCommand("SADD", RedisKeys.binding(queue), member), label: Label.binding, now: now)
+            connection.send(RedisCommand("SADD", keys.binding(queue), member), label: Label.binding, now: now)
         }
-        var command = RedisCommand("LPUSH", RedisKeys.list(queue, step: RedisKeys.step(ofPriority: publication.priority)))
+        var command = RedisCommand("LPUSH", keys.list(queue, step: RedisKeys.step(ofPriority: publication.priority)))
         command.append(Envelope.write(publication, deliveryTag: Incarnation.randomUUID()))
         connection.send(command, label: Label.sending, now: now)
         connection.flush()
     }
 
     public func revoke(_ ids: [String]) {
-        connection.send(RedisRevocations.store(ids), label: Label.sending, now: .now)
+        connection.send(RedisRevocations.store(ids, keys), label: Label.sending, now: .now)
         connection.flush()
     }
 
     public func broadcast(_ request: [UInt8]) {
-        var command = RedisCommand("PUBLISH", RedisKeys.controlChannel(database: url.database))
+        var command = RedisCommand("PUBLISH", keys.controlChannel)
         command.append(Envelope.write(control: request, deliveryTag: Incarnation.randomUUID()))
         connection.send(command, label: Label.sending, now: .now)
         connection.flush()
@@ -70,7 +70,7 @@ public final class RedisMessageSender: MessageSender {
             case .open: events.append(.standing)
             case .reply(let label, let value):
                 if let error = value.error {
-                    connection.close()
+                    connection.giveUp()
                     events.append(.lost(error))
                     return
                 }

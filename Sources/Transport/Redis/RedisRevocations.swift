@@ -2,8 +2,8 @@ import CoppiceRedis
 
 /// Revoked ids in Redis: a sorted set, in the order of their marks.
 enum RedisRevocations {
-    static func store(_ ids: [String]) -> RedisCommand {
-        var command = RedisCommand("EVAL", RedisScripts.revoke, "1", RedisKeys.revoked)
+    static func store(_ ids: [String], _ keys: RedisKeys) -> RedisCommand {
+        var command = RedisCommand("EVAL", RedisScripts.revoke, "1", keys.revoked)
         command.append(Revocations.lifetime * 1_000_000)
         command.append(Revocations.limit)
         command.append(contentsOf: ids)
@@ -11,8 +11,8 @@ enum RedisRevocations {
     }
 
     /// - Parameter mark: empty: from the first.
-    static func fetch(after mark: String) -> RedisCommand {
-        RedisCommand("ZRANGEBYSCORE", RedisKeys.revoked, mark.isEmpty ? "-inf" : "(" + mark, "+inf", "WITHSCORES")
+    static func fetch(after mark: String, _ keys: RedisKeys) -> RedisCommand {
+        RedisCommand("ZRANGEBYSCORE", keys.revoked, mark.isEmpty ? "-inf" : "(" + mark, "+inf", "WITHSCORES")
     }
 
     static func read(_ answer: RedisValue) -> (ids: [String], newest: String?) {

@@ -224,17 +224,17 @@ enum RedisScripts {
         """
 
     /// Puts a dead incarnation's messages back to the front of their lists. KEYS: nodes, unacked, unacked_index.
-    /// ARGV: incarnation, counter that it must still have ('': any), separator, tags in the order of pushing. Returns how many were there.
+    /// ARGV: incarnation, counter that it must still have ('': any), separator, key prefix, tags in the order of pushing. Returns how many were there.
     private static let restore = """
         if ARGV[2] ~= '' and redis.call('HGET', KEYS[1], ARGV[1]) ~= ARGV[2] then return 0 end
         local count = 0
-        for i = 4, #ARGV do
+        for i = 5, #ARGV do
           local entry = redis.call('HGET', KEYS[2], ARGV[i])
           if entry then
             local queue = string.match(string.sub(entry, -400), ',"","([^"]*)"%]$')
             local step = string.match(ARGV[i], ':(%d+)$')
             if queue and step then
-              local list = step == '0' and queue or queue .. ARGV[3] .. step
+              local list = ARGV[4] .. (step == '0' and queue or queue .. ARGV[3] .. step)
               redis.call('RPUSH', list, string.sub(entry, 2, -(#queue + 8)))
               redis.call('HDEL', KEYS[2], ARGV[i])
               redis.call('ZREM', KEYS[3], ARGV[i])

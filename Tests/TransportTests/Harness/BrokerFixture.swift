@@ -30,11 +30,13 @@ struct DeadLetter: Equatable {
 enum Broker: String, CaseIterable, Sendable, CustomTestStringConvertible {
     case sqlite
     case redis
+    case redisWithPrefix
 
     func fixture() throws -> any BrokerFixture {
         switch self {
         case .sqlite: try SQLiteFixture()
         case .redis: try RedisFixture()
+        case .redisWithPrefix: try RedisFixture(prefix: "px:")
         }
     }
 

@@ -1,15 +1,15 @@
 import CoppiceShared
 
-/// What is known of a message that was set aside. Version 1;
+/// What is known of a message that was set aside. Version 1.
 struct DeadLetterRecord {
-    var id: String
+    let id = Incarnation.randomID()
     var reason: String
     var queue: String
     /// Empty if the message does not tell.
     var taskID: String
     /// The attempts that died, the oldest first.
     var deaths: [AttemptStory] = []
-    var at: WallTime
+    let at = WallTime.now
 
     var encoded: [UInt8] {
         let record: JSONValue = [

@@ -6,6 +6,8 @@ public struct ReceivedMessage: Sendable {
     public var queue: String
     /// The message, or why it can't be run.
     public var content: Result<TaskMessage, MessageDefect>
+    /// What can't be read, as it came; empty for what can.
+    public var raw: [UInt8] = []
     /// Bytes of the message as it stood with the broker.
     public var size: Int
 

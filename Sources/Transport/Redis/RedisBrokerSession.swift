@@ -120,7 +120,9 @@ public final class RedisBrokerSession: BrokerSession {
                 deadLetters: deadLetters)
             for commit in part { script.append(commit) }
             commands.ask(script.command) { [unowned self] in
-                guard let answer = RedisCommit.verdicts($0, of: part) else { return lose("an answer to a commit that makes no sense") }
+                guard let answer = RedisEffects.verdicts($0, attempts: part.map(\.attempt)) else {
+                    return lose("an answer to a commit that makes no sense")
+                }
                 verdicts += answer.verdicts
                 if answer.freesBody { noticeFullDeadPlace() }
                 if part.endIndex == commits.count { committed(commits, verdicts) }
@@ -225,7 +227,7 @@ public final class RedisBrokerSession: BrokerSession {
         listener.flush()
         // INFO may be forbidden; nothing depends on it.
         commands.ask(RedisCommand("INFO"), tolerant: true) { [unowned self] in inspect($0.text ?? "") }
-        for name in RedisScripts.Name.allCases {
+        for name in RedisScripts.Name.broker {
             commands.ask(RedisCommand("SCRIPT", "LOAD", RedisScripts.text(name))) { [unowned self] in
                 digests[name] = $0.text
                 prove()
@@ -247,7 +249,7 @@ public final class RedisBrokerSession: BrokerSession {
 
     /// The last steps, when everything else has been answered: the doorbell, our lease, and what an earlier session left behind.
     private func prove() {
-        guard let clientID, digests.count == RedisScripts.Name.allCases.count, phase == .preparing else { return }
+        guard let clientID, digests.count == RedisScripts.Name.broker.count, phase == .preparing else { return }
         commands.ask(RedisCommand("CLIENT", "TRACKING", "ON", "REDIRECT", String(clientID), "OPTIN"), tolerant: true) { [unowned self] in
             guard $0.error != nil else { return }
             hasDoorbell = false

@@ -25,6 +25,8 @@ struct RedisKeys {
     var deadSize: String { prefix + "coppice.dead.bytes" }
     /// Zset, task id → mark: what has been revoked. Bounded in number and age.
     var revoked: String { prefix + "coppice.revoked" }
+    /// `<incarnation>:<sequence>:0`, or "finished" and that: who has a message of a broker that keeps no book; expires.
+    var claims: String { prefix + "coppice.claim." }
     /// List of `AttemptStory` texts, by task id; expires.
     var attempts: String { prefix + "coppice.attempts." }
 

@@ -18,6 +18,8 @@ final class RedisLeases {
     private var observer = LeaseObserver()
     /// As `BrokerSession.leaseProven` has it.
     private(set) var proven: MonotonicTime?
+    /// Whether the last renewal made a lease that was not there.
+    private(set) var isNew = false
 
     /// - Parameters:
     ///   - digest: the loaded scripts' digests.
@@ -69,9 +71,8 @@ final class RedisLeases {
     private func observe(_ value: RedisValue, asked: MonotonicTime) {
         let parts = (value.array ?? []).compactMap(\.text)
         var counters: [String: String] = [:]
-        for index in stride(from: 0, to: parts.count - 1, by: 2) where parts[index] != incarnation.id {
-            counters[parts[index]] = parts[index + 1]
-        }
+        for index in stride(from: 0, to: parts.count - 1, by: 2) { counters[parts[index]] = parts[index + 1] }
+        isNew = counters.removeValue(forKey: incarnation.id) == "1"
         for death in observer.look(counters, asked: asked, answered: .now) { recover(death) }
     }
 

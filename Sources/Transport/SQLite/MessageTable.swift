@@ -174,17 +174,19 @@ struct MessageTable {
     }
 
     /// To the dead-letter place. Returns whether an older body had to make room.
-    func setAside(
-        _ held: Held, reason: String, taskID: String, deaths: [AttemptStory], now: WallTime, limits: DeadLetterLimits
-    ) throws(SQLiteError) -> Bool {
-        let stories = deaths.isEmpty ? nil : JSONValue.array(deaths.map(\.value)).text
-        try database.statement(
-            "INSERT INTO dead (queue, task, reason, died, deaths, body) SELECT queue, ?, ?, ?, ?, raw FROM message WHERE id = ?"
-        ).run(
-            .text(taskID.isEmpty ? nil : taskID), .text(reason), .int(Int(now.microseconds)), .text(stories), .int(held.message))
-        let newest = database.lastInsertedRow
+    func setAside(_ held: Held, _ record: DeadLetterRecord, limits: DeadLetterLimits) throws(SQLiteError) -> Bool {
+        let raw = try raw(held.message)
         try conclude(held)
-        // Ids are given in order, so that the newest so many are above these bounds.
+        return try bury(record, raw, limits: limits)
+    }
+
+    func bury(_ record: DeadLetterRecord, _ raw: [UInt8], limits: DeadLetterLimits) throws(SQLiteError) -> Bool {
+        let stories = record.deaths.isEmpty ? nil : JSONValue.array(record.deaths.map(\.value)).text
+        try database.statement("INSERT INTO dead (queue, task, reason, died, deaths, body) VALUES (?, ?, ?, ?, ?, ?)").run(
+            .text(record.queue), .text(record.taskID.isEmpty ? nil : record.taskID), .text(record.reason),
+            .int(Int(record.at.microseconds)), .text(stories), .blob(raw))
+        let newest = database.lastInsertedRow
+        // Ids are given in order, so that the newest so many are above this bound.
         try database.statement("DELETE FROM dead WHERE id <= ?").run(.int(newest - limits.records))
         return try freeOldBodies(above: limits.bytes)
     }

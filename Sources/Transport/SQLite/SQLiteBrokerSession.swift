@@ -172,9 +172,8 @@ public final class SQLiteBrokerSession: BrokerSession {
                 case .putBack(let front): try messages.putBack(held, front: front)
                 case .park(let until): try messages.park(held, until: until)
                 case .setAside(let reason, let deaths):
-                    let isFull = try messages.setAside(
-                        held, reason: reason, taskID: commit.taskID, deaths: deaths, now: now, limits: deadLetters)
-                    if isFull { freesBody = true }
+                    let record = DeadLetterRecord(reason: reason, queue: commit.queue, taskID: commit.taskID, deaths: deaths)
+                    if try messages.setAside(held, record, limits: deadLetters) { freesBody = true }
                 }
                 let earlier = try commit.attempt.flatMap { note throws(SQLiteError) in
                     try attempts.note(note, of: commit.taskID, now: now)

@@ -1,0 +1,42 @@
+import CoppiceShared
+
+/// What this incarnation has in hand from a broker with a ledger beside it. Outlives connections, as the incarnation does.
+public final class ClaimBook {
+    struct Holding {
+        /// As in `Claim`.
+        var message: String
+        var queue: String
+        /// For the ledger's copies; nil for what could not be read.
+        var content: TaskMessage?
+        /// The message as it came, where there is no content.
+        var raw: [UInt8]
+        /// The tag under which the present connection's broker has it; nil: it has it no more, or will deliver it once more.
+        var brokerTag: DeliveryTag?
+        /// Acknowledged: the ledger's start record is all there is.
+        var isAcknowledged = false
+    }
+
+    private var holdings: [String: Holding] = [:]
+
+    public init() {}
+
+    var marks: [String: Holding] { holdings }
+
+    subscript(mark: String) -> Holding? {
+        get { holdings[mark] }
+        set { holdings[mark] = newValue }
+    }
+
+    /// The connection is lost: no tag of it means anything any more.
+    func forgetBrokerTags() {
+        for mark in holdings.keys { holdings[mark]?.brokerTag = nil }
+    }
+}
+
+extension ClaimBook.Holding {
+    /// The message as it would stand in Redis.
+    var envelope: [UInt8] {
+        guard let content else { return raw }
+        return Envelope.write(TaskPublication.copy(of: content), deliveryTag: Incarnation.randomUUID())
+    }
+}

@@ -104,3 +104,21 @@ struct Ledger: TaskCall {
     var id: String
     var seconds: Double
 }
+
+/// As `Ledger`, and starts at most once.
+struct Strict: TaskCall {
+    static let name: TaskName = "drill.strict"
+    typealias Output = Int
+    var path: String
+    var id: String
+    var seconds: Double
+}
+
+/// Notes its start in a file and ends its own process with a signal, each time.
+struct Poison: TaskCall {
+    static let name: TaskName = "drill.poison"
+    typealias Output = NoOutput
+    var path: String
+    var id: String
+    var signal: Int32
+}

@@ -49,6 +49,16 @@ import CoppiceWorkerProcess
             return call.bytes
         }
         tasks.on(Fork.self) { call, _ in try System.spawnSleep(seconds: call.seconds) }
+        tasks.on(Strict.self, strict: true) { call, _ in
+            try System.append("\(call.id) \(System.processID)\n", to: call.path)
+            try await Task.sleep(for: .seconds(call.seconds))
+            return System.processID
+        }
+        tasks.on(Poison.self, acksLate: true, rejectOnWorkerLost: true) { call, _ in
+            try System.append("\(call.id) \(System.processID)\n", to: call.path)
+            System.signalSelf(call.signal)
+            return NoOutput()
+        }
         tasks.on(Ledger.self, acksLate: true, rejectOnWorkerLost: true) { call, _ in
             try System.append("\(call.id) \(System.processID)\n", to: call.path)
             try await Task.sleep(for: .seconds(call.seconds))

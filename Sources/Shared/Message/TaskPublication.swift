@@ -21,21 +21,25 @@ public struct TaskPublication: Equatable, Sendable {
         self.bodyIsBase64 = bodyIsBase64
     }
 
+    /// The message as it came.
+    public init(copyOf message: TaskMessage) {
+        self.init(routingKey: message.routingKey, headers: message.headers, body: message.body, bodyIsBase64: message.bodyIsBase64)
+        exchange = message.exchange
+        contentType = message.contentType
+        contentEncoding = message.contentEncoding ?? "utf-8"
+        correlationID = message.correlationID ?? message.id
+        replyTo = message.replyTo
+        priority = message.priority
+    }
+
     /// The message that a retry publishes: the same id, one retry more, a new time; all else as it was (celery-wire §6.5).
     public static func retry(of message: TaskMessage, at eta: WallTime) -> TaskPublication? {
         guard let parsed = try? JSONValue(parsing: message.headers), case .object(var headers) = parsed else { return nil }
         headers["retries"] = .int(message.retries + 1)
         headers["eta"] = .string(ISO8601.format(eta))
         if headers["parent_id"] ?? .null == .null { headers["parent_id"] = .string(message.id) }
-        var publication = TaskPublication(
-            routingKey: message.routingKey, headers: JSONValue.object(headers).bytes, body: message.body, bodyIsBase64: message.bodyIsBase64
-        )
-        publication.exchange = message.exchange
-        publication.contentType = message.contentType
-        publication.contentEncoding = message.contentEncoding ?? "utf-8"
-        publication.correlationID = message.correlationID ?? message.id
-        publication.replyTo = message.replyTo
-        publication.priority = message.priority
+        var publication = TaskPublication(copyOf: message)
+        publication.headers = JSONValue.object(headers).bytes
         return publication
     }
 

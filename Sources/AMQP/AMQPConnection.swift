@@ -347,7 +347,9 @@ public final class AMQPConnection: Pollable {
         if position < all.count { input = Array(all[position...]) }
     }
 
-    private func accept(_ frame: AMQPFrame, _ payload: UnsafeRawBufferPointer, _ stream: any ByteStream, now: MonotonicTime) throws(AMQPError) {
+    private func accept(_ frame: AMQPFrame, _ payload: UnsafeRawBufferPointer, _ stream: any ByteStream, now: MonotonicTime)
+        throws(AMQPError)
+    {
         switch frame.kind {
         case .heartbeat: break
         case .method:

@@ -75,7 +75,8 @@ public struct AMQPURL: Equatable, Sendable, CustomStringConvertible {
             do { isTLS = try tls.take(name, value) } catch { throw Malformed(description: error.description) }
             guard isTLS else {
                 throw Malformed(
-                    description: "unknown parameter after '?': there are heartbeat, login_method, ssl_cert_reqs, ssl_ca_certs, ssl_certfile, "
+                    description:
+                        "unknown parameter after '?': there are heartbeat, login_method, ssl_cert_reqs, ssl_ca_certs, ssl_certfile, "
                         + "ssl_keyfile, ssl_check_hostname")
             }
             return true

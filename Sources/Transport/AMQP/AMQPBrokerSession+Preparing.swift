@@ -24,6 +24,7 @@ extension AMQPBrokerSession {
 
     private func declared(now: MonotonicTime) {
         guard phase == .preparing else { return }
+        preparedAt = now
         var left = queues.count + 3
         let step = { [unowned self] in
             left -= 1

@@ -18,7 +18,11 @@ public final class AMQPBrokerSession: BrokerSession {
         static let replies: UInt16 = 2
     }
 
+    /// Seconds between two proofs that the server still takes us for alive.
+    private static let proofInterval = 1.0
+
     public let joinsResults = false
+    public private(set) var leaseProven: MonotonicTime?
 
     let queues: [QueueDeclaration]
     let node: String
@@ -32,20 +36,24 @@ public final class AMQPBrokerSession: BrokerSession {
     let delayed: DelayedDelivery
     var events: [BrokerEvent] = []
     var phase = Phase.connecting
+    /// When the requests were sent that make the session stand.
+    var preparedAt: MonotonicTime?
     /// Whether the prefetch limit is the channel's; else each consumer's.
     var limitsWholeChannel = true
     let prefetch: UInt16
 
     private let serial: UInt64
     private let incarnation: Incarnation
-    /// What has come and was not asked for, by queue.
+    /// What has come and was not asked for, by queue: for the first time, and once more.
     private var arrived: [Arrivals]
+    private var returned: [Arrivals]
     private var nextQueue = 0
     private var wantsBell = true
     private var held: [UInt64: AMQPDelivery] = [:]
     private var window = AckWindow()
     private var batches: [AMQPCommitBatch] = []
     private var acknowledging: [UInt64] = []
+    private var nextProof = MonotonicTime.distantFuture
 
     enum Phase: Equatable { case connecting, preparing, standing, closing, over }
 
@@ -64,6 +72,7 @@ public final class AMQPBrokerSession: BrokerSession {
         self.prefetch = UInt16(exactly: prefetch) ?? 0
         serial = incarnation.reserve(1)
         arrived = Array(repeating: Arrivals(), count: queues.count)
+        returned = arrived
         consuming = AMQPConnection(url, clientName: "coppice:\(node)", messageLimit: largestMessage, now: now)
         publishing = AMQPConnection(url, clientName: "coppice:\(node) (publishing)", messageLimit: largestMessage, now: now)
         tasks = AMQPRequestLine(consuming, channel: Channel.tasks)
@@ -93,7 +102,7 @@ public final class AMQPBrokerSession: BrokerSession {
         while messages.count < count, passed < queues.count {
             let index = nextQueue
             nextQueue = (nextQueue + 1) % queues.count
-            guard let delivery = arrived[index].popFirst() else {
+            guard let delivery = returned[index].popFirst() ?? arrived[index].popFirst() else {
                 passed += 1
                 continue
             }
@@ -111,9 +120,15 @@ public final class AMQPBrokerSession: BrokerSession {
         let batch = AMQPCommitBatch(count: commits.count)
         batches.append(batch)
         let now = MonotonicTime.now
-        for (index, commit) in commits.enumerated() { batch.verdicts[index] = carryOut(commit, in: batch, now: now) }
+        for (index, commit) in commits.enumerated() where carryOut(commit, in: batch, now: now) {
+            // Attempts are the ledger's: here none is remembered.
+            if case .begins = commit.attempt { batch.verdicts[index] = .begun(earlier: []) } else { batch.verdicts[index] = .done }
+        }
         settle(now: now)
     }
+
+    /// RabbitMQ has no place for them; they are the ledger's.
+    public func revoke(_ ids: [String]) {}
 
     public func reply(_ reply: ControlReply) {
         guard phase == .standing, publishing.isOpen else { return }
@@ -144,7 +159,9 @@ public final class AMQPBrokerSession: BrokerSession {
 
     public var interests: [PollInterest] { consuming.interests + publishing.interests }
 
-    public var deadline: MonotonicTime? { [consuming.deadline, publishing.deadline, publisher.deadline].compactMap { $0 }.min() }
+    public var deadline: MonotonicTime? {
+        [consuming.deadline, publishing.deadline, publisher.deadline, phase == .standing ? nextProof : nil].compactMap { $0 }.min()
+    }
 
     public func ready(_ descriptor: Int32, _ happened: PollEvents, now: MonotonicTime) {
         for connection in [consuming, publishing] where connection.interests.contains(where: { $0.descriptor == descriptor }) {
@@ -158,6 +175,10 @@ public final class AMQPBrokerSession: BrokerSession {
             if let deadline = connection.deadline, deadline <= now { connection.expired(now: now) }
         }
         if let deadline = publisher.deadline, deadline <= now { publisher.expired(now: now) }
+        if phase == .standing, nextProof <= now {
+            prove(now: now) {}
+            consuming.flush()
+        }
         drain(now: now)
     }
 
@@ -216,11 +237,17 @@ public final class AMQPBrokerSession: BrokerSession {
 
     private func arrived(_ delivery: AMQPDelivery) {
         window.delivered(delivery.deliveryTag)
-        guard let index = Int(delivery.consumerTag.dropFirst(AMQPBrokerSession.consumerPrefix.count)), arrived.indices.contains(index) else {
+        guard let index = Int(delivery.consumerTag.dropFirst(AMQPBrokerSession.consumerPrefix.count)), arrived.indices.contains(index)
+        else {
             return lose("a message for a consumer that is not ours")
         }
-        if delivery.redelivered { forgetAcknowledged(delivery) }
-        arrived[index].append(delivery)
+        if delivery.redelivered {
+            forgetAcknowledged(delivery)
+            // It stood in front of what has never been delivered.
+            returned[index].append(delivery)
+        } else {
+            arrived[index].append(delivery)
+        }
         guard wantsBell, phase == .standing else { return }
         wantsBell = false
         events.append(.rang)
@@ -252,8 +279,10 @@ public final class AMQPBrokerSession: BrokerSession {
     func stand() {
         guard phase == .preparing else { return }
         phase = .standing
+        leaseProven = preparedAt
+        nextProof = MonotonicTime.now.advanced(by: AMQPBrokerSession.proofInterval)
         events.append(.standing)
-        if arrived.contains(where: { !$0.isEmpty }) {
+        if (arrived + returned).contains(where: { !$0.isEmpty }) {
             wantsBell = false
             events.append(.rang)
         }
@@ -357,14 +386,22 @@ public final class AMQPBrokerSession: BrokerSession {
                 batch.isDone = true
                 continue
             }
-            // Changes nothing: it is answered when all that stands before it on the channel has been read.
-            tasks.ask(.qos(count: prefetch, wholeChannel: limitsWholeChannel), now: now) { [unowned self] answer in
-                if case .failure(let refusal) = answer { return lose("\(refusal)") }
+            prove(now: now) { [unowned self] in
                 batch.isDone = true
                 report()
             }
         }
         report()
+    }
+
+    /// Asks for something that changes nothing: it is answered when all that stands before it on the channel has been read, and shows
+    /// that the channel was ours when we asked. A refusal closes the channel, and the session with it.
+    private func prove(now: MonotonicTime, then: @escaping () -> Void) {
+        nextProof = now.advanced(by: AMQPBrokerSession.proofInterval)
+        tasks.ask(.qos(count: prefetch, wholeChannel: limitsWholeChannel), now: now) { [unowned self] _ in
+            leaseProven = now
+            then()
+        }
     }
 
     private func report() {

@@ -1,6 +1,6 @@
 /// One `commit` on its way: answered when its publications are confirmed and the broker has proven that it read the acknowledgements.
 final class AMQPCommitBatch {
-    var verdicts: [Bool]
+    var verdicts: [CommitVerdict]
     /// Steps whose publications are not confirmed.
     var openSteps = 0
     /// Whether something was acknowledged or given back, of which the broker must give proof.
@@ -8,5 +8,5 @@ final class AMQPCommitBatch {
     var isAsked = false
     var isDone = false
 
-    init(count: Int) { verdicts = Array(repeating: false, count: count) }
+    init(count: Int) { verdicts = Array(repeating: .void, count: count) }
 }

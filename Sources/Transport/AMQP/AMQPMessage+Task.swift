@@ -30,7 +30,8 @@ extension AMQPMessage {
 
     /// A control request, to every node (celery-wire §7.1).
     init(control request: [UInt8]) {
-        self.init(exchange: AMQPTopology.controlExchange, routingKey: "", properties: .json(["clock": 1, "expires": 0], mode: 2), body: request)
+        self.init(
+            exchange: AMQPTopology.controlExchange, routingKey: "", properties: .json(["clock": 1, "expires": 0], mode: 2), body: request)
     }
 
     /// The answer to a control request (celery-wire §7.2).

@@ -40,6 +40,15 @@ public final class AMQPMessageSender: MessageSender {
         send(message, mandatory: true)
     }
 
+    /// RabbitMQ has no place for them: told to the nodes that are up, as Celery does.
+    public func revoke(_ ids: [String]) {
+        let request: JSONValue = [
+            "method": "revoke", "arguments": ["task_id": .array(ids.map { .string($0) }), "terminate": false], "destination": nil,
+            "pattern": nil, "matcher": nil,
+        ]
+        broadcast(request.bytes)
+    }
+
     public func broadcast(_ request: [UInt8]) { send(AMQPMessage(control: request), mandatory: false) }
 
     private func send(_ message: AMQPMessage, mandatory: Bool) {
@@ -76,7 +85,8 @@ public final class AMQPMessageSender: MessageSender {
             case .open:
                 declarations.open(now: now)
                 // As the nodes declare it; if it stands otherwise, it stands.
-                declarations.ask(.exchangeDeclare(AMQPTopology.controlExchange, type: "fanout", durable: false), now: now) { [unowned self] _ in
+                declarations.ask(.exchangeDeclare(AMQPTopology.controlExchange, type: "fanout", durable: false), now: now) {
+                    [unowned self] _ in
                     publisher.knows(exchange: AMQPTopology.controlExchange)
                     publisher.open(now: .now) { [unowned self] in events.append(.standing) }
                     connection.flush()

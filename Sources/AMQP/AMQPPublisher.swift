@@ -29,6 +29,9 @@ public final class AMQPPublisher {
 
     private var whenOpen: (() -> Void)?
     private var requestsLeft = 0
+    private var isOpen = false
+    /// Ordered before the channel was open.
+    private var early: [Entry] = []
     /// Published and not answered, by number; the first has `base`. nil: answered, while an earlier one is not.
     private var unconfirmed: [Entry?] = []
     private var first = 0
@@ -68,9 +71,6 @@ public final class AMQPPublisher {
     /// Takes note of exchanges that are known to be there.
     public func knows(exchange: String) { exchanges[exchange] = true }
 
-    /// Whether everything that was published has been answered for.
-    public var isIdle: Bool { first == unconfirmed.count && refused.isEmpty && undecided.isEmpty }
-
     public var deadline: MonotonicTime? {
         let stuck = first < unconfirmed.count && !connection.isBlocked ? lastProgress.advanced(by: AMQPPublisher.patience) : nil
         return [stuck, refused.map(\.at).min()].compactMap { $0 }.min()
@@ -90,7 +90,12 @@ public final class AMQPPublisher {
         switch event {
         case .reply(channel, _):
             requestsLeft -= 1
-            if requestsLeft == 0 { whenOpen?() }
+            guard requestsLeft == 0 else { break }
+            isOpen = true
+            let entries = early
+            early = []
+            for entry in entries { publish(entry, now: now) }
+            whenOpen?()
         case .confirmed(channel, let number, let multiple, let isTaken): confirmed(number, multiple, isTaken, now: now)
         case .returned(channel, let message): returned(message)
         case .channelClosed(channel, let code, let text): onFailure("the channel for publications was closed: \(code) \(text)")
@@ -105,6 +110,10 @@ public final class AMQPPublisher {
     // MARK: sending
 
     private func publish(_ entry: Entry, now: MonotonicTime) {
+        guard isOpen else {
+            early.append(entry)
+            return
+        }
         let exchange = entry.message.exchange
         if exchange.isEmpty || exchanges[exchange] == true { return send(entry, now: now) }
         // Publishing to an exchange that is not there would close the channel, and everything under way with it.

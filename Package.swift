@@ -28,6 +28,7 @@ let package = Package(
         .target(name: "CLinux", path: "Sources/CLinux"),
         .systemLibrary(name: "CSystemd", path: "Sources/CSystemd", providers: [.apt(["libsystemd-dev"])]),
         .systemLibrary(name: "CHiredis", path: "Sources/CHiredis", providers: [.apt(["libhiredis-dev"])]),
+        .systemLibrary(name: "CRabbitMQ", path: "Sources/CRabbitMQ", providers: [.apt(["librabbitmq-dev"])]),
         .systemLibrary(name: "CSQLite", path: "Sources/CSQLite", providers: [.apt(["libsqlite3-dev"])]),
         .systemLibrary(name: "CZlib", path: "Sources/CZlib", providers: [.apt(["zlib1g-dev"])]),
         .systemLibrary(name: "CAres", path: "Sources/CAres", providers: [.apt(["libc-ares-dev"])]),
@@ -42,14 +43,18 @@ let package = Package(
         .target(
             name: "CoppiceRedis", dependencies: ["CHiredis", "CoppiceDial", "CoppiceTLS", "CoppiceSystem", "CoppiceShared"],
             path: "Sources/Redis"),
+        // Of librabbitmq the codec alone: its own calls block.
+        .target(
+            name: "CoppiceAMQP", dependencies: ["CRabbitMQ", "CoppiceDial", "CoppiceTLS", "CoppiceSystem", "CoppiceShared"],
+            path: "Sources/AMQP"),
         .target(name: "CoppiceZlib", dependencies: ["CZlib"], path: "Sources/Zlib"),
         .target(name: "CoppiceSQLite", dependencies: ["CSQLite", "CoppiceSystem", "CoppiceShared"], path: "Sources/SQLite"),
         .target(
             name: "CoppiceTransport",
-            dependencies: ["CoppiceRedis", "CoppiceSQLite", "CoppiceSystem", "CoppiceShared"], path: "Sources/Transport"),
+            dependencies: ["CoppiceRedis", "CoppiceAMQP", "CoppiceSQLite", "CoppiceSystem", "CoppiceShared"], path: "Sources/Transport"),
         .target(
             name: "CoppiceResults",
-            dependencies: ["CoppiceRedis", "CoppiceSQLite", "CoppiceSystem", "CoppiceShared"], path: "Sources/Results"),
+            dependencies: ["CoppiceRedis", "CoppiceAMQP", "CoppiceSQLite", "CoppiceSystem", "CoppiceShared"], path: "Sources/Results"),
         .target(
             name: "CoppiceSupervisor",
             dependencies: [
@@ -84,8 +89,14 @@ let package = Package(
         .target(name: "CoppiceTestSupport", dependencies: ["CoppiceShared"], path: "Tests/TestSupport"),
         .testTarget(
             name: "TransportTests",
-            dependencies: ["CoppiceTransport", "CoppiceResults", "CoppiceRedis", "CoppiceSQLite", "CoppiceSystem", "CoppiceShared"],
-            path: "Tests/TransportTests"),
+            dependencies: [
+                "CoppiceTransport", "CoppiceResults", "CoppiceRedis", "CoppiceAMQP", "CoppiceDial", "CoppiceSQLite", "CoppiceSystem",
+                "CoppiceShared",
+            ], path: "Tests/TransportTests"),
+        .testTarget(
+            name: "CoppiceAMQPTests",
+            dependencies: ["CoppiceAMQP", "CoppiceDial", "CoppiceTLS", "CoppiceSystem", "CoppiceShared", "CoppiceTestSupport"],
+            path: "Tests/AMQPTests"),
         .testTarget(name: "NamesTests", dependencies: ["CoppiceNames", "CoppiceSystem", "CoppiceShared"], path: "Tests/NamesTests"),
         .testTarget(name: "CoppiceSharedTests", dependencies: ["CoppiceShared", "CoppiceTestSupport"], path: "Tests/SharedTests"),
         .testTarget(

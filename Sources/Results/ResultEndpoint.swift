@@ -1,13 +1,17 @@
+import CoppiceAMQP
 import CoppiceRedis
 
 /// Which result store, and where.
 public enum ResultEndpoint: Equatable, Sendable, CustomStringConvertible {
     case redis(RedisURL)
+    /// `rpc://`: to the caller's queue on this RabbitMQ.
+    case rabbitmq(AMQPURL)
     case sqlite(path: String)
 
     public var description: String {
         switch self {
         case .redis(let url): url.description
+        case .rabbitmq(let url): "rpc:// on \(url)"
         case .sqlite(let path): "sqlite:///\(path)"
         }
     }
@@ -15,6 +19,7 @@ public enum ResultEndpoint: Equatable, Sendable, CustomStringConvertible {
     public func open() -> any ResultStore {
         switch self {
         case .redis(let url): RedisResultStore(url)
+        case .rabbitmq(let url): AMQPResultStore(url)
         case .sqlite(let path): SQLiteResultStore(path: path)
         }
     }

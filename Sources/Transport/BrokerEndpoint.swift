@@ -1,8 +1,10 @@
+import CoppiceAMQP
 import CoppiceRedis
 
 /// Which broker, and where. Made from a URL; its description shows no password.
 public enum BrokerEndpoint: Equatable, Sendable, CustomStringConvertible {
     case redis(RedisURL)
+    case rabbitmq(AMQPURL)
     /// The path of the embedded broker's file.
     case sqlite(path: String)
 
@@ -17,8 +19,9 @@ public enum BrokerEndpoint: Equatable, Sendable, CustomStringConvertible {
         case "sqlite": self = .sqlite(path: try BrokerEndpoint.sqlitePath(url))
         case "redis", "rediss", "redis+socket", "unix", "sentinel":
             do { self = .redis(try RedisURL(url)) } catch { throw Malformed(error.description) }
-        case "amqp", "amqps", "pyamqp": throw Malformed("RabbitMQ is not supported yet: use redis:// or sqlite:///PATH")
-        default: throw Malformed("\(BrokerEndpoint.unknown(url)): use redis://… or sqlite:///PATH")
+        case .some(let scheme) where AMQPURL.schemes.contains(String(scheme)):
+            do { self = .rabbitmq(try AMQPURL(url)) } catch { throw Malformed(error.description) }
+        default: throw Malformed("\(BrokerEndpoint.unknown(url)): use redis://…, amqp://… or sqlite:///PATH")
         }
     }
 
@@ -43,6 +46,7 @@ public enum BrokerEndpoint: Equatable, Sendable, CustomStringConvertible {
     public var description: String {
         switch self {
         case .redis(let url): url.description
+        case .rabbitmq(let url): url.description
         case .sqlite(let path): "sqlite:///\(path)"
         }
     }
@@ -51,6 +55,7 @@ public enum BrokerEndpoint: Equatable, Sendable, CustomStringConvertible {
     public func openSender() -> any MessageSender {
         switch self {
         case .redis(let url): RedisMessageSender(url)
+        case .rabbitmq(let url): AMQPMessageSender(url)
         case .sqlite(let path): SQLiteMessageSender(path: path)
         }
     }

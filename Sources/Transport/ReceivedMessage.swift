@@ -6,15 +6,24 @@ public struct ReceivedMessage: Sendable {
     public var queue: String
     /// The message, or why it can't be run.
     public var content: Result<TaskMessage, MessageDefect>
-    /// What can't be read, as it came; empty for what can.
-    public var raw: [UInt8] = []
     /// Bytes of the message as it stood with the broker.
     public var size: Int
+    /// From a broker that keeps no envelopes: one for a message that can't be read, so that it can be kept and sent again.
+    public var envelope: [UInt8]?
 
     public init(tag: DeliveryTag, queue: String, raw: [UInt8]) {
         self.tag = tag
         self.queue = queue
         size = raw.count
         content = Result { () throws(MessageDefect) -> TaskMessage in try Envelope.read(raw, queue: queue) }
+    }
+
+    /// From a broker that keeps no envelopes.
+    public init(tag: DeliveryTag, queue: String, size: Int, content: Result<TaskMessage, MessageDefect>, envelope: [UInt8]?) {
+        self.tag = tag
+        self.queue = queue
+        self.size = size
+        self.content = content
+        self.envelope = envelope
     }
 }

@@ -9,7 +9,7 @@ import Testing
         try session.seat.next("recovered") { if case .recovered(let count) = $0 { count } else { nil } }
     }
 
-    @Test(arguments: Broker.allCases) func whatADeadNodeHeldRunsAgainElsewhere(broker: Broker) throws {
+    @Test(arguments: Broker.keepers) func whatADeadNodeHeldRunsAgainElsewhere(broker: Broker) throws {
         let scene = try BrokerScene(broker)
         try scene.send(["1", "2", "3", "4"])
         let dying = try scene.session()
@@ -38,7 +38,7 @@ import Testing
         #expect(try dying.take(10).isEmpty)
     }
 
-    @Test(arguments: Broker.allCases) func whoWasTakenForDeadIsToldWhatHasGone(broker: Broker) throws {
+    @Test(arguments: Broker.keepers) func whoWasTakenForDeadIsToldWhatHasGone(broker: Broker) throws {
         let scene = try BrokerScene(broker)
         try scene.send(["1", "2", "3"])
         let stopped = try scene.session()
@@ -59,7 +59,7 @@ import Testing
         #expect(stopped.seat.popFirst { if case .gone(let tags) = $0 { tags } else { nil } } == nil, "once")
     }
 
-    @Test(arguments: Broker.allCases) func oneOfTwoHeirsGetsEachOrphan(broker: Broker) throws {
+    @Test(arguments: Broker.keepers) func oneOfTwoHeirsGetsEachOrphan(broker: Broker) throws {
         let scene = try BrokerScene(broker)
         try scene.send(["1", "2", "3"])
         let dying = try scene.session()
@@ -83,7 +83,7 @@ import Testing
         #expect(orphans.sorted() == ["1", "2", "3"])
     }
 
-    @Test(arguments: Broker.allCases) func anOrphanWhoseHeirDiesIsInheritedOnceMore(broker: Broker) throws {
+    @Test(arguments: Broker.keepers) func anOrphanWhoseHeirDiesIsInheritedOnceMore(broker: Broker) throws {
         let scene = try BrokerScene(broker)
         try scene.send(["1"])
         let dying = try scene.session()
@@ -97,7 +97,7 @@ import Testing
         #expect(orphans.map(\.id) == ["1"])
     }
 
-    @Test(arguments: Broker.allCases) func anObserverThatSleptTakesNobodyForDead(broker: Broker) throws {
+    @Test(arguments: Broker.keepers) func anObserverThatSleptTakesNobodyForDead(broker: Broker) throws {
         let scene = try BrokerScene(broker)
         try scene.send(["1"])
         let holder = try scene.session()
@@ -116,7 +116,7 @@ import Testing
         #expect(try holder.commit(held, .conclude))
     }
 
-    @Test(arguments: Broker.allCases) func aNextSessionOfTheSameIncarnationStillHolds(broker: Broker) throws {
+    @Test(arguments: Broker.keepers) func aNextSessionOfTheSameIncarnationStillHolds(broker: Broker) throws {
         let scene = try BrokerScene(broker)
         try scene.send(["1", "2"])
         let incarnation = Incarnation()
@@ -133,7 +133,7 @@ import Testing
         #expect(try second.commit(next, .conclude))
     }
 
-    @Test(arguments: Broker.allCases) func aNodeThatClosedIsNotMourned(broker: Broker) throws {
+    @Test(arguments: Broker.keepers) func aNodeThatClosedIsNotMourned(broker: Broker) throws {
         let scene = try BrokerScene(broker)
         let session = try scene.session()
         #expect(try session.close() == "closed")

@@ -57,6 +57,7 @@ struct Settings {
         }
         switch place {
         case .redis(let url): return .redis(url)
+        case .rabbitmq(let url): return .rabbitmq(url)
         case .sqlite(let path): return .sqlite(path: path)
         }
     }

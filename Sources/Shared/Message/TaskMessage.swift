@@ -37,6 +37,21 @@ public struct TaskMessage: Equatable, Sendable {
         self.bodyIsBase64 = bodyIsBase64
     }
 
+    /// From a broker that keeps headers, properties and body apart.
+    ///
+    /// - Throws: what is wrong with it, with the task's id and name where they could be read.
+    public init(headers: JSONObject, contentType: String, routingKey: String, body: [UInt8]) throws(MessageDefect) {
+        self.init(id: "", name: "", headers: [], contentType: contentType, routingKey: routingKey, body: body, bodyIsBase64: false)
+        let read: TaskHeaders
+        do throws(JSONError) {
+            var scanner = JSONScanner(JSONValue.object(headers).bytes)
+            read = try TaskHeaders(&scanner)
+        } catch {
+            throw MessageDefect("headers that can't be read: \(error)")
+        }
+        try read.apply(to: &self)
+    }
+
     /// How the task is called in logs.
     public var displayName: String { shadow ?? name }
 }

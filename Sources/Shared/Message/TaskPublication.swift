@@ -21,25 +21,22 @@ public struct TaskPublication: Equatable, Sendable {
         self.bodyIsBase64 = bodyIsBase64
     }
 
-    /// A message once more, as it came, for this queue.
-    public static func copy(of message: TaskMessage, to queue: String) -> TaskPublication {
-        var publication = copy(of: message)
-        publication.exchange = ""
-        publication.routingKey = queue
-        return publication
+    /// The message as it came, for this queue.
+    public init(copyOf message: TaskMessage, to queue: String) {
+        self.init(copyOf: message)
+        exchange = ""
+        routingKey = queue
     }
 
-    /// A message once more, as it came.
-    public static func copy(of message: TaskMessage) -> TaskPublication {
-        var publication = TaskPublication(
-            routingKey: message.routingKey, headers: message.headers, body: message.body, bodyIsBase64: message.bodyIsBase64)
-        publication.exchange = message.exchange
-        publication.contentType = message.contentType
-        publication.contentEncoding = message.contentEncoding ?? "utf-8"
-        publication.correlationID = message.correlationID ?? message.id
-        publication.replyTo = message.replyTo
-        publication.priority = message.priority
-        return publication
+    /// The message as it came.
+    public init(copyOf message: TaskMessage) {
+        self.init(routingKey: message.routingKey, headers: message.headers, body: message.body, bodyIsBase64: message.bodyIsBase64)
+        exchange = message.exchange
+        contentType = message.contentType
+        contentEncoding = message.contentEncoding ?? "utf-8"
+        correlationID = message.correlationID ?? message.id
+        replyTo = message.replyTo
+        priority = message.priority
     }
 
     /// The message that a retry publishes: the same id, one retry more, a new time; all else as it was (celery-wire §6.5).
@@ -48,7 +45,7 @@ public struct TaskPublication: Equatable, Sendable {
         headers["retries"] = .int(message.retries + 1)
         headers["eta"] = .string(ISO8601.format(eta))
         if headers["parent_id"] ?? .null == .null { headers["parent_id"] = .string(message.id) }
-        var publication = copy(of: message)
+        var publication = TaskPublication(copyOf: message)
         publication.headers = JSONValue.object(headers).bytes
         return publication
     }

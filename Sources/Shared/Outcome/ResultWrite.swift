@@ -12,8 +12,14 @@ public struct ResultWrite: Equatable, Sendable {
     /// The encoded `ResultRecord`.
     public var record: [UInt8]
     public var reach: Reach
+    /// Where the task's caller waits for the record, for a store that sends it there: its queue, and what it knows the call by.
+    public var replyTo: String?
+    public var correlationID: String?
 
-    public init(_ record: ResultRecord, reach: Reach = .storeAndAnnounce) {
+    /// - Parameter message: the call that the record is of.
+    public init(_ record: ResultRecord, of message: TaskMessage? = nil, reach: Reach = .storeAndAnnounce) {
+        replyTo = message?.replyTo
+        correlationID = message?.correlationID
         taskID = record.taskID
         state = record.state
         self.record = record.encoded

@@ -106,6 +106,10 @@ final class BrokerLink {
             return RedisBrokerSession(
                 url, results: joined, resultExpiry: ResultExpiry.standard, queues: options.queues, node: options.node,
                 incarnation: incarnation, holding: holding())
+        case .rabbitmq(let url):
+            return AMQPBrokerSession(
+                url, queues: options.queues, node: options.node, incarnation: incarnation,
+                prefetch: options.window + options.concurrency, largestMessage: SupervisorOptions.largestMessage)
         case .sqlite(let path):
             return SQLiteBrokerSession(
                 path: path, queues: options.queues, node: options.node, incarnation: incarnation, holding: holding(),

@@ -37,6 +37,6 @@ extension ClaimBook.Holding {
     /// The message as it would stand in Redis.
     var envelope: [UInt8] {
         guard let content else { return raw }
-        return Envelope.write(TaskPublication.copy(of: content), deliveryTag: Incarnation.randomUUID())
+        return Envelope.write(TaskPublication(copyOf: content), deliveryTag: Incarnation.randomUUID())
     }
 }

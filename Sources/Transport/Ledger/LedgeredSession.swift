@@ -227,7 +227,7 @@ public final class LedgeredSession: BrokerSession {
 
     private func hold(_ message: ReceivedMessage, _ name: String, under mark: String) -> ReceivedMessage {
         book[mark] = ClaimBook.Holding(
-            message: name, queue: message.queue, content: try? message.content.get(), raw: message.raw, brokerTag: message.tag)
+            message: name, queue: message.queue, content: try? message.content.get(), raw: message.envelope ?? [], brokerTag: message.tag)
         var held = message
         held.tag = DeliveryTag(mark)
         return held
@@ -241,7 +241,7 @@ public final class LedgeredSession: BrokerSession {
         for message in messages {
             book[message.tag.value] = ClaimBook.Holding(
                 message: message.claimName ?? message.tag.value, queue: message.queue, content: try? message.content.get(),
-                raw: message.raw, brokerTag: nil, isAcknowledged: true)
+                raw: message.envelope ?? [], brokerTag: nil, isAcknowledged: true)
         }
         events.append(.orphaned(messages))
     }
@@ -302,7 +302,7 @@ public final class LedgeredSession: BrokerSession {
                 case .putBack, .park:
                     if holding.isAcknowledged, let content = holding.content {
                         settling.append(
-                            Commit(commit.tag, queue: commit.queue, .keep, publications: [.copy(of: content, to: commit.queue)]))
+                            Commit(commit.tag, queue: commit.queue, .keep, publications: [TaskPublication(copyOf: content, to: commit.queue)]))
                     } else if let tag {
                         settling.append(Commit(tag, queue: commit.queue, commit.step))
                     }

@@ -31,12 +31,17 @@ enum Broker: String, CaseIterable, Sendable, CustomTestStringConvertible {
     case sqlite
     case redis
     case redisWithPrefix
+    case rabbitmq
+
+    /// Those that keep leases, dead letters and results by themselves.
+    static let keepers: [Broker] = [.sqlite, .redis, .redisWithPrefix]
 
     func fixture() throws -> any BrokerFixture {
         switch self {
         case .sqlite: try SQLiteFixture()
         case .redis: try RedisFixture()
         case .redisWithPrefix: try RedisFixture(prefix: "px:")
+        case .rabbitmq: try RabbitMQFixture()
         }
     }
 

@@ -1,0 +1,13 @@
+/// Why a server did not do what it was asked to.
+public struct AMQPRefusal: Error, Equatable, Sendable, CustomStringConvertible {
+    /// 403: not allowed, 404: not there, 405: locked by another connection, 406: stands with other arguments.
+    public var code: UInt16
+    public var text: String
+
+    public init(code: UInt16, text: String) {
+        self.code = code
+        self.text = text
+    }
+
+    public var description: String { "\(code) \(text)" }
+}

@@ -1,0 +1,163 @@
+import CoppiceAMQP
+import CoppiceShared
+import CoppiceSystem
+
+/// Celery's `rpc://`: each record goes as a message to the queue that the caller named, and nowhere else (celery-wire §4.7).
+///
+/// Nothing is kept. Who asks for a record is given what has come into the reply queue of this object; a store without one, as a
+/// master's, has none to give.
+public final class AMQPResultStore: ResultStore {
+    private enum Channel {
+        static let publications: UInt16 = 1
+        static let declarations: UInt16 = 2
+        static let replies: UInt16 = 3
+    }
+
+    /// One `store` under way.
+    private final class Batch {
+        var left: Int
+        init(left: Int) { self.left = left }
+    }
+
+    private let connection: AMQPConnection
+    private let publisher: AMQPPublisher
+    private let declarations: AMQPRequestLine
+    private let replies: AMQPRequestLine
+    private let replyQueue: String?
+    private let expiry: Int
+    private var events: [ResultEvent] = []
+    private var batches: [Batch] = []
+    /// The newest record of each task that has come.
+    private var records: [String: [UInt8]] = [:]
+    private var watched: Set<String> = []
+
+    /// - Parameters:
+    ///   - replyQueue: the queue that our own calls name as `reply_to`; made here, and read to the end by this object alone.
+    ///   - expiry: for how long the queue stays when nobody reads it, in seconds.
+    ///   - largestRecord: bytes above which a record is not read.
+    public init(
+        _ url: AMQPURL, replyQueue: String? = nil, expiry: Int = ResultExpiry.standard, largestRecord: Int = AMQPResultStore.largestRecord
+    ) {
+        let now = MonotonicTime.now
+        self.replyQueue = replyQueue
+        self.expiry = expiry
+        connection = AMQPConnection(url, clientName: "coppice-results", messageLimit: largestRecord, now: now)
+        declarations = AMQPRequestLine(connection, channel: Channel.declarations)
+        replies = AMQPRequestLine(connection, channel: Channel.replies)
+        publisher = AMQPPublisher(connection, channel: Channel.publications, declarations: declarations)
+        publisher.onNotice = { [unowned self] in events.append(.notice($0)) }
+        publisher.onFailure = { [unowned self] in lose($0) }
+        drain(now: now)
+    }
+
+    /// Bytes.
+    public static let largestRecord = 64 << 20
+
+    public func takeEvents() -> [ResultEvent] {
+        defer { events.removeAll(keepingCapacity: true) }
+        return events
+    }
+
+    public func store(_ writes: [ResultWrite]) {
+        let addressed = writes.filter { !($0.replyTo ?? "").isEmpty }
+        let batch = Batch(left: addressed.count)
+        batches.append(batch)
+        for write in addressed {
+            var properties = AMQPProperties()
+            properties.contentType = "application/json"
+            properties.contentEncoding = "utf-8"
+            properties.headers = JSONObject()
+            properties.deliveryMode = 1
+            properties.priority = 0
+            properties.correlationID = write.correlationID ?? write.taskID
+            let message = AMQPMessage(routingKey: write.replyTo ?? "", properties: properties, body: write.record)
+            // Not mandatory: a caller that is gone has taken its queue along.
+            publisher.publish(message, mandatory: false, now: .now) { [unowned self] in
+                batch.left -= 1
+                report()
+            }
+        }
+        report()
+        connection.flush()
+    }
+
+    public func fetch(_ taskID: String) { events.append(.record(taskID: taskID, text: records[taskID])) }
+
+    public func watch(_ taskID: String) {
+        watched.insert(taskID)
+        if let record = records[taskID] { events.append(.record(taskID: taskID, text: record)) }
+    }
+
+    // MARK: Pollable
+
+    public var interests: [PollInterest] { connection.interests }
+    public var deadline: MonotonicTime? { [connection.deadline, publisher.deadline].compactMap { $0 }.min() }
+
+    public func ready(_ descriptor: Int32, _ happened: PollEvents, now: MonotonicTime) {
+        connection.ready(descriptor, happened, now: now)
+        drain(now: now)
+    }
+
+    public func expired(now: MonotonicTime) {
+        if let deadline = connection.deadline, deadline <= now { connection.expired(now: now) }
+        if let deadline = publisher.deadline, deadline <= now { publisher.expired(now: now) }
+        drain(now: now)
+    }
+
+    // MARK: steps
+
+    private func drain(now: MonotonicTime) {
+        for event in connection.takeEvents() {
+            switch event {
+            case .open: opened(now: now)
+            case .delivery(_, let delivery): arrived(delivery)
+            case .cancelled: lose("the reply queue is gone")
+            case .blocked(let reason): events.append(.notice("RabbitMQ takes no results (\(reason)): they wait"))
+            case .lost(let reason): lose(reason)
+            default:
+                guard !publisher.accept(event, now: now) else { break }
+                for line in [declarations, replies] where line.accept(event, now: now) { break }
+            }
+        }
+        connection.flush()
+    }
+
+    private func opened(now: MonotonicTime) {
+        declarations.open(now: now)
+        guard let replyQueue else { return openPublisher() }
+        replies.open(now: now)
+        let arguments: JSONObject = ["x-expires": .int(expiry * 1000)]
+        replies.ask(.queueDeclare(replyQueue, autoDelete: true, arguments: arguments), now: now) { [unowned self] answer in
+            if case .failure(let refusal) = answer { lose("the reply queue \(replyQueue) can't be made: \(refusal)") }
+        }
+        replies.ask(.consume(queue: replyQueue, tag: "results", noAck: true), now: now) { [unowned self] answer in
+            if case .success = answer { openPublisher() }
+        }
+    }
+
+    private func openPublisher() {
+        publisher.open(now: .now) { [unowned self] in events.append(.standing) }
+        connection.flush()
+    }
+
+    private func arrived(_ delivery: AMQPDelivery) {
+        guard let record = try? JSONValue(parsing: delivery.body), let taskID = record["task_id"]?.string else { return }
+        // A state that comes late does not replace the end.
+        if let known = records[taskID], let state = (try? JSONValue(parsing: known))?["status"]?.string, TaskState(state).isReady { return }
+        records[taskID] = delivery.body
+        if watched.contains(taskID) { events.append(.record(taskID: taskID, text: delivery.body)) }
+    }
+
+    private func report() {
+        while let batch = batches.first, batch.left == 0 {
+            batches.removeFirst()
+            events.append(.stored)
+        }
+    }
+
+    private func lose(_ reason: String) {
+        guard !events.contains(where: { if case .lost = $0 { true } else { false } }) else { return }
+        connection.abandon()
+        events.append(.lost(reason))
+    }
+}

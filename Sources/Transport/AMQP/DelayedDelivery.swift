@@ -1,0 +1,128 @@
+import CoppiceAMQP
+import CoppiceShared
+import CoppiceSystem
+
+/// Celery's delay queues (celery-wire §3.7): a message waits in a queue for each bit of its delay that is set, from the highest to the
+/// lowest, and comes out at `exit`. We declare them as Celery does, or use them as they stand; one notice says so.
+final class DelayedDelivery {
+    static let exit = "celery_delayed_delivery"
+    /// Bits of the delay in seconds: 8.5 years.
+    static let levels = 28
+    static let longest = 1 << levels - 1
+    /// Seconds by which a message comes early at least: it has a way to go, and is never to be late.
+    static let margin = 0.3
+
+    private let declarations: AMQPRequestLine
+    private let queues: [QueueDeclaration]
+    var onNotice: (String) -> Void = { _ in }
+    private var isDeclared = false
+    private var left = 0
+    private var whenReady: [() -> Void] = []
+    private var hasNoticed = false
+
+    init(_ declarations: AMQPRequestLine, queues: [QueueDeclaration]) {
+        self.declarations = declarations
+        self.queues = queues
+    }
+
+    /// Declares what is not declared yet; `then` is called when it stands.
+    func prepare(now: MonotonicTime, _ then: @escaping () -> Void) {
+        guard !isDeclared || left > 0 else { return then() }
+        whenReady.append(then)
+        guard !isDeclared else { return }
+        isDeclared = true
+        let requests = DelayedDelivery.requests + queues.flatMap(bindings)
+        left = requests.count
+        for request in requests {
+            declarations.ask(request, now: now) { [unowned self] answer in
+                if case .failure(let refusal) = answer { refused(refusal) }
+                left -= 1
+                guard left == 0 else { return }
+                let waiting = whenReady
+                whenReady = []
+                for then in waiting { then() }
+            }
+        }
+        declarations.connection.flush()
+    }
+
+    /// A queue was made anew: its way out, too, if there is one.
+    func bindAgain(_ queue: QueueDeclaration, now: MonotonicTime) {
+        guard isDeclared else { return }
+        for request in bindings(queue) { declarations.ask(request, now: now) { _ in } }
+    }
+
+    /// A copy that comes back a little before `until`; nil if that is too soon to be worth the way.
+    static func parked(_ delivery: AMQPDelivery, queue: String, until: WallTime, now: WallTime) -> AMQPMessage? {
+        let delay = (until.seconds - now.seconds - margin).rounded(.down)
+        guard delay >= 1 else { return nil }
+        // What waits for longer comes back in between and is parked again.
+        let seconds = Int(min(delay, Double(longest)))
+        var message = AMQPMessage(copyOf: delivery, queue: queue)
+        message.exchange = "celery_delayed_\(levels - 1)"
+        message.routingKey = key(seconds) + "." + word(queue)
+        return message
+    }
+
+    /// The delay's bits, the highest first.
+    static func key(_ seconds: Int) -> String {
+        (0..<levels).reversed().map { seconds >> $0 & 1 == 1 ? "1" : "0" }.joined(separator: ".")
+    }
+
+    /// A queue's name as one word of a routing key: a dot would divide it, and `#.b` would match what is meant for `a.b`.
+    static func word(_ queue: String) -> String {
+        var word = "coppice-"
+        for byte in queue.utf8 {
+            let isPlain = byte | 0x20 >= UInt8(ascii: "a") && byte | 0x20 <= UInt8(ascii: "z") || byte >= 0x30 && byte <= 0x39
+            if isPlain || byte == UInt8(ascii: "-") || byte == UInt8(ascii: "_") {
+                word.unicodeScalars.append(Unicode.Scalar(byte))
+            } else {
+                word += "%" + (byte < 16 ? "0" : "") + String(byte, radix: 16)
+            }
+        }
+        // A routing key has 255 bytes; of a name that is too long for it stands a sum (FNV-1a, the same on every node).
+        guard word.utf8.count > 150 else { return word }
+        let sum = queue.utf8.reduce(0xCBF2_9CE4_8422_2325 as UInt64) { ($0 ^ UInt64($1)) &* 0x100_0000_01B3 }
+        return "coppice-sum-" + String(sum, radix: 16)
+    }
+
+    /// Exchanges and queues of all levels, a level before what leads to it.
+    private static var requests: [AMQPRequest] {
+        var requests: [AMQPRequest] = [.exchangeDeclare(exit, type: "topic")]
+        for level in 0..<levels {
+            let name = "celery_delayed_\(level)"
+            let below = level == 0 ? exit : "celery_delayed_\(level - 1)"
+            let skipped = String(repeating: "*.", count: levels - 1 - level)
+            requests.append(.exchangeDeclare(name, type: "topic"))
+            requests.append(
+                .queueDeclare(
+                    name,
+                    arguments: [
+                        "x-queue-type": "quorum", "x-overflow": "reject-publish", "x-message-ttl": .int((1 << level) * 1000),
+                        "x-dead-letter-exchange": .string(below), "x-dead-letter-strategy": "at-least-once",
+                    ]))
+            requests.append(.queueBind(queue: name, exchange: name, routingKey: skipped + "1.#"))
+            requests.append(.exchangeBind(destination: below, source: name, routingKey: skipped + "0.#"))
+        }
+        return requests
+    }
+
+    /// The way out: to the queue itself under our word, and to what Celery's clients send with a delay of their own.
+    private func bindings(_ queue: QueueDeclaration) -> [AMQPRequest] {
+        var requests: [AMQPRequest] = [
+            .queueBind(queue: queue.name, exchange: DelayedDelivery.exit, routingKey: "#." + DelayedDelivery.word(queue.name))
+        ]
+        if queue.exchangeType != .direct, !queue.exchange.isEmpty {
+            requests.append(
+                .exchangeBind(destination: queue.exchange, source: DelayedDelivery.exit, routingKey: "#." + queue.routingKey))
+            requests.append(.queueBind(queue: queue.name, exchange: queue.exchange, routingKey: "#." + queue.routingKey))
+        }
+        return requests
+    }
+
+    private func refused(_ refusal: AMQPRefusal) {
+        guard !hasNoticed else { return }
+        hasNoticed = true
+        onNotice("the delay queues are used as they stand: \(refusal)")
+    }
+}

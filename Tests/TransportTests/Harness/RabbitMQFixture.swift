@@ -1,0 +1,84 @@
+import CoppiceAMQP
+import CoppiceDial
+import CoppiceResults
+import CoppiceShared
+import CoppiceSystem
+import CoppiceTransport
+
+/// A virtual host of the test's own on the process' RabbitMQ.
+final class RabbitMQFixture: BrokerFixture {
+    let server: RabbitMQServer
+    let url: AMQPURL
+    var prefetch = 100
+    var largestMessage = 1 << 20
+
+    init() throws {
+        server = try RabbitMQServer.shared.get()
+        let endpoint = StreamEndpoint(.tcp(host: "127.0.0.1", port: server.port))
+        url = AMQPURL(servers: [AMQPURL.Server(endpoint: endpoint, virtualHost: try server.virtualHost())])
+    }
+
+    func makeSession(
+        _ queues: [QueueDeclaration], node: String, incarnation: Incarnation, holding: [DeliveryTag], joinsResults: Bool,
+        deadLetters: DeadLetterLimits
+    ) -> any BrokerSession {
+        AMQPBrokerSession(
+            url, queues: queues, node: node, incarnation: incarnation, prefetch: prefetch, largestMessage: largestMessage)
+    }
+
+    func makeSender() -> any MessageSender { AMQPMessageSender(url) }
+
+    func makeStore() -> any ResultStore { AMQPResultStore(url) }
+
+    /// They are the ledger's.
+    func deadLetters() throws -> [DeadLetter] { [] }
+
+    func plant(_ raw: [UInt8], in queue: String) throws {
+        try publish(AMQPMessage(routingKey: queue, properties: AMQPProperties(), body: raw))
+    }
+
+    /// Publishes something and waits until RabbitMQ has it.
+    func publish(_ message: AMQPMessage) throws {
+        try ask([.queueDeclare(message.routingKey)], then: message)
+    }
+
+    /// Requests on a connection of their own, each of which must succeed; the last one's answer.
+    @discardableResult
+    func ask(_ requests: [AMQPRequest], then message: AMQPMessage? = nil) throws -> AMQPReply {
+        let connection = AMQPConnection(url, clientName: "test", messageLimit: 1 << 20, now: .now)
+        defer { connection.abandon() }
+        let end = MonotonicTime.now.advanced(by: 10)
+        var left = requests + (message == nil ? [] : [.confirmSelect])
+        while MonotonicTime.now < end {
+            for event in connection.takeEvents() {
+                switch event {
+                case .open: try connection.send(.channelOpen, on: 1, now: .now)
+                case .reply(_, let reply):
+                    if let next = left.first {
+                        left.removeFirst()
+                        try connection.send(next, on: 1, now: .now)
+                    } else if let message {
+                        try connection.publish(
+                            message.properties, body: message.body, exchange: message.exchange, routingKey: message.routingKey,
+                            mandatory: true, on: 1, now: .now)
+                    } else {
+                        return reply
+                    }
+                case .confirmed: return .done
+                case .channelClosed(_, let code, let text): throw DidNotCome(what: "\(requests)", seen: "\(code) \(text)")
+                case .lost(let reason): throw DidNotCome(what: "\(requests)", seen: reason)
+                default: break
+                }
+            }
+            connection.flush()
+            try Poll.turn([connection], until: end)
+        }
+        throw DidNotCome(what: "\(requests)", seen: "nothing")
+    }
+
+    /// How many messages wait in a queue; those that a consumer holds do not count.
+    func count(_ queue: String) throws -> Int {
+        guard case .queue(_, let messages, _) = try ask([.queueExists(queue)]) else { return -1 }
+        return messages
+    }
+}

@@ -2,6 +2,9 @@
 ///
 /// A message that is held stands in kombu's `unacked` hash as `[<message>,"","<queue>"]`, put together without being parsed, under a
 /// tag `<incarnation>:<sequence>:<priority step>`, and in `unacked_index` with the time of the server's clock.
+///
+/// A server at its `maxmemory` refuses a script's first write if that may take memory, and none after the first. So commit and renew
+/// begin with one that takes none: a Redis that is full of messages must let them be worked off.
 enum RedisScripts {
     enum Name: CaseIterable { case take, commit, renew, restore, inherit, bury }
 
@@ -101,6 +104,7 @@ enum RedisScripts {
         local verdicts = {}
         local answer = { '' }
         local call = redis.call
+        call('HDEL', KEYS[1], '')
         while ARGV[at] do
           local op, tag, nw = string.sub(ARGV[at], 1, 1), ARGV[at + 1], tonumber(ARGV[at + 2])
           local note = string.sub(ARGV[at], 2)
@@ -212,6 +216,7 @@ enum RedisScripts {
     /// Counts the lease on, and re-scores what is held. KEYS: nodes, unacked_index. ARGV: incarnation, tags.
     /// Returns the tags that are not there any more, and all leases: incarnation and counter in turn.
     private static let renew = """
+        redis.call('HDEL', KEYS[1], '')
         redis.call('HINCRBY', KEYS[1], ARGV[1], 1)
         local clock = redis.call('TIME')
         local now = string.format('%.6f', clock[1] + clock[2] / 1000000)

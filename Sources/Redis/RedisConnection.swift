@@ -322,11 +322,9 @@ public final class RedisConnection: Pollable {
     }
 
     private func explain(_ error: String) -> String {
-        if error.hasPrefix("NOAUTH") { return "the server wants a password: put it into the URL or REDIS_PASSWORD" }
-        if error.hasPrefix("WRONGPASS") || error.hasPrefix("ERR invalid password") { return "the server refuses the password or the user" }
+        if error.hasPrefix("ERR invalid password") { return RedisFault.explain("WRONGPASS") }
         if error.hasPrefix("ERR DB index") { return "the server has no database \(url.database)" }
-        if error.hasPrefix("LOADING") { return "the server is still loading its data" }
-        return error
+        return RedisFault.explain(error)
     }
 
     /// The stream is over: the end, unless this server was only being greeted and there are others.

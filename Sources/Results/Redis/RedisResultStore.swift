@@ -120,7 +120,7 @@ public final class RedisResultStore: ResultStore {
                 events.append(.record(taskID: String(channel.dropFirst(prefix.count)), text: record))
             case .reply(_, let value):
                 if let error = value.error {
-                    lose(error)
+                    lose(RedisFault.explain(error))
                 } else if let channel = value.array.flatMap({ $0.count > 1 ? $0[1].text : nil }) {
                     // What was stored before the subscription stood is announced no more.
                     fetch(String(channel.dropFirst(prefix.count)))
@@ -132,7 +132,8 @@ public final class RedisResultStore: ResultStore {
 
     private func accept(_ label: Label?, _ value: RedisValue) {
         if let error = value.error {
-            lose(error.hasPrefix("NOPERM") ? "the Redis user may not run scripts (+@scripting): \(error)" : error)
+            // NOSCRIPT, too: what is stored over a new connection comes in order again.
+            lose(RedisFault.explain(error))
             return
         }
         switch label {

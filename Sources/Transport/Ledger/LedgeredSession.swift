@@ -302,7 +302,8 @@ public final class LedgeredSession: BrokerSession {
                 case .putBack, .park:
                     if holding.isAcknowledged, let content = holding.content {
                         settling.append(
-                            Commit(commit.tag, queue: commit.queue, .keep, publications: [TaskPublication(copyOf: content, to: commit.queue)]))
+                            Commit(
+                                commit.tag, queue: commit.queue, .keep, publications: [TaskPublication(copyOf: content, to: commit.queue)]))
                     } else if let tag {
                         settling.append(Commit(tag, queue: commit.queue, commit.step))
                     }

@@ -195,7 +195,7 @@ public final class RedisBrokerSession: BrokerSession {
                 switch event {
                 case .open: opened()
                 case .reply(RedisConnection.pushLabel, let message): pushed(message)
-                case .reply(let label, let value): if let error = dialogue.answer(label, value) { lose(RedisBrokerSession.explain(error)) }
+                case .reply(let label, let value): if let error = dialogue.answer(label, value) { lose(RedisFault.explain(error)) }
                 case .lost(let reason): lose(reason)
                 }
             }
@@ -275,16 +275,6 @@ public final class RedisBrokerSession: BrokerSession {
     }
 
     // MARK: what comes in
-
-    private static func explain(_ error: String) -> String {
-        if error.hasPrefix("NOPERM") {
-            return
-                "the Redis user lacks a permission (\(error)): it needs EVALSHA and SCRIPT LOAD (+@scripting), and the keys and channels of Celery and coppice.*"
-        }
-        if error.hasPrefix("READONLY") { return "this Redis has become a read-only replica" }
-        if error.hasPrefix("OOM") { return "Redis is out of memory (maxmemory): \(error)" }
-        return error
-    }
 
     private func taken(_ parts: [RedisValue], asked: Int, first: UInt64, order: [Int]) {
         guard let newest = parts.first?.text, newest.isEmpty || newest == lastRevocation else {

@@ -71,7 +71,7 @@ public final class RedisMessageSender: MessageSender {
             case .reply(let label, let value):
                 if let error = value.error {
                     connection.giveUp()
-                    events.append(.lost(error))
+                    events.append(.lost(RedisFault.explain(error)))
                     return
                 }
                 if label == Label.sending { events.append(.sent) }

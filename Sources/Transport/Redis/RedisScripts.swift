@@ -2,6 +2,9 @@
 ///
 /// A message that is held stands in kombu's `unacked` hash as `[<message>,"","<queue>"]`, put together without being parsed, under a
 /// tag `<incarnation>:<sequence>:<priority step>`, and in `unacked_index` with the time of the server's clock.
+///
+/// A server at its `maxmemory` refuses a script's first write if that may take memory, and none after the first. So those that settle
+/// begin with one that takes none: a Redis that is full of messages must let them be worked off.
 enum RedisScripts {
     enum Name {
         case take, commit, renew, restore, inherit, bury, claim, record, check
@@ -19,9 +22,9 @@ enum RedisScripts {
         case .restore: restore
         case .inherit: inherit
         case .bury: bury
-        case .claim: claim
-        case .record: record
-        case .check: check
+        case .claim: RedisLedgerScripts.claim
+        case .record: RedisLedgerScripts.record
+        case .check: RedisLedgerScripts.check
         }
     }
 
@@ -97,9 +100,10 @@ enum RedisScripts {
         """
 
     /// What commits and a ledger's entries have in common; their first ten arguments and keys are the same.
-    private static let effects = """
+    static let effects = """
         local call = redis.call
         local answer = { '' }
+        call('HDEL', KEYS[1], '')
         -- To the dead-letter place; tells whether an older message had to make room.
         local function setAside(id, record, message)
           local verdict = '1'
@@ -154,89 +158,89 @@ enum RedisScripts {
     /// only, record) each, number of publications and (list, message) each, and what the operation wants; an operation of two letters
     /// has an attempt's note, which wants a task id and a story. Returns a string, per commit 1 done, 2 done and an older dead message
     /// had to make room, 0 void; and after it per attempt that begins the list of the earlier ones.
-    private static let commit =
-        effects + """
-
-            local ttl, prefix, rdb, db = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
-            local at = 9
-            local verdicts = {}
-            while ARGV[at] do
-              local op, tag, nw = string.sub(ARGV[at], 1, 1), ARGV[at + 1], tonumber(ARGV[at + 2])
-              local note = string.sub(ARGV[at], 2)
-              local verdict = '1'
-              local writes = at + 3
-              local np = tonumber(ARGV[writes + 3 * nw])
-              local pubs = writes + 3 * nw + 1
-              local rest = pubs + 2 * np
-              local held = false
-              if op == 'C' then
-                if call('HDEL', KEYS[1], tag) == 1 then
-                  call('ZREM', KEYS[2], tag)
-                  held = true
-                else
-                  held = call('HDEL', KEYS[3], tag) == 1
-                end
-              elseif op == 'E' then
-                local entry = call('HGET', KEYS[1], tag)
-                if entry then
-                  call('HDEL', KEYS[1], tag)
-                  call('ZREM', KEYS[2], tag)
-                  call('HSET', KEYS[3], tag, entry)
-                  held = true
-                end
-              elseif op == 'K' then
-                held = call('HEXISTS', KEYS[1], tag) == 1 or call('HEXISTS', KEYS[3], tag) == 1
-              else
-                local entry = call('HGET', KEYS[1], tag)
-                if entry then
-                  held = true
-                  call('HDEL', KEYS[1], tag)
-                  call('ZREM', KEYS[2], tag)
-                else
-                  entry = call('HGET', KEYS[3], tag)
-                  if entry then
-                    held = true
-                    call('HDEL', KEYS[3], tag)
-                  end
-                end
-                if op == 'F' or op == 'B' then
-                  if held then
-                    local message = string.sub(entry, 2, -(tonumber(ARGV[rest]) + 1))
-                    call(op == 'F' and 'RPUSH' or 'LPUSH', ARGV[rest + 1], message)
-                  end
-                  rest = rest + 2
-                elseif op == 'P' then
-                  if held then
-                    call('HSET', KEYS[1], ARGV[rest + 1], entry)
-                    call('ZADD', KEYS[2], ARGV[rest], ARGV[rest + 1])
-                    call('ZADD', ARGV[rest + 2], ARGV[rest], ARGV[rest + 1])
-                  end
-                  rest = rest + 3
-                elseif op == 'D' then
-                  if held then
-                    verdict = setAside(ARGV[rest], ARGV[rest + 1], string.sub(entry, 2, -(tonumber(ARGV[rest + 2]) + 1)))
-                  end
-                  rest = rest + 3
-                end
-              end
-              if note ~= '' then
-                if held then attempt(note, ARGV[rest], ARGV[rest + 1]) end
-                rest = rest + 2
-              end
-              if held then
-                if nw > 0 then write(writes, nw, ttl, prefix, rdb, db) end
-                for p = pubs, pubs + 2 * np - 1, 2 do call('LPUSH', ARGV[p], ARGV[p + 1]) end
-              end
-              verdicts[#verdicts + 1] = held and verdict or '0'
-              at = rest
+    private static let commit = """
+        \(effects)
+        local ttl, prefix, rdb, db = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
+        local at = 9
+        local verdicts = {}
+        while ARGV[at] do
+          local op, tag, nw = string.sub(ARGV[at], 1, 1), ARGV[at + 1], tonumber(ARGV[at + 2])
+          local note = string.sub(ARGV[at], 2)
+          local verdict = '1'
+          local writes = at + 3
+          local np = tonumber(ARGV[writes + 3 * nw])
+          local pubs = writes + 3 * nw + 1
+          local rest = pubs + 2 * np
+          local held = false
+          if op == 'C' then
+            if call('HDEL', KEYS[1], tag) == 1 then
+              call('ZREM', KEYS[2], tag)
+              held = true
+            else
+              held = call('HDEL', KEYS[3], tag) == 1
             end
-            answer[1] = table.concat(verdicts)
-            return answer
-            """
+          elseif op == 'E' then
+            local entry = call('HGET', KEYS[1], tag)
+            if entry then
+              call('HDEL', KEYS[1], tag)
+              call('ZREM', KEYS[2], tag)
+              call('HSET', KEYS[3], tag, entry)
+              held = true
+            end
+          elseif op == 'K' then
+            held = call('HEXISTS', KEYS[1], tag) == 1 or call('HEXISTS', KEYS[3], tag) == 1
+          else
+            local entry = call('HGET', KEYS[1], tag)
+            if entry then
+              held = true
+              call('HDEL', KEYS[1], tag)
+              call('ZREM', KEYS[2], tag)
+            else
+              entry = call('HGET', KEYS[3], tag)
+              if entry then
+                held = true
+                call('HDEL', KEYS[3], tag)
+              end
+            end
+            if op == 'F' or op == 'B' then
+              if held then
+                local message = string.sub(entry, 2, -(tonumber(ARGV[rest]) + 1))
+                call(op == 'F' and 'RPUSH' or 'LPUSH', ARGV[rest + 1], message)
+              end
+              rest = rest + 2
+            elseif op == 'P' then
+              if held then
+                call('HSET', KEYS[1], ARGV[rest + 1], entry)
+                call('ZADD', KEYS[2], ARGV[rest], ARGV[rest + 1])
+                call('ZADD', ARGV[rest + 2], ARGV[rest], ARGV[rest + 1])
+              end
+              rest = rest + 3
+            elseif op == 'D' then
+              if held then
+                verdict = setAside(ARGV[rest], ARGV[rest + 1], string.sub(entry, 2, -(tonumber(ARGV[rest + 2]) + 1)))
+              end
+              rest = rest + 3
+            end
+          end
+          if note ~= '' then
+            if held then attempt(note, ARGV[rest], ARGV[rest + 1]) end
+            rest = rest + 2
+          end
+          if held then
+            if nw > 0 then write(writes, nw, ttl, prefix, rdb, db) end
+            for p = pubs, pubs + 2 * np - 1, 2 do call('LPUSH', ARGV[p], ARGV[p + 1]) end
+          end
+          verdicts[#verdicts + 1] = held and verdict or '0'
+          at = rest
+        end
+        answer[1] = table.concat(verdicts)
+        return answer
+        """
 
     /// Counts the lease on, and re-scores what is held. KEYS: nodes, unacked_index. ARGV: incarnation, tags.
     /// Returns the tags that are not there any more, and all leases: incarnation and counter in turn.
     private static let renew = """
+        redis.call('HDEL', KEYS[1], '')
         redis.call('HINCRBY', KEYS[1], ARGV[1], 1)
         local clock = redis.call('TIME')
         local now = string.format('%.6f', clock[1] + clock[2] / 1000000)
@@ -291,94 +295,6 @@ enum RedisScripts {
     private static let bury = """
         if redis.call('HGET', KEYS[1], ARGV[1]) == ARGV[2] then redis.call('HDEL', KEYS[1], ARGV[1]) end
         return 0
-        """
-
-    /// Enters messages of another broker under an incarnation's marks.
-    ///
-    /// KEYS: nodes. ARGV: incarnation, claims' prefix, seconds for which a claim is remembered, then per message its name, mark and
-    /// whether it was delivered before. Returns per message: O ours, D another of the same name is in somebody's hands, T taken,
-    /// F finished, or the mark under which it was ours before.
-    private static let claim = """
-        local out = {}
-        for i = 4, #ARGV, 3 do
-          local key, mark, again = ARGV[2] .. ARGV[i], ARGV[i + 1], ARGV[i + 2] == '1'
-          local now = redis.call('GET', key)
-          local isFinished = now and string.sub(now, 1, 9) == 'finished '
-          local owner = now and string.match(now, '^(%x+):')
-          local verdict = 'O'
-          if again and isFinished then
-            verdict = 'F'
-          elseif again and owner == ARGV[1] then
-            verdict = now
-          elseif owner and redis.call('HEXISTS', KEYS[1], owner) == 1 then
-            verdict = again and 'T' or 'D'
-          end
-          if verdict == 'O' then redis.call('SET', key, mark, 'EX', ARGV[3]) end
-          if verdict == 'D' then redis.call('SET', key .. '#' .. mark, mark, 'EX', ARGV[3]) end
-          out[#out + 1] = verdict
-        end
-        return out
-        """
-
-    /// Carries out a ledger's entries in order, each only if its claim still stands. Keys, arguments and answer as for commits, but
-    /// that there are no publications, and that every operation wants first its claim's key and the seconds for which a finished one
-    /// is remembered. K keep, S start, C finish, X release, D set aside.
-    private static let record =
-        effects + """
-
-            local ttl, prefix, rdb, db = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
-            local at = 9
-            local verdicts = {}
-            while ARGV[at] do
-              local op, mark, nw = string.sub(ARGV[at], 1, 1), ARGV[at + 1], tonumber(ARGV[at + 2])
-              local note = string.sub(ARGV[at], 2)
-              local verdict = '1'
-              local writes = at + 3
-              local rest = writes + 3 * nw
-              local claim, keep = ARGV[rest], ARGV[rest + 1]
-              rest = rest + 2
-              local now = call('GET', claim)
-              local held = now == mark or call('HEXISTS', KEYS[3], mark) == 1
-              if op == 'S' then
-                if held then call('HSET', KEYS[3], mark, ARGV[rest]) end
-                rest = rest + 1
-              elseif op ~= 'K' then
-                if held then
-                  call('HDEL', KEYS[3], mark)
-                  if op == 'X' then
-                    call('DEL', claim)
-                  else
-                    call('SET', claim, 'finished ' .. mark, 'EX', keep)
-                  end
-                end
-                if op == 'D' then
-                  if held then verdict = setAside(ARGV[rest], ARGV[rest + 1], ARGV[rest + 2]) end
-                  rest = rest + 3
-                end
-              end
-              if note ~= '' then
-                if held then attempt(note, ARGV[rest], ARGV[rest + 1]) end
-                rest = rest + 2
-              end
-              if held and nw > 0 then write(writes, nw, ttl, prefix, rdb, db) end
-              -- Told once more after a lost answer: it is as it was wanted.
-              if not held then verdict = now == 'finished ' .. mark and '1' or '0' end
-              verdicts[#verdicts + 1] = verdict
-              at = rest
-            end
-            answer[1] = table.concat(verdicts)
-            return answer
-            """
-
-    /// Tells which claims no longer stand. KEYS: started. ARGV: pairs of claim's key and mark. Returns marks.
-    private static let check = """
-        local out = {}
-        for i = 1, #ARGV, 2 do
-          if redis.call('GET', ARGV[i]) ~= ARGV[i + 1] and redis.call('HEXISTS', KEYS[1], ARGV[i + 1]) == 0 then
-            out[#out + 1] = ARGV[i + 1]
-          end
-        end
-        return out
         """
 
     /// Stores ids as revoked, each under a mark that is the time in microseconds and still higher than all before it.

@@ -9,6 +9,7 @@ final class BrokerScene {
     let stage = Stage()
 
     init(_ broker: Broker) throws { fixture = try broker.fixture() }
+    init(_ fixture: any BrokerFixture) { self.fixture = fixture }
 
     func session(
         _ queues: [QueueDeclaration] = ["celery"], node: String = "celery@test", incarnation: Incarnation = Incarnation(),

@@ -10,14 +10,16 @@ final class RedisFixture: BrokerFixture {
     private let server: RedisProcess
     let url: RedisURL
 
-    /// - Parameter prefix: `global_keyprefix`.
-    init(prefix: String = "") throws {
+    /// - Parameters:
+    ///   - prefix: `global_keyprefix`.
+    ///   - options: of the server, beside the usual ones.
+    init(prefix: String = "", options: [String] = []) throws {
         folder = try TemporaryFolder()
         let socket = folder.file("redis.sock")
         var url = RedisURL(endpoint: .unix(path: socket))
         url.keyPrefix = prefix
         self.url = url
-        server = try RedisProcess(folder, ["--port", "0", "--unixsocket", socket])
+        server = try RedisProcess(folder, ["--port", "0", "--unixsocket", socket] + options)
     }
 
     func makeSession(

@@ -45,7 +45,7 @@ def run(name, tasks, minutes, seed, folder):
         journal = Journal(folder / "journal")
         producers = Producers(broker, tasks, minutes * 60, seed).start()
         killer = Killer(seed, broker, nodes, journal).start()
-        producers.finish(timeout=minutes * 60 * 3 + 60)
+        producers.finish(minutes * 60 * 3 + 60, killer.failures)
         killer.finish()
         say(f"  {name}: {len(producers.sent):,} sends acknowledged, {len(producers.unsure):,} not, in {time.monotonic() - started:.0f} s; "
             "now until all is quiet")  # fmt: skip

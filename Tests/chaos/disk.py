@@ -1,5 +1,6 @@
 """A small disk for the broker's data, which can be filled."""
 
+import contextlib
 import os
 import subprocess
 
@@ -15,12 +16,15 @@ class Disk:
         self._filler = folder / "filler"
 
     def fill(self, leave=0):
-        """Takes all room but `leave` bytes."""
-        room = os.statvfs(self.folder)
+        """Takes all room but `leave` bytes, also from whoever writes meanwhile."""
         with open(self._filler, "wb") as file:
-            size = room.f_bavail * room.f_frsize - leave
-            if size > 0:
-                os.posix_fallocate(file.fileno(), 0, size)
+            for _ in range(100):
+                room = os.statvfs(self.folder)
+                size = room.f_bavail * room.f_frsize - leave
+                if size <= 0:
+                    return
+                with contextlib.suppress(OSError):
+                    os.posix_fallocate(file.fileno(), os.fstat(file.fileno()).st_size, size)
 
     def clear(self):
         self._filler.unlink(missing_ok=True)

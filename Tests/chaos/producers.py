@@ -45,11 +45,13 @@ class Producers:
             thread.start()
         return self
 
-    def finish(self, timeout):
+    def finish(self, timeout, failures):
+        """Waits until all are sent; not longer than there are no `failures`, without which nothing might ever be sent again."""
         deadline = time.monotonic() + timeout
-        for thread in self._threads:
-            thread.join(max(0.1, deadline - time.monotonic()))
-        assert not any(thread.is_alive() for thread in self._threads), "a producer hangs"
+        while any(thread.is_alive() for thread in self._threads):
+            assert not failures, failures
+            assert time.monotonic() < deadline, "a producer hangs"
+            time.sleep(0.1)
 
     def _due(self):
         """How many should have been sent by now."""

@@ -99,14 +99,23 @@ class Judge:
         pauses = self._events_of(run, PAUSES, open_until)
         if pauses:
             return "holder paused beyond its lease"
+        if self._ran_what_it_had_lost(again):
+            return "by a holder that had been paused beyond its lease"
         if self._gives_away and any(event.start <= open_until and run.start <= event.over + RECOVERED for event in self._troubles):
             return "connection lost"
         return None
+
+    def _ran_what_it_had_lost(self, run):
+        """Whether the run's master held the message from before a pause in which another one was given it."""
+        return any(event.kind in PAUSES and run.master in event.pids and event.start <= run.start <= event.over + RECOVERED
+                   for event in self._events)  # fmt: skip
 
     def _early_reason(self, run, again):
         """An early task runs again only if its master died before the start was written."""
         if self._events_of(run, KILLS + PAUSES, self._open_until(run.start)):
             return "early: before its start was written"
+        if self._ran_what_it_had_lost(again):
+            return "by a holder that had been paused beyond its lease"
         if self._gives_away and any(event.start <= self._open_until(run.start) and run.start <= event.over + RECOVERED for event in self._troubles):
             return "early: before its start was written"
         return None

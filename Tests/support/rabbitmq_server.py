@@ -97,9 +97,18 @@ class RabbitMQServer:
         assert done.returncode == 0, f"rabbitmqctl {words}: {done.stdout}{done.stderr}"
         return done.stdout
 
-    def queues(self):
+    def add_vhost(self, name):
+        """With every right for guest, in one call: each costs a second."""
+        self.control("eval", f'rabbit_vhost:add(<<"{name}">>, <<"tests">>), rabbit_auth_backend_internal:set_permissions('
+                             f'<<"guest">>, <<"{name}">>, <<".*">>, <<".*">>, <<".*">>, <<"tests">>).')  # fmt: skip
+
+    def delete_vhost(self, name):
+        self.control("delete_vhost", name)
+
+    def queues(self, vhost="/"):
         """name: (ready, unacknowledged)"""
-        rows = self.control("list_queues", "--no-table-headers", "name", "messages_ready", "messages_unacknowledged").splitlines()
+        rows = self.control("list_queues", "-p", vhost, "--no-table-headers", "name", "messages_ready", "messages_unacknowledged"
+                            ).splitlines()  # fmt: skip
         return {name: (int(ready), int(held)) for name, ready, held in (row.split("\t") for row in rows if row.count("\t") == 2)}
 
     def pause(self):

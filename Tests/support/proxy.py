@@ -48,21 +48,27 @@ class Proxy:
             return len(self._wires)
 
     def _accept(self):
-        with contextlib.suppress(OSError):
-            while True:
+        while True:
+            try:
                 client, _ = self._listener.accept()
-                try:
-                    server = socket.create_connection(("127.0.0.1", self._port), timeout=5)
-                except OSError:
-                    client.close()
-                    continue
-                server.settimeout(None)
-                wire = Wire(client, server)
-                with self._lock:
-                    self._wires.add(wire)
-                for source, target, is_answer in ((client, server, False), (server, client, True)):
-                    source.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-                    threading.Thread(target=self._forward, args=(wire, source, target, is_answer), daemon=True).start()
+            except OSError:
+                return
+            try:
+                self._connect(client)
+            except OSError:
+                # The server is away, or one of the two has left already.
+                client.close()
+
+    def _connect(self, client):
+        server = socket.create_connection(("127.0.0.1", self._port), timeout=5)
+        server.settimeout(None)
+        for end in (client, server):
+            end.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        wire = Wire(client, server)
+        with self._lock:
+            self._wires.add(wire)
+        for source, target, is_answer in ((client, server, False), (server, client, True)):
+            threading.Thread(target=self._forward, args=(wire, source, target, is_answer), daemon=True).start()
 
     def _forward(self, wire, source, target, is_answer):
         with contextlib.suppress(OSError):

@@ -1,11 +1,13 @@
 """python -m chaos [--broker redis|rabbitmq|sqlite] [--tasks N] [--minutes M] [--seed S]; the exit code is the verdict."""
 
 import argparse
+import json
 import random
 import shutil
 import sys
 import tempfile
 import time
+from dataclasses import asdict
 from pathlib import Path
 
 from support import COPPICE, DRILL
@@ -50,8 +52,9 @@ def run(name, tasks, minutes, seed, folder):
         say(f"  {name}: {len(producers.sent):,} sends acknowledged, {len(producers.unsure):,} not, in {time.monotonic() - started:.0f} s; "
             "now until all is quiet")  # fmt: skip
         left = brokers.quiet(broker, [each.id for each in producers.sent], final, timeout=120)
-        verdict = Judge(producers.sent, ledger.read(records), broker.results([each.id for each in producers.sent]), journal,
-                        broker.gives_away_at_disconnection).judge()  # fmt: skip
+        stored = broker.results([each.id for each in producers.sent])
+        (folder / "sent").write_text("".join(json.dumps({**asdict(each), "record": stored.get(each.id)}) + "\n" for each in producers.sent))
+        verdict = Judge(producers.sent, ledger.read(records), stored, journal, broker.gives_away_at_disconnection).judge()
         ends = [node.finish() for node in nodes]
     finally:
         for node in nodes:

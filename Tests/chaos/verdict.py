@@ -150,6 +150,7 @@ class Judge:
             verdict.wrong.append(f"{each.id} {each.task}: {status} {record.get('result')}: {'; '.join(map(str, runs))}")
 
     def _measure_take_over(self, verdict):
+        killed_before = {pid for event in self._events if event.kind == "child killed" for pid in event.pids}
         for event in self._events:
             if event.kind not in ("master killed", "master gone for 11 s"):
                 continue
@@ -159,7 +160,7 @@ class Judge:
             for id, runs in self._runs.items():
                 sent = self._sent.get(id)
                 for index, run in enumerate(runs):
-                    if sent and run.end is None and run.master in event.pids and run.start < event.start:
+                    if sent and run.end is None and run.master in event.pids and run.start < event.start and run.pid not in killed_before:
                         later = [again for again in runs[index + 1 :] if again.retries == run.retries]
                         if sent.late and later:
                             took = (later[0].start - event.start) / SECOND

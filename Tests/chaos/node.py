@@ -2,6 +2,7 @@
 
 import signal
 
+from support import processes
 from support.worker import Worker
 
 
@@ -47,8 +48,11 @@ class Node:
         self._life.signal(signal.SIGCONT)
 
     def finish(self):
-        """TERM; the exit code."""
-        return self._life.stop(timeout=30)
+        """TERM; the exit code, or how the process that does not end is."""
+        try:
+            return self._life.stop(timeout=30)
+        except AssertionError:
+            return f"{self.pid} is {processes.state(self.pid)} and does not end"
 
     def close(self):
         if self._life:

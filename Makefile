@@ -9,7 +9,7 @@ VENV    := .build/venv
 PYTEST  := $(VENV)/bin/python -m pytest -c Tests/pytest.ini
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench build clean deps deps-test format unit blackbox golden
+.PHONY: help demo test check chaos bench build clean deps deps-test format unit blackbox golden
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -17,7 +17,8 @@ help: ## This list
 demo: build ## See it work: three tasks, a killed child, the recovery
 	@scripts/demo $(RELEASE)
 
-test: check blackbox ## Everything: lint, unit tests, real processes, a real Celery client, a short benchmark
+test: check blackbox ## Everything: lint, unit tests, real processes, a real Celery client, short chaos, a short benchmark
+	PYTHONPATH=Tests $(VENV)/bin/python -m chaos --quick
 	$(VENV)/bin/python benchmarks/run.py --quick
 
 check: deps ## The everyday path: format, import rules, unit tests
@@ -34,7 +35,11 @@ unit: deps
 blackbox: build deps-test ## Black-box tests alone (PYTEST_ARGS="-k revoke" narrows them)
 	$(PYTEST) $(PYTEST_ARGS)
 
-bench: build deps-test ## Side by side with Celery's prefork pool, and Redis' own ceiling
+# One broker and one seed again: make chaos CHAOS_ARGS="--broker redis --seed 17"
+chaos: build deps-test ## 20,000 tasks a broker while a killer is about: none lost, none twice without a reason (CHAOS_ARGS="--seed 17")
+	PYTHONPATH=Tests $(VENV)/bin/python -m chaos $(CHAOS_ARGS)
+
+bench: build deps-test ## Side by side with Celery and Huey, and the brokers' own ceilings
 	$(VENV)/bin/python benchmarks/run.py
 
 build: deps ## The release build

@@ -1,15 +1,18 @@
 import os
 import shutil
 import tempfile
+import uuid
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
+from chaos.ledger import read as read_ledger
 from support import COPPICE, DRILL, EXAMPLE
 from support.celery_app import make_app
 from support.command import Command
 from support.envelope import Results
+from support.rabbitmq_server import RabbitMQServer
 from support.redis_server import RedisServer
 from support.smtp import MailServer
 from support.worker import Worker
@@ -77,6 +80,41 @@ def own_redis(tmp_path):
         server.stop()
 
 
+@pytest.fixture(scope="session")
+def rabbitmq_for_all(tmp_path_factory):
+    """One server for the run, since it takes seconds to start; each test that uses it has a vhost of its own."""
+    server = RabbitMQServer(tmp_path_factory.mktemp("rabbitmq")).start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def rabbitmq(rabbitmq_for_all, redis_server):
+    """A new vhost, and a Redis for the results: .url, .environment, .queues()"""
+    vhost = f"t{uuid.uuid4().hex[:8]}"
+    rabbitmq_for_all.add_vhost(vhost)
+    url = rabbitmq_for_all.url(vhost)
+    yield SimpleNamespace(
+        server=rabbitmq_for_all, vhost=vhost, url=url, queues=lambda: rabbitmq_for_all.queues(vhost),
+        environment={"COPPICE_BROKER_URL": url, "COPPICE_RESULT_BACKEND": redis_server.url()})  # fmt: skip
+    rabbitmq_for_all.delete_vhost(vhost)
+
+
+@pytest.fixture
+def own_rabbitmq(tmp_path):
+    """Starts a server that the test may kill: own_rabbitmq("rabbitmq.conf's lines")."""
+    servers = []
+
+    def start(settings=""):
+        server = RabbitMQServer(tmp_path / f"rabbitmq-{len(servers)}", settings=settings)
+        servers.append(server)
+        return server.start()
+
+    yield start
+    for server in servers:
+        server.stop()
+
+
 @pytest.fixture
 def folder():
     """A folder with a short path (a Unix socket's is bounded) that other users may enter."""
@@ -124,15 +162,18 @@ def worker(redis_worker):
     return redis_worker().ready()
 
 
-@pytest.fixture(params=["redis", "sqlite"])
+@pytest.fixture(params=["redis", "sqlite", "rabbitmq"])
 def broker(request, folder):
     """Each broker, as the environment that selects it, for tests whose client is our own command."""
     if request.param == "redis":
-        server = request.getfixturevalue("redis_server")
-        url = server.url()
+        url = request.getfixturevalue("redis_server").url()
+        environment = {"COPPICE_BROKER_URL": url}
+    elif request.param == "rabbitmq":
+        vhost = request.getfixturevalue("rabbitmq")
+        url, environment = vhost.url, vhost.environment
     else:
         url = f"sqlite:///{folder}/coppice.db"
-    environment = {"COPPICE_BROKER_URL": url}
+        environment = {"COPPICE_BROKER_URL": url}
     return SimpleNamespace(kind=request.param, url=url, environment=environment, command=Command(environment))
 
 
@@ -144,6 +185,18 @@ def any_worker(workers, broker):
         return workers(*flags, environment=broker.environment | (environment or {}), **options)
 
     return make
+
+
+@pytest.fixture
+def ledger(folder):
+    """The folder of the witness tasks' ledger, and how a worker is told of it: ledger.options, ledger.runs("id")"""
+    path = folder / "ledger"
+    path.mkdir()
+
+    def runs(id=None):
+        return [run for run in read_ledger(path) if id in (None, run.id)]
+
+    return SimpleNamespace(path=path, flags=("--child-env", "DRILL_LEDGER"), environment={"DRILL_LEDGER": str(path)}, runs=runs)
 
 
 @pytest.fixture

@@ -15,13 +15,15 @@ class Coppice:
     name = "coppice"
     database = 0
 
-    def __init__(self, server, folder):
-        self.server, self.folder = server, folder
+    def __init__(self, server, folder, broker=None):
+        """`server`: the Redis that keeps the results, and the messages too unless `broker` is a URL."""
+        self.server, self.folder, self.broker = server, folder, broker
         self.worker = None
 
     def start(self, level="warning", prefetch=4):
         """Seconds from start to READY=1."""
-        environment = {"COPPICE_BROKER_URL": self.server.url(self.database)}
+        results = self.server.url(self.database)
+        environment = {"COPPICE_BROKER_URL": self.broker or results, "COPPICE_RESULT_BACKEND": results}
         flags = ("-l", level, "--prefetch-multiplier", str(prefetch))
         self.worker = Worker(self.folder, *flags, app=EXAMPLE, concurrency=2, environment=environment)
         self.worker.ready()
@@ -52,13 +54,14 @@ class Celery:
     name = "celery"
     database = 1
 
-    def __init__(self, server, folder):
-        self.server, self.folder = server, folder
+    def __init__(self, server, folder, broker=None):
+        self.server, self.folder, self.broker = server, folder, broker
         self.process = None
 
     def start(self, level="warning", prefetch=4):
         """Seconds from start to the log's `ready.`, at the level at which it is said."""
-        environment = PLAIN | {"BENCH_URL": self.server.url(self.database), "C_FORCE_ROOT": "1", "PYTHONUNBUFFERED": "1",
+        results = self.server.url(self.database)
+        environment = PLAIN | {"BENCH_URL": self.broker or results, "BENCH_RESULTS": results, "C_FORCE_ROOT": "1", "PYTHONUNBUFFERED": "1",
                                "PYTHONPATH": str(Path(__file__).parent), "HOME": str(self.folder)}  # fmt: skip
         started_at = time.monotonic()
         self.process = subprocess.Popen(
@@ -68,7 +71,7 @@ class Celery:
         self.log = Log(self.process.stdout)
         if level == "info":
             self.log.wait(r"\bready\.", timeout=60)
-        else:
+        elif not self.broker:
             # Quiet: it is up when it has subscribed to its mailbox.
             with self.server.client() as client:
                 until(lambda: client.execute_command("PUBSUB", "NUMPAT") >= 1, timeout=60, what="Celery's worker", every=0.02)

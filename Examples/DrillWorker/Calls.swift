@@ -122,3 +122,19 @@ struct Poison: TaskCall {
     var id: String
     var signal: Int32
 }
+
+/// Writes down when it starts and when it ends, and asks for so many further attempts in between. Runs again if its process dies.
+struct WitnessLate: TaskCall {
+    static let name: TaskName = "drill.witness.late"
+    typealias Output = Int
+    var seconds: Double
+    var times: Int
+}
+
+/// The same, acknowledged when it starts: it has one verdict, and never runs again.
+struct WitnessEarly: TaskCall {
+    static let name: TaskName = "drill.witness.early"
+    typealias Output = Int
+    var seconds: Double
+    var times: Int
+}

@@ -64,5 +64,9 @@ import CoppiceWorkerProcess
             try await Task.sleep(for: .seconds(call.seconds))
             return System.processID
         }
+        tasks.on(WitnessLate.self, acksLate: true, rejectOnWorkerLost: true) { call, context in
+            try await Witness(context).run(seconds: call.seconds, times: call.times)
+        }
+        tasks.on(WitnessEarly.self) { call, context in try await Witness(context).run(seconds: call.seconds, times: call.times) }
     }
 }

@@ -4,6 +4,15 @@ import Glibc
 /// What the drills do to their process.
 enum System {
     static var processID: Int { Int(getpid()) }
+    static var parentID: Int { Int(getppid()) }
+
+    static var monotonicNanoseconds: Int {
+        var now = timespec()
+        clock_gettime(CLOCK_MONOTONIC, &now)
+        return now.tv_sec * 1_000_000_000 + now.tv_nsec
+    }
+
+    static func variable(_ name: String) -> String? { getenv(name).map { String(cString: $0) } }
 
     static func signalSelf(_ signal: Int32) {
         raise(signal)

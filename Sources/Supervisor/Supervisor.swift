@@ -96,11 +96,13 @@ public final class Supervisor {
         broker.onEvent = { [unowned self] event in accept(event) }
         store?.onStored = { [unowned self] in intake.outbox.recordsStored() }
         store?.onStanding = { [unowned self] store in intake.outbox.storeReturned(store) }
-        control = ControlPanel(node: options.node) { [unowned self] ids, signal in
-            // For nodes that are not up, or come later: the request itself is heard by those that are.
-            broker.standing?.revoke(ids)
-            return intake.revoke(ids, signal: signal)
-        }
+        control = ControlPanel(
+            node: options.node,
+            revoke: { [unowned self] ids, signal in
+                // For nodes that are not up, or come later: the request itself is heard by those that are.
+                broker.standing?.revoke(ids)
+                return intake.revoke(ids, signal: signal)
+            }, status: { [unowned self] in status })
         reporter.status = { [unowned self] in status }
         reporter.isHealthy = { [unowned self] in failure == nil }
     }

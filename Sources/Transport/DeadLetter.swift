@@ -29,6 +29,8 @@ public struct DeadLetter: Equatable, Sendable {
         self.init(
             id: id, reason: object["reason"]?.string ?? "", queue: object["queue"]?.string ?? "",
             at: object["at"]?.string.flatMap(ISO8601.parse), taskID: object["task_id"]?.string, hasMessage: hasMessage)
-        for (key, value) in object.members where !["v", "id", "reason", "queue", "at", "task_id"].contains(key) { further.append(key, value) }
+        for (key, value) in object.members where !["v", "id", "reason", "queue", "at", "task_id"].contains(key) {
+            further.append(key, value)
+        }
     }
 }

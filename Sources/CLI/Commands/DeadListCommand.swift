@@ -22,7 +22,9 @@ struct DeadListCommand: ParsableCommand {
     func run() throws {
         try CommandFailure.reporting {
             let settings = try Settings(connection)
-            guard (1...1_000_000).contains(limit) else { throw CommandFailure("--limit: \(limit) is not a number from 1 to 1000000", code: 2) }
+            guard (1...1_000_000).contains(limit) else {
+                throw CommandFailure("--limit: \(limit) is not a number from 1 to 1000000", code: 2)
+            }
             let letters = try Client(broker: settings.broker, results: settings.results).deadLetters(upTo: limit)
             print(json ? Self.json(letters) : Self.table(letters))
         }
@@ -32,7 +34,8 @@ struct DeadListCommand: ParsableCommand {
         var table = TextTable(["ID", "AT", "QUEUE", "TASK ID", "MESSAGE", "REASON"], numeric: [])
         for letter in letters {
             table.append([
-                TerminalText.safe(letter.id), letter.at.map { String(ISO8601.format($0).prefix(19)) } ?? "-", TerminalText.safe(letter.queue),
+                TerminalText.safe(letter.id), letter.at.map { String(ISO8601.format($0).prefix(19)) } ?? "-",
+                TerminalText.safe(letter.queue),
                 letter.taskID.map(TerminalText.safe) ?? "-", letter.hasMessage ? "kept" : "-", TerminalText.safe(letter.reason),
             ])
         }

@@ -38,7 +38,8 @@ struct PurgeCommand: ParsableCommand {
             throw CommandFailure("no terminal to ask on: --yes purges without asking", code: 2)
         }
         for state in try client.queues(queues) {
-            StandardError.write("\(TerminalText.safe(state.name)): \(state.waiting) waiting, \(state.parked.map { String($0) } ?? "?") parked")
+            StandardError.write(
+                "\(TerminalText.safe(state.name)): \(state.waiting) waiting, \(state.parked.map { String($0) } ?? "?") parked")
         }
         StandardError.put("Remove them for good? [y/N] ")
         guard let answer = readLine()?.lowercased(), answer == "y" || answer == "yes" else {

@@ -84,7 +84,8 @@ public final class RedisControlCaller: ControlCaller {
         for event in dialogue.connection.takeEvents() {
             switch event {
             case .open:
-                dialogue.ask(RedisCommand("SADD", RedisKeys.binding(Self.exchange), binding)) { [unowned self] _ in events.append(.standing) }
+                dialogue.ask(RedisCommand("SADD", RedisKeys.binding(Self.exchange), binding)) { [unowned self] _ in events.append(.standing)
+                }
                 dialogue.flush()
             case .reply(let label, let value): if let error = dialogue.answer(label, value) { lose(error) }
             case .lost(let reason): lose(reason)

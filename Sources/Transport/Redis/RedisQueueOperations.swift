@@ -123,7 +123,8 @@ public final class RedisQueueOperations: QueueOperations {
 
     private func purgeParked(_ queue: String, count: Int = 0, _ done: @escaping (Int) -> Void) {
         let command = RedisCommand(
-            "EVAL", RedisQueueScripts.purgeParked, "3", RedisKeys.parked(queue), RedisKeys.unacked, RedisKeys.unackedIndex, String(Self.batch))
+            "EVAL", RedisQueueScripts.purgeParked, "3", RedisKeys.parked(queue), RedisKeys.unacked, RedisKeys.unackedIndex,
+            String(Self.batch))
         ask(command) { [unowned self] in
             let parts = $0.array ?? []
             let total = count + (parts.last?.integer ?? 0)

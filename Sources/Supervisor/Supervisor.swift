@@ -44,7 +44,7 @@ public final class Supervisor {
         pool = try Pool(options: options, loop: loop, log: log, childLimits: childLimits)
         intake = try Intake(options: options, pool: pool, loop: loop, log: log)
         broker = try BrokerLink(options: options, loop: loop, log: log)
-        store = broker.joinsResults ? nil : try StoreLink(endpoint: options.results, loop: loop, log: log)
+        store = broker.joinsResults ? nil : try StoreLink(endpoint: options.results, expiry: options.resultExpiry, loop: loop, log: log)
         reporter = try Reporter(loop: loop)
         try connect()
     }
@@ -113,6 +113,7 @@ public final class Supervisor {
         guard let child = slot.child else { return }
         switch frame {
         case .ready, .heartbeat: break
+        case .call(let assignment, let arguments, let keywords): intake.called(assignment, arguments: arguments, keywords: keywords)
         case .started(let assignment): intake.started(assignment, on: slot, child)
         case .state(let assignment, let name, let meta): intake.progressed(assignment, state: name, meta: meta)
         case .returned(let assignments): intake.returned(assignments)

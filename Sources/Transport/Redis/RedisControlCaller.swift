@@ -9,7 +9,7 @@ public final class RedisControlCaller: ControlCaller {
     private static let pause = 0.02
     private static let exchange = "reply.celery.pidbox"
 
-    private let url: RedisURL
+    private let keys: RedisKeys
     private let id = Incarnation.randomUUID()
     private let dialogue: RedisDialogue
     private var events: [CallerEvent] = []
@@ -17,7 +17,7 @@ public final class RedisControlCaller: ControlCaller {
     private var isOver = false
 
     public init(_ url: RedisURL) {
-        self.url = url
+        keys = RedisKeys(url)
         dialogue = RedisDialogue(RedisConnection(url, clientName: "coppice-client", now: .now))
         drain()
     }
@@ -34,7 +34,7 @@ public final class RedisControlCaller: ControlCaller {
         var request = request
         request.append("ticket", .string(Incarnation.randomUUID()))
         request.append("reply_to", ["exchange": .string(Self.exchange), "routing_key": .string(id)])
-        var command = RedisCommand("PUBLISH", RedisKeys.controlChannel(database: url.database))
+        var command = RedisCommand("PUBLISH", keys.controlChannel)
         command.append(Envelope.write(control: JSONValue.object(request).bytes, deliveryTag: Incarnation.randomUUID()))
         dialogue.ask(command) { [unowned self] in
             events.append(.asked(nodes: $0.integer ?? 0))
@@ -45,15 +45,15 @@ public final class RedisControlCaller: ControlCaller {
 
     public func close() {
         nextLook = nil
-        dialogue.ask(RedisCommand("SREM", RedisKeys.binding(Self.exchange), binding), tolerant: true)
-        dialogue.ask(RedisCommand("DEL", queue), tolerant: true) { [unowned self] _ in lose("closed") }
+        dialogue.ask(RedisCommand("SREM", keys.binding(Self.exchange), binding), tolerant: true)
+        dialogue.ask(RedisCommand("DEL", keys.list(queue)), tolerant: true) { [unowned self] _ in lose("closed") }
         dialogue.flush()
     }
 
     private func look() {
         // A later one is set by the answer.
         nextLook = nil
-        dialogue.ask(RedisCommand("RPOP", queue)) { [unowned self] in
+        dialogue.ask(RedisCommand("RPOP", keys.list(queue))) { [unowned self] in
             guard let raw = $0.bytes else {
                 nextLook = MonotonicTime.now.advanced(by: Self.pause)
                 return
@@ -84,7 +84,7 @@ public final class RedisControlCaller: ControlCaller {
         for event in dialogue.connection.takeEvents() {
             switch event {
             case .open:
-                dialogue.ask(RedisCommand("SADD", RedisKeys.binding(Self.exchange), binding)) { [unowned self] _ in events.append(.standing)
+                dialogue.ask(RedisCommand("SADD", keys.binding(Self.exchange), binding)) { [unowned self] _ in events.append(.standing)
                 }
                 dialogue.flush()
             case .reply(let label, let value): if let error = dialogue.answer(label, value) { lose(error) }

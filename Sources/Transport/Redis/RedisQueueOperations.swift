@@ -10,11 +10,13 @@ public final class RedisQueueOperations: QueueOperations {
     private static let mostSteps = 2000
     private static let mostHeld = 1_000_000
 
+    private let keys: RedisKeys
     private let dialogue: RedisDialogue
     private var events: [QueueEvent] = []
     private var isOver = false
 
     public init(_ url: RedisURL) {
+        keys = RedisKeys(url)
         dialogue = RedisDialogue(RedisConnection(url, clientName: "coppice-client", now: .now))
         drain()
     }
@@ -32,13 +34,13 @@ public final class RedisQueueOperations: QueueOperations {
     }
 
     /// Every queue that is bound to an exchange, but those of the remote control and of events.
-    private func findQueues(_ found: @escaping ([String]) -> Void) {
-        let prefix = RedisKeys.binding("")
-        scan(pattern: prefix + "*") { [unowned self] keys in
-            let exchanges = keys.filter { !$0.hasSuffix(".pidbox") && !$0.hasPrefix(prefix + "celeryev") }
+    private func findQueues(_ done: @escaping ([String]) -> Void) {
+        let prefix = keys.binding("")
+        scan(pattern: Self.glob(prefix) + "*") { [unowned self] found in
+            let exchanges = found.filter { !$0.hasSuffix(".pidbox") && !$0.hasPrefix(prefix + "celeryev") }
             var names: Set<String> = []
             var left = exchanges.count
-            if left == 0 { found([]) }
+            if left == 0 { done([]) }
             for exchange in exchanges {
                 ask(RedisCommand("SMEMBERS", exchange), tolerant: true) {
                     for member in $0.array ?? [] {
@@ -47,19 +49,24 @@ public final class RedisQueueOperations: QueueOperations {
                         names.insert(String(text[last.upperBound...]))
                     }
                     left -= 1
-                    if left == 0 { found(names.sorted()) }
+                    if left == 0 { done(names.sorted()) }
                 }
             }
         }
     }
 
+    /// A pattern that fits this text alone.
+    private static func glob(_ text: String) -> String {
+        text.map { "\\*?[]".contains($0) ? "\\\($0)" : "\($0)" }.joined()
+    }
+
     private func scan(pattern: String, _ found: @escaping (Set<String>) -> Void) {
-        var keys: Set<String> = []
+        var matches: Set<String> = []
         func step(_ cursor: String, _ number: Int) {
             ask(RedisCommand("SCAN", cursor, "MATCH", pattern, "COUNT", "1000")) {
-                guard let parts = $0.array, parts.count == 2, let next = parts[0].text else { return found(keys) }
-                keys.formUnion((parts[1].array ?? []).compactMap(\.text))
-                if next == "0" || number == Self.mostSteps { found(keys) } else { step(next, number + 1) }
+                guard let parts = $0.array, parts.count == 2, let next = parts[0].text else { return found(matches) }
+                matches.formUnion((parts[1].array ?? []).compactMap(\.text))
+                if next == "0" || number == Self.mostSteps { found(matches) } else { step(next, number + 1) }
             }
         }
         step("0", 1)
@@ -74,7 +81,7 @@ public final class RedisQueueOperations: QueueOperations {
                 var command = RedisCommand("EVAL", RedisQueueScripts.survey)
                 command.append(RedisKeys.steps.count + 1)
                 command.append(contentsOf: lists(name))
-                command.append(RedisKeys.parked(name))
+                command.append(keys.parked(name))
                 command.append(RedisQueueScripts.longestNext)
                 ask(command) { [unowned self] in
                     let parts = $0.array ?? []
@@ -96,7 +103,7 @@ public final class RedisQueueOperations: QueueOperations {
         var seen: Set<String> = []
         func page(_ cursor: String) {
             let command = RedisCommand(
-                "EVAL", RedisQueueScripts.held, "2", RedisKeys.unacked, RedisKeys.unackedIndex, cursor, String(Self.batch))
+                "EVAL", RedisQueueScripts.held, "2", keys.unacked, keys.unackedIndex, cursor, String(Self.batch))
             ask(command) {
                 guard let parts = $0.array, let next = parts.first?.text else { return counted(nil) }
                 for index in stride(from: 1, to: parts.count - 1, by: 2) {
@@ -123,7 +130,7 @@ public final class RedisQueueOperations: QueueOperations {
 
     private func purgeParked(_ queue: String, count: Int = 0, _ done: @escaping (Int) -> Void) {
         let command = RedisCommand(
-            "EVAL", RedisQueueScripts.purgeParked, "3", RedisKeys.parked(queue), RedisKeys.unacked, RedisKeys.unackedIndex,
+            "EVAL", RedisQueueScripts.purgeParked, "3", keys.parked(queue), keys.unacked, keys.unackedIndex,
             String(Self.batch))
         ask(command) { [unowned self] in
             let parts = $0.array ?? []
@@ -134,7 +141,7 @@ public final class RedisQueueOperations: QueueOperations {
 
     public func move(from: String, to: String, upTo count: Int) {
         // Clients and workers find the queue by this.
-        ask(RedisCommand("SADD", RedisKeys.binding(to), to + RedisKeys.separator + RedisKeys.separator + to), tolerant: true)
+        ask(RedisCommand("SADD", keys.binding(to), to + RedisKeys.separator + RedisKeys.separator + to), tolerant: true)
         var command = RedisCommand("EVAL", RedisQueueScripts.move)
         command.append(2 * RedisKeys.steps.count)
         command.append(contentsOf: lists(from) + lists(to))
@@ -148,19 +155,19 @@ public final class RedisQueueOperations: QueueOperations {
 
     private func moveParked(_ from: String, _ to: String, _ count: Int) {
         let command = RedisCommand(
-            "EVAL", RedisQueueScripts.moveParked, "3", RedisKeys.parked(from), RedisKeys.parked(to), RedisKeys.unacked,
+            "EVAL", RedisQueueScripts.moveParked, "3", keys.parked(from), keys.parked(to), keys.unacked,
             String(min(count, Self.batch)), String(RedisQueueScripts.batchBytes), RedisTag.ending(from), RedisTag.ending(to))
         ask(command) { [unowned self] in events.append(.moved($0.integer ?? 0)) }
     }
 
-    private func lists(_ queue: String) -> [String] { RedisKeys.steps.map { RedisKeys.list(queue, step: $0) } }
+    private func lists(_ queue: String) -> [String] { RedisKeys.steps.map { keys.list(queue, step: $0) } }
 
     // MARK: dead letters
 
     public func deadLetters(upTo count: Int) {
-        ask(RedisCommand("LRANGE", RedisKeys.dead, "0", String(count - 1))) { [unowned self] in
+        ask(RedisCommand("LRANGE", keys.dead, "0", String(count - 1))) { [unowned self] in
             let records = ($0.array ?? []).compactMap { $0.bytes.flatMap { DeadLetter(record: $0, hasMessage: false) } }
-            var command = RedisCommand("EVAL", Self.presence, "1", RedisKeys.deadMessages)
+            var command = RedisCommand("EVAL", Self.presence, "1", keys.deadMessages)
             command.append(contentsOf: records.map(\.id))
             ask(command) { [unowned self] in
                 let present = $0.array ?? []
@@ -180,11 +187,11 @@ public final class RedisQueueOperations: QueueOperations {
 
     public func deadLetter(_ id: String) {
         func page(_ start: Int) {
-            ask(RedisCommand("LRANGE", RedisKeys.dead, String(start), String(start + Self.batch - 1))) { [unowned self] in
+            ask(RedisCommand("LRANGE", keys.dead, String(start), String(start + Self.batch - 1))) { [unowned self] in
                 let records = ($0.array ?? []).compactMap(\.bytes)
                 for record in records {
                     guard var letter = DeadLetter(record: record, hasMessage: false), letter.id == id else { continue }
-                    ask(RedisCommand("HGET", RedisKeys.deadMessages, id)) { [unowned self] in
+                    ask(RedisCommand("HGET", keys.deadMessages, id)) { [unowned self] in
                         letter.hasMessage = $0.bytes != nil
                         events.append(.deadLetter(letter, message: $0.bytes))
                     }

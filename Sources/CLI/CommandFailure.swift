@@ -1,4 +1,5 @@
 import ArgumentParser
+import CoppiceClient
 import Glibc
 
 /// Ends a command with one line on standard error and an exit code.
@@ -11,6 +12,9 @@ struct CommandFailure: Error {
         self.code = code
     }
 
+    /// sysexits' EX_UNAVAILABLE: a broker or a store does not answer, or no node does.
+    static let unavailable: Int32 = 69
+
     /// Runs a command's body; what it throws becomes its line and its code.
     static func reporting<Value>(_ body: () throws -> Value) throws -> Value {
         do {
@@ -20,6 +24,9 @@ struct CommandFailure: Error {
             throw ExitCode(failure.code)
         } catch let exit as ExitCode {
             throw exit
+        } catch let error as ClientError {
+            StandardError.write("coppice: \(error)")
+            throw ExitCode(unavailable)
         } catch {
             StandardError.write("coppice: \(error)")
             throw ExitCode(1)

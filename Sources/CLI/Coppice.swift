@@ -12,5 +12,8 @@ struct Coppice: ParsableCommand {
             then the environment (COPPICE_BROKER_URL, CELERY_BROKER, REDIS_HOST, …), then the settings file (--config, or COPPICE_CONFIG).
             """,
         version: "coppice \(version)",
-        subcommands: [WorkerCommand.self, CallCommand.self, ResultCommand.self, RevokeCommand.self])
+        subcommands: [
+            WorkerCommand.self, CallCommand.self, ResultCommand.self, RevokeCommand.self, StatusCommand.self, QueuesCommand.self,
+            PurgeCommand.self, DeadCommand.self,
+        ])
 }

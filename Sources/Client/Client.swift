@@ -8,7 +8,7 @@ public final class Client {
     /// Seconds in which a server must be reached and an order confirmed.
     public static let patience = 10.0
 
-    private let broker: BrokerEndpoint
+    let broker: BrokerEndpoint
     private let results: ResultEndpoint
 
     public init(broker: BrokerEndpoint, results: ResultEndpoint) {
@@ -86,7 +86,7 @@ public final class Client {
     }
 
     /// - Parameter peer: named in the error when the deadline is reached; nil: reaching it is no error.
-    private func turn(_ pollable: any Pollable, until deadline: MonotonicTime, _ peer: String?) throws(ClientError) {
+    func turn(_ pollable: any Pollable, until deadline: MonotonicTime, _ peer: String?) throws(ClientError) {
         do { try Poll.turn([pollable], until: deadline) } catch { throw ClientError("\(error)") }
         if let peer, deadline <= .now { throw ClientError("\(peer) does not answer") }
     }

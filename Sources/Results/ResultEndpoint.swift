@@ -16,11 +16,12 @@ public enum ResultEndpoint: Equatable, Sendable, CustomStringConvertible {
         }
     }
 
-    public func open() -> any ResultStore {
+    /// - Parameter expiry: seconds for which what is stored is kept.
+    public func open(expiry: Int = ResultExpiry.standard) -> any ResultStore {
         switch self {
-        case .redis(let url): RedisResultStore(url)
-        case .rabbitmq(let url): AMQPResultStore(url)
-        case .sqlite(let path): SQLiteResultStore(path: path)
+        case .redis(let url): RedisResultStore(url, expiry: expiry)
+        case .rabbitmq(let url): AMQPResultStore(url, expiry: expiry)
+        case .sqlite(let path): SQLiteResultStore(path: path, expiry: expiry)
         }
     }
 }

@@ -44,7 +44,7 @@ public final class Supervisor {
         pool = try Pool(options: options, loop: loop, log: log, childLimits: childLimits)
         intake = try Intake(options: options, pool: pool, loop: loop, log: log)
         broker = try BrokerLink(options: options, loop: loop, log: log)
-        store = broker.joinsResults ? nil : try StoreLink(endpoint: options.results, loop: loop, log: log)
+        store = broker.joinsResults ? nil : try StoreLink(endpoint: options.results, expiry: options.resultExpiry, loop: loop, log: log)
         reporter = try Reporter(loop: loop)
         try connect()
     }
@@ -96,11 +96,13 @@ public final class Supervisor {
         broker.onEvent = { [unowned self] event in accept(event) }
         store?.onStored = { [unowned self] in intake.outbox.recordsStored() }
         store?.onStanding = { [unowned self] store in intake.outbox.storeReturned(store) }
-        control = ControlPanel(node: options.node) { [unowned self] ids, signal in
-            // For nodes that are not up, or come later: the request itself is heard by those that are.
-            broker.standing?.revoke(ids)
-            return intake.revoke(ids, signal: signal)
-        }
+        control = ControlPanel(
+            node: options.node,
+            revoke: { [unowned self] ids, signal in
+                // For nodes that are not up, or come later: the request itself is heard by those that are.
+                broker.standing?.revoke(ids)
+                return intake.revoke(ids, signal: signal)
+            }, status: { [unowned self] in status })
         reporter.status = { [unowned self] in status }
         reporter.isHealthy = { [unowned self] in failure == nil }
     }
@@ -111,6 +113,7 @@ public final class Supervisor {
         guard let child = slot.child else { return }
         switch frame {
         case .ready, .heartbeat: break
+        case .call(let assignment, let arguments, let keywords): intake.called(assignment, arguments: arguments, keywords: keywords)
         case .started(let assignment): intake.started(assignment, on: slot, child)
         case .state(let assignment, let name, let meta): intake.progressed(assignment, state: name, meta: meta)
         case .returned(let assignments): intake.returned(assignments)

@@ -29,6 +29,12 @@ public struct SupervisorOptions: Sendable {
     public var logLevel: Logger.Level
     /// nil: standard error.
     public var logFile: String?
+    /// Whether records say how a task was called, too.
+    public var extendsResults = false
+    /// Seconds for which records are kept.
+    public var resultExpiry = ResultExpiry.standard
+    /// Of tasks whose results are ignored: whether failures are stored, where the task's own option says nothing.
+    public var storesErrorsEvenIfIgnored = false
     /// The program's version, for the banner.
     public var version: String
 

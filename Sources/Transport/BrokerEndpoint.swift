@@ -59,4 +59,22 @@ public enum BrokerEndpoint: Equatable, Sendable, CustomStringConvertible {
         case .sqlite(let path): SQLiteMessageSender(path: path)
         }
     }
+
+    /// An operator's hands, on a connection of their own.
+    public func openOperations() -> any QueueOperations {
+        switch self {
+        case .redis(let url): RedisQueueOperations(url)
+        case .rabbitmq(let url): AMQPQueueOperations(url)
+        case .sqlite(let path): SQLiteQueueOperations(path: path)
+        }
+    }
+
+    /// A caller of the remote control, with a connection of its own.
+    public func openCaller() -> any ControlCaller {
+        switch self {
+        case .redis(let url): RedisControlCaller(url)
+        case .rabbitmq(let url): AMQPControlCaller(url)
+        case .sqlite(let path): SQLiteControlCaller(path: path)
+        }
+    }
 }

@@ -16,7 +16,7 @@ def load(name):
     return {message["case"]: message for message in json.loads((GOLDEN / f"{name}.json").read_text())["messages"]}
 
 
-SENT, STORED = load("sent"), load("stored")
+SENT, STORED, EXTENDED = load("sent"), load("stored"), load("extended")
 ECHO = 'TASKS["golden.add"] = lambda args, kwargs: {"args": args, "kwargs": kwargs}\n'
 
 
@@ -94,8 +94,59 @@ def test_what_is_stored_has_the_form_of_celerys_records(worker, app, results, re
     assert abs(redis.ttl(META + sent.id) - STORED[case]["ttl"]) < 60
 
 
+def stamped(app, task, args):
+    from celery.canvas import StampingVisitor
+
+    class Stamps(StampingVisitor):
+        def on_signature(self, signature, **headers):
+            return {"tenant": "acme", "trace": ["a", "b"], "stamped_headers": ["tenant", "trace"]}
+
+    signature = app.signature(task, args)
+    signature.stamp(Stamps())
+    return signature.apply_async()
+
+
+@pytest.mark.parametrize(
+    "case, task, args, options",
+    [
+        ("success", "drill.add", (2,), {"kwargs": {"y": 3}}),
+        ("failure", "drill.fail", ("bad",), {}),
+        ("retry", "drill.retry", (1,), {}),
+        ("wrong arguments", "drill.add", (1, 2, 3), {}),
+        ("expired", "drill.add", (2, 3), {"expires": -5}),
+        ("killed child", "drill.kill", (9,), {}),
+        ("unknown task", "golden.none", (), {}),
+        ("shadow", "drill.add", (2, 3), {"shadow": "shadowed"}),
+        ("stamped", "drill.add", (2, 3), {}),
+    ],
+)
+def test_extended_records_have_celerys_form(redis_worker, app, results, redis, case, task, args, options):
+    redis_worker(environment={"CELERY_RESULT_EXTENDED": "true"}).ready()
+    sent = stamped(app, task, args) if case == "stamped" else app.send_task(task, args, **options)
+    results.wait(sent.id)
+    ours = results.records[sent.id]
+    theirs = [json.loads(record) for record in EXTENDED[case]["records"]]
+    assert [record["status"] for record in ours] == [record["status"] for record in theirs]
+    for mine, golden in zip(ours, theirs):
+        # Stamps stand in the order of the message, which Python takes from a set.
+        stamps = golden.get("stamped_headers", [])
+        assert [key for key in mine if key not in stamps] == [key for key in golden if key not in stamps]
+        assert sorted(mine.get("stamped_headers", [])) == sorted(stamps)
+        for key in ("worker", "queue", "retries", *stamps, "name", "args", "kwargs"):
+            wanted = golden.get(key)
+            if key in ("worker", "name") or golden.get("name") is None:
+                # Of a task that it does not know Celery's record says nothing at all.
+                wanted = {"worker": "test@local", "name": task, "queue": "celery", "retries": 0}.get(key)
+            if key in ("args", "kwargs"):
+                # What never started was read by no child.
+                wanted = None if case in ("expired", "unknown task") else {"args": list(args), "kwargs": options.get("kwargs", {})}[key]
+            assert mine.get(key) == wanted, (key, mine)
+    client = app.AsyncResult(sent.id)
+    assert client.name == task and client.worker == "test@local" and client.queue == "celery"
+
+
 def test_the_recordings_are_of_the_celery_that_the_tests_use():
     import celery
 
-    for name in ("sent", "stored", "control"):
+    for name in ("sent", "stored", "control", "extended"):
         assert json.loads((GOLDEN / f"{name}.json").read_text())["celery"] == celery.__version__

@@ -12,10 +12,12 @@ import Testing
         var running: Set<String> = []
 
         func panel(_ node: String) -> ControlPanel {
-            ControlPanel(node: node) { [self] ids, signal in
-                given.append((ids, signal))
-                return signal == nil ? [] : ids.filter(running.contains)
-            }
+            ControlPanel(
+                node: node,
+                revoke: { [self] ids, signal in
+                    given.append((ids, signal))
+                    return signal == nil ? [] : ids.filter(running.contains)
+                }, status: { "ready: 2/2 children ready" })
         }
     }
 

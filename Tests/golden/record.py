@@ -1,12 +1,13 @@
 #!/usr/bin/env python3
 """Records golden messages from a real Celery: what its client sends, what its worker stores, and how control talks.
 
-`make golden` runs it. It starts a Redis and a Celery worker of its own, sends each kind of call, and writes down the bytes that lie
+`make golden` runs it; names of files as arguments record these alone. It starts a Redis and a Celery worker of its own, sends each kind of call, and writes down the bytes that lie
 in Redis, so that no golden message is ever typed by hand. Every file is JSON: {"name", "celery", "kombu", "messages": [...]}.
 Bytes that change from run to run (ids, times, process numbers) stay as they were: a test that compares takes them from the record.
 Only where this machine keeps its files, and its name, are taken out.
 """
 
+import contextlib
 import json
 import re
 import socket
@@ -18,6 +19,7 @@ from pathlib import Path
 
 import celery
 import kombu
+from celery.canvas import StampingVisitor
 
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent))
@@ -31,6 +33,8 @@ import os, sys, time
 from celery import Celery
 app = Celery("golden", broker=sys.argv[1], backend=sys.argv[1])
 app.conf.update(task_track_started=True, timezone="Asia/Shanghai", enable_utc=True, worker_hijack_root_logger=False)
+app.conf.result_extended = "extended" in sys.argv
+sys.argv = sys.argv[:2]
 
 @app.task(name="golden.add")
 def add(x, y):
@@ -104,8 +108,6 @@ def sent_messages(app, redis):
 
 def stored_records(app, redis):
     """Every record that the worker publishes for a task, in order."""
-    heard = redis.pubsub(ignore_subscribe_messages=True)
-    heard.psubscribe("celery-task-meta-*")
     calls = {
         "success": ("golden.add", (2, 3), {}),
         "failure": ("golden.fail", ("bad",), {}),
@@ -117,9 +119,43 @@ def stored_records(app, redis):
         "killed child": ("golden.die", (), {}),
         "soft limit": ("golden.slow", (), {}),
     }
+    return published(app, redis, calls)
+
+
+class Stamps(StampingVisitor):
+    def on_signature(self, signature, **headers):
+        return {"tenant": "acme", "trace": ["a", "b"], "stamped_headers": ["tenant", "trace"]}
+
+
+def extended_records(app, redis):
+    """The same with `result_extended`."""
+    calls = {
+        "success": ("golden.add", (2,), {"kwargs": {"y": 3}}),
+        "typed values": ("golden.add", ("x" * 200, "Grüße"), {}),
+        "failure": ("golden.fail", ("bad",), {}),
+        "retry": ("golden.retry", (), {}),
+        "progress": ("golden.progress", (), {}),
+        "wrong arguments": ("golden.add", (1, 2, 3), {}),
+        "unknown task": ("golden.none", (), {}),
+        "expired": ("golden.add", (2, 3), {"expires": datetime.now(timezone.utc) - timedelta(seconds=5)}),
+        "killed child": ("golden.die", (), {}),
+        "shadow": ("golden.add", (2, 3), {"shadow": "shadowed"}),
+        "stamped": ("golden.add", (2, 3), {"stamped": True}),
+    }
+    return published(app, redis, calls)
+
+
+def published(app, redis, calls):
+    heard = redis.pubsub(ignore_subscribe_messages=True)
+    heard.psubscribe("celery-task-meta-*")
     messages = []
     for name, (task, args, options) in calls.items():
-        sent = app.send_task(task, args, **options)
+        if options.pop("stamped", False):
+            signature = app.signature(task, args)
+            signature.stamp(Stamps())
+            sent = signature.apply_async()
+        else:
+            sent = app.send_task(task, args, **options)
         records = []
         while not records or json.loads(records[-1])["status"] not in ("SUCCESS", "FAILURE", "REVOKED"):
             message = heard.get_message(timeout=30)
@@ -155,25 +191,39 @@ def control_messages(app, redis):
     return messages
 
 
+@contextlib.contextmanager
+def real_worker(app, server, folder, *flags):
+    script = Path(folder) / "worker.py"
+    script.write_text(WORKER)
+    worker = subprocess.Popen([sys.executable, script, server.url(), *flags], env={"PATH": "/usr/bin:/bin", "C_FORCE_ROOT": "1"},
+                              stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)  # fmt: skip
+    try:
+        until(lambda: app.control.ping(timeout=0.5), timeout=30, what="the worker")
+        yield
+    finally:
+        worker.terminate()
+        worker.wait()
+
+
 def main():
+    wanted = set(sys.argv[1:]) or {"sent", "stored", "control", "extended"}
     with tempfile.TemporaryDirectory(prefix="coppice-golden-") as folder:
         server = RedisServer(Path(folder) / "redis").start()
-        worker = None
         try:
             app = make_app(server.url())
             with server.client() as redis:
-                write("sent", sent_messages(app, redis))
-                script = Path(folder) / "worker.py"
-                script.write_text(WORKER)
-                worker = subprocess.Popen([sys.executable, script, server.url()], env={"PATH": "/usr/bin:/bin", "C_FORCE_ROOT": "1"},
-                                          stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)  # fmt: skip
-                until(lambda: app.control.ping(timeout=0.5), timeout=30, what="the worker")
-                write("stored", stored_records(app, redis))
-                write("control", control_messages(app, redis))
+                if "sent" in wanted:
+                    write("sent", sent_messages(app, redis))
+                if wanted & {"stored", "control"}:
+                    with real_worker(app, server, folder):
+                        if "stored" in wanted:
+                            write("stored", stored_records(app, redis))
+                        if "control" in wanted:
+                            write("control", control_messages(app, redis))
+                if "extended" in wanted:
+                    with real_worker(app, server, folder, "extended"):
+                        write("extended", extended_records(app, redis))
         finally:
-            if worker:
-                worker.terminate()
-                worker.wait()
             server.stop()
 
 

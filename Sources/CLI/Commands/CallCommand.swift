@@ -38,10 +38,11 @@ struct CallCommand: ParsableCommand {
                 throw CommandFailure("--countdown: not a number of seconds", code: 2)
             }
             let id = Incarnation.randomUUID()
-            let publication = TaskPublication.call(
+            var publication = TaskPublication.call(
                 id: id, task: name, arguments: positional, keywords: named,
                 eta: countdown.flatMap { $0 > 0 ? WallTime.now.advanced(by: $0) : nil }, queue: queue,
                 origin: "gen\(CurrentProcess.id)@\(CurrentProcess.hostName)")
+            publication.sentAt = .now
             try Client(broker: settings.broker, results: settings.results).send(publication)
             print(id)
         }

@@ -11,8 +11,14 @@ struct Settings {
     var results: ResultEndpoint
     var maximumRetries: Int
     var timeZone: String?
+    var extendsResults: Bool
+    /// Seconds.
+    var resultExpiry: Int
+    var storesErrorsEvenIfIgnored: Bool
 
     static let defaultMaximumRetries = 5
+    /// Ten years. Records are not kept for ever: nobody would ever remove them.
+    private static let longestExpiry = 315_360_000
 
     init(_ flags: ConnectionFlags) throws(SettingsError) {
         var layers = [SettingsLayer.environment]
@@ -22,6 +28,9 @@ struct Settings {
         broker = try Settings.broker(flag: flags.broker, lookup)
         results = try Settings.results(flag: flags.resultBackend, lookup, broker: broker)
         maximumRetries = try lookup.integer(SettingName.maximumRetries, 0...1_000_000) ?? Settings.defaultMaximumRetries
+        extendsResults = try lookup.flag(SettingName.resultExtended) ?? false
+        resultExpiry = try lookup.integer(SettingName.resultExpires, 1...Settings.longestExpiry) ?? ResultExpiry.standard
+        storesErrorsEvenIfIgnored = try lookup.flag(SettingName.storeErrors) ?? false
         timeZone = try lookup.value(SettingName.timeZone).map { (value, source) throws(SettingsError) in
             guard !value.hasPrefix("/"), !value.contains(".."), access("/usr/share/zoneinfo/\(value)", R_OK) == 0 else {
                 throw SettingsError(source, "no such time zone: \(value); a name like Asia/Shanghai is wanted")
@@ -105,6 +114,16 @@ struct Lookup {
     func value(_ name: String) -> (text: String, source: String)? {
         for layer in layers { if let text = layer[name] { return (text, layer.source(of: name)) } }
         return nil
+    }
+
+    /// As YAML has it, and as shells do.
+    func flag(_ name: String) throws(SettingsError) -> Bool? {
+        guard let (text, source) = value(name) else { return nil }
+        switch text.lowercased() {
+        case "true", "yes", "on", "1": return true
+        case "false", "no", "off", "0": return false
+        default: throw SettingsError(source, "'\(text)' is neither true nor false")
+        }
     }
 
     func integer(_ name: String, _ range: ClosedRange<Int>) throws(SettingsError) -> Int? {

@@ -72,9 +72,13 @@ enum SettingName {
     static let redisPassword = "REDIS_PASSWORD"
     static let maximumRetries = "CELERY_TASK_MAX_RETRIES"
     static let timeZone = "DATETIME_TIMEZONE"
+    static let resultExtended = "CELERY_RESULT_EXTENDED"
+    static let resultExpires = "CELERY_RESULT_EXPIRES"
+    static let storeErrors = "CELERY_STORE_ERRORS_EVEN_IF_IGNORED"
 
     static let all: Set<String> = [
         brokerURL, resultBackend, broker, redisDatabase, redisHost, redisPort, redisPassword, maximumRetries, timeZone,
+        resultExtended, resultExpires, storeErrors,
         "CELERY_RABBITMQ_HOST", "CELERY_RABBITMQ_PORT", "CELERY_RABBITMQ_USERNAME", "CELERY_RABBITMQ_PASSWORD", "CELERY_RABBITMQ_VHOST",
     ]
 }

@@ -86,7 +86,7 @@ struct WorkerCommand: ParsableCommand {
         guard !names.isEmpty else { throw CommandFailure("--queues: at least one queue is wanted", code: 2) }
         for name in names { try QueueName.check(name, "--queues") }
         var seen: Set<String> = []
-        let options = SupervisorOptions(
+        var options = SupervisorOptions(
             workerPath: try executable(), node: node.full,
             concurrency: try count(concurrency ?? CurrentProcess.processorCount, "--concurrency"),
             prefetchMultiplier: try count(prefetchMultiplier, "--prefetch-multiplier"),
@@ -95,6 +95,9 @@ struct WorkerCommand: ParsableCommand {
             timeLimit: try limit(timeLimit, "--time-limit"), maximumRetries: settings.maximumRetries, timeZone: settings.timeZone,
             childEnvironment: try childVariables(), logLevel: try level(), logFile: try logfile.map { try node.path($0, "--logfile") },
             version: Coppice.version)
+        options.extendsResults = settings.extendsResults
+        options.resultExpiry = settings.resultExpiry
+        options.storesErrorsEvenIfIgnored = settings.storesErrorsEvenIfIgnored
         return (options, try pidfile.map { try node.path($0, "--pidfile") })
     }
 

@@ -25,6 +25,8 @@ public final class RedisResultStore: ResultStore {
     private let connection: RedisConnection
     /// Made at the first `watch`: a connection with subscriptions takes no other commands.
     private var listener: RedisConnection?
+    /// Whether the listener has been open: then its end is no reason to give up.
+    private var hasListened = false
     private let url: RedisURL
     /// What stands before a task's id in its key and channel.
     private let prefix: String
@@ -67,9 +69,14 @@ public final class RedisResultStore: ResultStore {
         if let listener {
             if listener.isOpen { subscribe(taskID, on: listener) }
         } else {
-            listener = RedisConnection(url, clientName: "coppice-results", now: .now)
+            listen()
             drain()
         }
+    }
+
+    private func listen() {
+        hasListened = false
+        listener = RedisConnection(url, clientName: "coppice-results", now: .now)
     }
 
     private func subscribe(_ taskID: String, on listener: RedisConnection) {
@@ -114,7 +121,9 @@ public final class RedisResultStore: ResultStore {
         guard let listener else { return }
         for event in listener.takeEvents() {
             switch event {
-            case .open: for taskID in watched { subscribe(taskID, on: listener) }
+            case .open:
+                hasListened = true
+                for taskID in watched { subscribe(taskID, on: listener) }
             case .reply(RedisConnection.pushLabel, let message):
                 guard let parts = message.array, parts.count == 3, let channel = parts[1].text, let record = parts[2].bytes else { break }
                 events.append(.record(taskID: String(channel.dropFirst(prefix.count)), text: record))
@@ -125,7 +134,9 @@ public final class RedisResultStore: ResultStore {
                     // What was stored before the subscription stood is announced no more.
                     fetch(String(channel.dropFirst(prefix.count)))
                 }
-            case .lost(let reason): lose(reason)
+            // Redis cuts a listener for which it would have to keep more than 32 MB (client-output-buffer-limit): a record that is as long
+            // as that is read once the next listener stands.
+            case .lost(let reason): if hasListened, !isOver { listen() } else { lose(reason) }
             }
         }
     }

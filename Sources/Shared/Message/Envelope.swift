@@ -67,6 +67,7 @@ public enum Envelope {
         member("exchange", publication.exchange)
         member("routing_key", publication.routingKey, last: true)
         out.append(contentsOf: "}, \"priority\": \(publication.priority), ".utf8)
+        if let sent = publication.sentAt { out.append(contentsOf: "\"timestamp\": \(sent.microseconds / 1_000_000), ".utf8) }
         member("body_encoding", "base64")
         member("delivery_tag", deliveryTag, last: true)
         out.append(contentsOf: "}}".utf8)

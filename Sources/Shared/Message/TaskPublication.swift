@@ -10,6 +10,8 @@ public struct TaskPublication: Equatable, Sendable {
     public var correlationID: String?
     public var replyTo: String?
     public var priority = 0
+    /// Told as AMQP's `timestamp`, in whole seconds, so that an operator sees how long a message has waited; nil: not told.
+    public var sentAt: WallTime?
     public var body: [UInt8]
     /// Whether `body` is base64 already, as a message that is sent on may be.
     public var bodyIsBase64: Bool

@@ -7,6 +7,8 @@ public struct ResultRecord: Equatable, Sendable {
     public var traceback: String?
     public var group: String?
     public var parentID: String?
+    /// Where the node's settings ask for it.
+    public var extended: ExtendedResult?
     /// Set for SUCCESS, FAILURE and REVOKED.
     public var dateDone: WallTime?
 
@@ -44,6 +46,7 @@ public struct ResultRecord: Equatable, Sendable {
             out.append(contentsOf: ", \"parent_id\": ".utf8)
             JSONText.appendString(parentID, to: &out)
         }
+        extended?.write(to: &out)
         out.append(contentsOf: ", \"task_id\": ".utf8)
         JSONText.appendString(taskID, to: &out)
         out.append(UInt8(ascii: "}"))

@@ -17,6 +17,8 @@ public struct TaskDeclaration: Equatable, Sendable {
     public var isStrict: Bool { options["strict"]?.bool ?? false }
     /// Store nothing, unless the message says otherwise.
     public var ignoreResult: Bool { options["ignore_result"]?.bool ?? false }
+    /// Store failures even so.
+    public var storesErrorsEvenIfIgnored: Bool? { options["store_errors_even_if_ignored"]?.bool }
     /// Seconds until the task is asked to end; nil: the node's limit.
     public var softTimeLimit: Double? { options["soft_time_limit"]?.double }
     /// Seconds until the task is killed; nil: the node's limit.

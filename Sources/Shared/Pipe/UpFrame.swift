@@ -2,6 +2,8 @@
 public enum UpFrame: Equatable, Sendable {
     /// First of all; once.
     case ready(Ready)
+    /// What the task is called with: args and kwargs as JSON texts. Just before `started`, from a child that was told `wants_calls`.
+    case call(assignment: UInt64, arguments: [UInt8], keywords: [UInt8])
     /// The handler is about to be called.
     case started(assignment: UInt64)
     /// Progress: a state of the task's own choice with its meta data (JSON text). Only between `started` and `done`.
@@ -78,6 +80,11 @@ public enum UpFrame: Equatable, Sendable {
                 out.integer(UInt32(assignments.count))
                 for assignment in assignments { out.integer(assignment) }
                 return 6
+            case .call(let assignment, let arguments, let keywords):
+                out.integer(assignment)
+                out.data(arguments)
+                out.data(keywords)
+                return 8
             case .done(let assignment, let outcome):
                 out.integer(assignment)
                 outcome.write(to: &out)
@@ -120,6 +127,12 @@ public enum UpFrame: Equatable, Sendable {
             for _ in 0..<count { assignments.append(try reader.integer()) }
             self = .returned(assignments: assignments)
         case 7: self = .done(assignment: try reader.integer(), outcome: try Outcome(from: &reader))
+        case 8:
+            let assignment: UInt64 = try reader.integer()
+            let arguments = try reader.data()
+            let keywords = try reader.data()
+            guard (try? JSONScanner.check(arguments)) != nil, (try? JSONScanner.check(keywords)) != nil else { throw .badValue("call") }
+            self = .call(assignment: assignment, arguments: arguments, keywords: keywords)
         default: throw .unknownKind(kind)
         }
         guard reader.isAtEnd else { throw .trailing }

@@ -104,7 +104,7 @@ final class BrokerLink {
             var joined = Optional(url)
             if joinsResults, case .redis(let results) = options.results { joined = results } else { joined = nil }
             return RedisBrokerSession(
-                url, results: joined, resultExpiry: ResultExpiry.standard, queues: options.queues, node: options.node,
+                url, results: joined, resultExpiry: options.resultExpiry, queues: options.queues, node: options.node,
                 incarnation: incarnation, holding: holding())
         case .rabbitmq(let url):
             return AMQPBrokerSession(
@@ -113,7 +113,7 @@ final class BrokerLink {
         case .sqlite(let path):
             return SQLiteBrokerSession(
                 path: path, queues: options.queues, node: options.node, incarnation: incarnation, holding: holding(),
-                joinsResults: joinsResults)
+                joinsResults: joinsResults, resultExpiry: options.resultExpiry)
         }
     }
 

@@ -7,6 +7,8 @@ import Logging
 /// The way to a result store that is not the broker's own: opened, dropped and opened again as `BrokerLink` does.
 final class StoreLink {
     private let endpoint: ResultEndpoint
+    /// Seconds for which records are kept.
+    private let expiry: Int
     private let loop: EventLoop
     private let log: Logger
     private var store: (any ResultStore)?
@@ -21,8 +23,9 @@ final class StoreLink {
     /// A new connection stands.
     var onStanding: (any ResultStore) -> Void = { _ in }
 
-    init(endpoint: ResultEndpoint, loop: EventLoop, log: Logger) throws(SystemError) {
+    init(endpoint: ResultEndpoint, expiry: Int, loop: EventLoop, log: Logger) throws(SystemError) {
         self.endpoint = endpoint
+        self.expiry = expiry
         self.loop = loop
         self.log = log
         retryTimer = try loop.timer(priority: LoopPriority.broker) { [unowned self] in open() }
@@ -31,7 +34,7 @@ final class StoreLink {
     var standing: (any ResultStore)? { isStanding ? store : nil }
 
     func open() {
-        let store = endpoint.open()
+        let store = endpoint.open(expiry: expiry)
         self.store = store
         sources = PollableSources(store, loop: loop, priority: LoopPriority.broker) { [unowned self] in drain() }
         drain()

@@ -35,5 +35,13 @@ final class Delivery {
     /// What its start commits.
     var startStep: Commit.Step { acksLate ? .startLate : isStrict ? .keep : .startEarly }
     var storesResult: Bool { !(message.ignoreResult ?? declaration?.ignoreResult ?? false) }
+    /// What its child says it is called with, as JSON texts; where records shall tell it.
+    var call: (arguments: [UInt8], keywords: [UInt8])?
+
+    func extended(node: String) -> ExtendedResult {
+        ExtendedResult(
+            name: message.name, arguments: call?.arguments, keywords: call?.keywords, worker: node, retries: message.retries,
+            queue: message.routingKey, headers: (try? JSONValue(parsing: message.headers))?.object ?? JSONObject())
+    }
     var name: String { "\(message.displayName)[\(message.id)]" }
 }

@@ -285,6 +285,10 @@ final class Intake {
 
     // MARK: from the children
 
+    func called(_ assignment: UInt64, arguments: [UInt8], keywords: [UInt8]) {
+        byAssignment[assignment]?.call = (arguments, keywords)
+    }
+
     func started(_ assignment: UInt64, on slot: Slot, _ child: Child) {
         guard let delivery = byAssignment[assignment] else { return }
         claimed -= 1
@@ -360,14 +364,26 @@ final class Intake {
             outbox.drop(place)
             delivery.unsentStart = nil
             if !writes.isEmpty {
-                writes.insert(
-                    ResultWrite(Verdict.started(delivery.message, pid: delivery.pid, node: options.node), reach: .announce), at: 0)
+                let started = Verdict.started(delivery.message, pid: delivery.pid, node: options.node)
+                writes.insert(contentsOf: write(delivery, started, reach: .announce), at: 0)
             }
         }
         outbox.add(delivery, step, attempt: delivery.record.note(for: step), writes: writes, publications: publications)
     }
 
-    private func write(_ delivery: Delivery, _ record: ResultRecord) -> [ResultWrite] { delivery.storesResult ? [ResultWrite(record)] : [] }
+    private func write(
+        _ delivery: Delivery, _ record: ResultRecord, reach: ResultWrite.Reach = .storeAndAnnounce
+    ) -> [ResultWrite] {
+        guard delivery.storesResult || record.state == .failure && storesFailures(of: delivery) else { return [] }
+        var record = record
+        if options.extendsResults { record.extended = delivery.extended(node: options.node) }
+        return [ResultWrite(record, reach: reach)]
+    }
+
+    /// Whether failures are stored although results are ignored.
+    private func storesFailures(of delivery: Delivery) -> Bool {
+        delivery.declaration?.storesErrorsEvenIfIgnored ?? options.storesErrorsEvenIfIgnored
+    }
 
     /// A child is gone. What it had not started is ready again; what ran gets its verdict.
     func childEnded(_ end: ChildLifecycle.End, _ processEnd: ProcessEnd) {

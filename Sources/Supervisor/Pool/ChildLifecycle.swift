@@ -111,6 +111,9 @@ struct ChildLifecycle: Equatable {
         }
     }
 
+    /// Whether this assignment may start now.
+    func isNext(_ assignment: UInt64) -> Bool { !hand.isStarted && hand.assignments.first == assignment }
+
     /// Whether a frame about this assignment's work is legal.
     func isRunning(_ assignment: UInt64) -> Bool { hand.running == assignment }
 

@@ -223,6 +223,7 @@ final class Pool {
         var settings = JSONObject()
         settings.append("max_retries", .int(options.maximumRetries))
         if let timeZone = options.timeZone { settings.append("timezone", .string(timeZone)) }
+        if options.extendsResults { settings.append("wants_calls", true) }
         channel.send(
             .hello(.init(slot: UInt32(slot.number), node: options.node, heartbeat: UInt32(Pool.heartbeat * 1000), settings: settings)))
         channel.flush()
@@ -283,6 +284,7 @@ final class Pool {
         case .ready(let ready):
             complaint = ready.version == PipeProtocol.version ? child.lifecycle.ready() : "protocol version \(ready.version)"
             if complaint == nil { becameReady(slot, child, ready, now: now) }
+        case .call(let assignment, _, _): complaint = child.lifecycle.isNext(assignment) ? nil : "a call of what is not next in its hand"
         case .started(let assignment):
             complaint = child.lifecycle.started(assignment)
             child.runningSince = now
@@ -318,7 +320,7 @@ final class Pool {
     /// What a child wrote before it was killed counts if it settles something.
     private func isResult(_ frame: UpFrame) -> Bool {
         switch frame {
-        case .started, .done, .returned, .state: true
+        case .call, .started, .done, .returned, .state: true
         case .ready, .log, .heartbeat: false
         }
     }

@@ -5,12 +5,16 @@ struct ControlPanel {
     let node: String
     /// Marks tasks as revoked; with a signal, ends those that run. Returns the ids that ran here.
     let revoke: (_ ids: [String], _ signal: Int32?) -> [String]
+    /// The line that systemd gets as STATUS.
+    let status: () -> String
 
     /// The reply's value; nil for a request that is for somebody else.
     func answer(_ request: ControlRequest) -> JSONValue? {
         guard request.concerns(node) else { return nil }
         switch request.method {
         case "ping": return ["ok": "pong"]
+        // Ours: for `coppice status`.
+        case "coppice_status": return ["ok": .string(status())]
         case "revoke": return revoke(request, terminate: request.arguments["terminate"]?.bool ?? false)
         case "terminate": return revoke(request, terminate: true)
         default: return ["error": .string("KeyError(\(PythonRepr.string(request.method)))")]

@@ -6,7 +6,7 @@
 /// A server at its `maxmemory` refuses a script's first write if that may take memory, and none after the first. So those that settle
 /// begin with one that takes none: a Redis that is full of messages must let them be worked off.
 enum RedisScripts {
-    enum Name {
+    enum Name: CaseIterable {
         case take, commit, renew, restore, inherit, bury, claim, record, check
 
         /// What a broker's session wants, and what a ledger beside another broker does.

@@ -42,11 +42,12 @@ final class Outlet: Sendable {
         change(flush: flush) { $0.pending.append(contentsOf: frame) }
     }
 
-    /// Adds `started` and returns when it is in the pipe, with all that came before it: a handler that takes the process down can
+    /// Adds `started`, behind `call` if there is one, and returns when it is in the pipe, with all that came before it: a handler that takes the process down can
     /// take no report along, and the master knows exactly what had begun.
-    func start(_ assignment: UInt64) {
+    func start(_ assignment: UInt64, call: [UInt8]?) {
         change(flush: true) { state in
             state.running = assignment
+            if let call { state.pending.append(contentsOf: call) }
             state.pending.append(contentsOf: UpFrame.started(assignment: assignment).encoded)
         }
         drain()

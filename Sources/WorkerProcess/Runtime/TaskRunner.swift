@@ -34,7 +34,7 @@ final class TaskRunner: Sendable {
                 guard let next = assignments.take() else { break }
                 run = next
             }
-            outlet.start(run.assignment)
+            outlet.start(run.assignment, call: settings.wantsCalls ? call(run) : nil)
             outlet.finish(run.assignment, await perform(run))
             if assignments.finish() {
                 begin()
@@ -43,6 +43,15 @@ final class TaskRunner: Sendable {
         }
         outlet.drain()
         CurrentProcess.end(0)
+    }
+
+    /// The frame that says what the task is called with; nil where the body can't be read, which its outcome will say.
+    private func call(_ run: RunFrame) -> [UInt8]? {
+        guard let arguments = try? TaskArguments(run) else { return nil }
+        return UpFrame.call(
+            assignment: run.assignment, arguments: JSONValue.array(arguments.positional).bytes,
+            keywords: JSONValue.object(arguments.keyword).bytes
+        ).encoded
     }
 
     private func perform(_ run: RunFrame) async -> Outcome {

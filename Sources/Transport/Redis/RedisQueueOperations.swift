@@ -1,0 +1,242 @@
+import CoppiceRedis
+import CoppiceShared
+import CoppiceSystem
+
+/// Queue operations on kombu's lists, on what nodes of either kind hold in `unacked`, and on our parked sets and dead letters.
+public final class RedisQueueOperations: QueueOperations {
+    private static let batch = 500
+    /// Bounds of a look at everything: keys that are walked for queues' names, and held messages that are counted. Beyond the second the
+    /// number of unacknowledged messages is not told.
+    private static let mostSteps = 2000
+    private static let mostHeld = 1_000_000
+
+    private let keys: RedisKeys
+    private let dialogue: RedisDialogue
+    private var events: [QueueEvent] = []
+    private var isOver = false
+
+    public init(_ url: RedisURL) {
+        keys = RedisKeys(url)
+        dialogue = RedisDialogue(RedisConnection(url, clientName: "coppice-client", now: .now))
+        drain()
+    }
+
+    public func takeEvents() -> [QueueEvent] {
+        defer { events.removeAll() }
+        return events
+    }
+
+    // MARK: looking
+
+    public func survey(_ names: [String]?) {
+        if let names { return look(at: names) }
+        findQueues { [unowned self] in look(at: $0) }
+    }
+
+    /// Every queue that is bound to an exchange, but those of the remote control and of events.
+    private func findQueues(_ done: @escaping ([String]) -> Void) {
+        let prefix = keys.binding("")
+        scan(pattern: Self.glob(prefix) + "*") { [unowned self] found in
+            let exchanges = found.filter { !$0.hasSuffix(".pidbox") && !$0.hasPrefix(prefix + "celeryev") }
+            var names: Set<String> = []
+            var left = exchanges.count
+            if left == 0 { done([]) }
+            for exchange in exchanges {
+                ask(RedisCommand("SMEMBERS", exchange), tolerant: true) {
+                    for member in $0.array ?? [] {
+                        // routing key, separator, pattern, separator, queue
+                        guard let text = member.text, let last = text.ranges(of: RedisKeys.separator).last else { continue }
+                        names.insert(String(text[last.upperBound...]))
+                    }
+                    left -= 1
+                    if left == 0 { done(names.sorted()) }
+                }
+            }
+        }
+    }
+
+    /// A pattern that fits this text alone.
+    private static func glob(_ text: String) -> String {
+        text.map { "\\*?[]".contains($0) ? "\\\($0)" : "\($0)" }.joined()
+    }
+
+    private func scan(pattern: String, _ found: @escaping (Set<String>) -> Void) {
+        var matches: Set<String> = []
+        func step(_ cursor: String, _ number: Int) {
+            ask(RedisCommand("SCAN", cursor, "MATCH", pattern, "COUNT", "1000")) {
+                guard let parts = $0.array, parts.count == 2, let next = parts[0].text else { return found(matches) }
+                matches.formUnion((parts[1].array ?? []).compactMap(\.text))
+                if next == "0" || number == Self.mostSteps { found(matches) } else { step(next, number + 1) }
+            }
+        }
+        step("0", 1)
+    }
+
+    private func look(at names: [String]) {
+        countHeld { [unowned self] held in
+            var states: [QueueState] = []
+            let now = WallTime.now
+            if names.isEmpty { events.append(.queues([])) }
+            for name in names {
+                var command = RedisCommand("EVAL", RedisQueueScripts.survey)
+                command.append(RedisKeys.steps.count + 1)
+                command.append(contentsOf: lists(name))
+                command.append(keys.parked(name))
+                command.append(RedisQueueScripts.longestNext)
+                ask(command) { [unowned self] in
+                    let parts = $0.array ?? []
+                    states.append(
+                        QueueState(
+                            name: name, waiting: parts.first?.integer ?? 0, unacknowledged: held.map { $0[name] ?? 0 },
+                            parked: parts.count > 1 ? parts[1].integer : nil,
+                            oldest: (parts.last?.bytes).flatMap { MessageAge.seconds(of: $0, now: now) }))
+                    if states.count == names.count { events.append(.queues(states)) }
+                }
+            }
+        }
+    }
+
+    /// How many messages of each queue are held; nil where there are too many to count.
+    private func countHeld(_ counted: @escaping ([String: Int]?) -> Void) {
+        var counts: [String: Int] = [:]
+        // A walk over a set that changes may show a tag twice.
+        var seen: Set<String> = []
+        func page(_ cursor: String) {
+            let command = RedisCommand(
+                "EVAL", RedisQueueScripts.held, "2", keys.unacked, keys.unackedIndex, cursor, String(Self.batch))
+            ask(command) {
+                guard let parts = $0.array, let next = parts.first?.text else { return counted(nil) }
+                for index in stride(from: 1, to: parts.count - 1, by: 2) {
+                    guard let tag = parts[index].text, let queue = parts[index + 1].text else { continue }
+                    if seen.insert(tag).inserted { counts[queue, default: 0] += 1 }
+                }
+                if next == "0" { counted(counts) } else if seen.count > Self.mostHeld { counted(nil) } else { page(next) }
+            }
+        }
+        page("0")
+    }
+
+    // MARK: changing
+
+    public func purge(_ queue: String) {
+        var command = RedisCommand("EVAL", RedisQueueScripts.purge)
+        command.append(RedisKeys.steps.count)
+        command.append(contentsOf: lists(queue))
+        ask(command) { [unowned self] in
+            let waiting = $0.integer ?? 0
+            purgeParked(queue) { [unowned self] in events.append(.purged(waiting: waiting, parked: $0)) }
+        }
+    }
+
+    private func purgeParked(_ queue: String, count: Int = 0, _ done: @escaping (Int) -> Void) {
+        let command = RedisCommand(
+            "EVAL", RedisQueueScripts.purgeParked, "3", keys.parked(queue), keys.unacked, keys.unackedIndex,
+            String(Self.batch))
+        ask(command) { [unowned self] in
+            let parts = $0.array ?? []
+            let total = count + (parts.last?.integer ?? 0)
+            if parts.first?.integer == Self.batch { purgeParked(queue, count: total, done) } else { done(total) }
+        }
+    }
+
+    public func move(from: String, to: String, upTo count: Int) {
+        // Clients and workers find the queue by this.
+        ask(RedisCommand("SADD", keys.binding(to), to + RedisKeys.separator + RedisKeys.separator + to), tolerant: true)
+        var command = RedisCommand("EVAL", RedisQueueScripts.move)
+        command.append(2 * RedisKeys.steps.count)
+        command.append(contentsOf: lists(from) + lists(to))
+        command.append(min(count, Self.batch))
+        command.append(RedisQueueScripts.batchBytes)
+        ask(command) { [unowned self] in
+            let moved = $0.integer ?? 0
+            if moved > 0 { events.append(.moved(moved)) } else { moveParked(from, to, count) }
+        }
+    }
+
+    private func moveParked(_ from: String, _ to: String, _ count: Int) {
+        let command = RedisCommand(
+            "EVAL", RedisQueueScripts.moveParked, "3", keys.parked(from), keys.parked(to), keys.unacked,
+            String(min(count, Self.batch)), String(RedisQueueScripts.batchBytes), RedisTag.ending(from), RedisTag.ending(to))
+        ask(command) { [unowned self] in events.append(.moved($0.integer ?? 0)) }
+    }
+
+    private func lists(_ queue: String) -> [String] { RedisKeys.steps.map { keys.list(queue, step: $0) } }
+
+    // MARK: dead letters
+
+    public func deadLetters(upTo count: Int) {
+        ask(RedisCommand("LRANGE", keys.dead, "0", String(count - 1))) { [unowned self] in
+            let records = ($0.array ?? []).compactMap { $0.bytes.flatMap { DeadLetter(record: $0, hasMessage: false) } }
+            var command = RedisCommand("EVAL", Self.presence, "1", keys.deadMessages)
+            command.append(contentsOf: records.map(\.id))
+            ask(command) { [unowned self] in
+                let present = $0.array ?? []
+                var letters = records
+                for (index, flag) in present.enumerated() where index < letters.count { letters[index].hasMessage = flag.integer == 1 }
+                events.append(.deadLetters(letters))
+            }
+        }
+    }
+
+    /// Which ids have a message. KEYS: the messages. ARGV: ids.
+    private static let presence = """
+        local out = {}
+        for i = 1, #ARGV do out[i] = redis.call('HEXISTS', KEYS[1], ARGV[i]) end
+        return out
+        """
+
+    public func deadLetter(_ id: String) {
+        func page(_ start: Int) {
+            ask(RedisCommand("LRANGE", keys.dead, String(start), String(start + Self.batch - 1))) { [unowned self] in
+                let records = ($0.array ?? []).compactMap(\.bytes)
+                for record in records {
+                    guard var letter = DeadLetter(record: record, hasMessage: false), letter.id == id else { continue }
+                    ask(RedisCommand("HGET", keys.deadMessages, id)) { [unowned self] in
+                        letter.hasMessage = $0.bytes != nil
+                        events.append(.deadLetter(letter, message: $0.bytes))
+                    }
+                    return
+                }
+                if records.isEmpty { events.append(.deadLetter(nil, message: nil)) } else { page(start + Self.batch) }
+            }
+        }
+        page(0)
+    }
+
+    // MARK: Pollable
+
+    public var interests: [PollInterest] { dialogue.connection.interests }
+    public var deadline: MonotonicTime? { dialogue.connection.deadline }
+
+    public func ready(_ descriptor: Int32, _ happened: PollEvents, now: MonotonicTime) {
+        dialogue.connection.ready(descriptor, happened, now: now)
+        drain()
+    }
+
+    public func expired(now: MonotonicTime) {
+        dialogue.connection.expired(now: now)
+        drain()
+    }
+
+    private func ask(_ command: RedisCommand, tolerant: Bool = false, _ handle: @escaping RedisDialogue.Handler = { _ in }) {
+        dialogue.ask(command, tolerant: tolerant, handle)
+        dialogue.flush()
+    }
+
+    private func drain() {
+        for event in dialogue.connection.takeEvents() {
+            switch event {
+            case .open: events.append(.standing)
+            case .reply(let label, let value): if let error = dialogue.answer(label, value) { lose(error) }
+            case .lost(let reason): lose(reason)
+            }
+        }
+    }
+
+    private func lose(_ reason: String) {
+        guard !isOver else { return }
+        isOver = true
+        dialogue.connection.close()
+        events.append(.lost(reason))
+    }
+}

@@ -1,0 +1,47 @@
+"""`coppice status`: who is up, by their own word."""
+
+import time
+
+from support.celery_app import make_app
+
+
+def test_each_node_says_how_it_is(any_worker, broker):
+    any_worker(node="one@local").all_ready()
+    any_worker(node="two@local").all_ready()
+    begun = time.monotonic()
+    done = broker.command.run("status")
+    assert done.returncode == 0, done.stderr
+    lines = done.stdout.splitlines()
+    assert lines[0] == "->  one@local: OK" and lines[1].strip().startswith("ready: 2/2 children ready")
+    assert lines[2] == "->  two@local: OK" and lines[3].strip().startswith("ready: 2/2 children ready")
+    assert lines[-1] == "2 nodes online."
+    # All that can answer have: nobody is waited for.
+    assert time.monotonic() - begun < 1.0
+
+
+def test_nobody_there_is_told(broker):
+    done = broker.command.run("status", "--timeout", "0.5")
+    assert done.returncode == 69 and "no nodes replied" in done.stderr
+
+
+def test_a_python_worker_is_shown_too(redis_worker, redis, command, redis_server):
+    from celery.contrib.testing.worker import start_worker
+
+    redis_worker(node="ours@local").ready()
+    app = make_app(redis_server.url())
+    app.loader.import_module("celery.contrib.testing.tasks")
+    try:
+        with start_worker(app, pool="solo", perform_ping_check=False, hostname="theirs@local"):
+            done = command.run("status")
+    finally:
+        app.close()
+    assert done.returncode == 0, done.stderr
+    assert "->  ours@local: OK" in done.stdout and "->  theirs@local: OK" in done.stdout and "2 nodes online." in done.stdout
+    assert "KeyError" not in done.stdout
+    # Nothing is left of the question.
+    assert not [key for key in redis.keys("*.reply.celery.pidbox")]
+    assert not [member for member in redis.smembers("_kombu.binding.reply.celery.pidbox") if member]
+
+
+def test_a_wrong_timeout_is_a_wrong_argument(broker):
+    assert broker.command.run("status", "--timeout", "0").returncode == 2

@@ -73,7 +73,7 @@ let package = Package(
         .executableTarget(
             name: "CoppiceCLI",
             dependencies: [
-                "CoppiceSupervisor", "CoppiceClient", "CoppiceTransport", "CoppiceResults", "CoppiceRedis", "CoppiceSystem",
+                "CoppiceSupervisor", "CoppiceClient", "CoppiceTransport", "CoppiceResults", "CoppiceRedis", "CoppiceAMQP", "CoppiceSystem",
                 "CoppiceShared",
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),

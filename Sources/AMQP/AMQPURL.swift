@@ -37,7 +37,11 @@ public struct AMQPURL: Equatable, Sendable, CustomStringConvertible {
     /// Which server the next connection begins with; shared by all copies of this value.
     let cursor = FailoverCursor()
 
-    public init(servers: [Server]) { self.servers = servers }
+    /// One server, over TCP.
+    public init(host: String, port: UInt16, user: String, password: String, virtualHost: String) {
+        let endpoint = StreamEndpoint(.tcp(host: host, port: port), tls: nil)
+        servers = [Server(endpoint: endpoint, user: user, password: password, virtualHost: virtualHost)]
+    }
 
     /// One URL, or several with `;` between them; parameters hold for all of them, wherever they stand.
     public init(_ text: String) throws(Malformed) {

@@ -37,7 +37,12 @@ public final class Client {
         arguments.append("task_id", .string(id))
         arguments.append("terminate", .bool(signal != nil))
         if let signal { arguments.append("signal", .string(signal)) }
-        try order { $0.revoke([id]) }
+        // RabbitMQ has no place for it: the ledger beside it does.
+        switch (broker, results) {
+        case (.rabbitmq, .redis(let url)): try Client(broker: .redis(url), results: results).order { $0.revoke([id]) }
+        case (.rabbitmq, .sqlite(let path)): try Client(broker: .sqlite(path: path), results: results).order { $0.revoke([id]) }
+        default: try order { $0.revoke([id]) }
+        }
         try broadcast("revoke", arguments)
     }
 

@@ -29,6 +29,8 @@ public struct SupervisorOptions: Sendable {
     public var logLevel: Logger.Level
     /// nil: standard error.
     public var logFile: String?
+    /// Coppice's file on this host, for the ledger where neither the broker nor the result store keeps one: RabbitMQ with `rpc://`.
+    public var ledgerPath = ""
     /// Whether records say how a task was called, too.
     public var extendsResults = false
     /// Seconds for which records are kept.

@@ -1,3 +1,4 @@
+import CoppiceAMQP
 import CoppiceRedis
 import CoppiceResults
 import CoppiceShared
@@ -47,8 +48,7 @@ struct Settings {
             let source = layer.source(of: SettingName.broker)
             switch kind {
             case "redis": return .redis(try redis(lookup))
-            case "rabbitmq":
-                throw SettingsError(source, "RabbitMQ is not supported yet: use redis, or leave it unset for the embedded broker")
+            case "rabbitmq": return .rabbitmq(try rabbitmq(lookup))
             default: throw SettingsError(source, "unknown broker '\(kind)': redis or rabbitmq, or unset for the embedded broker")
             }
         }
@@ -56,13 +56,15 @@ struct Settings {
     }
 
     private static func results(flag: String?, _ lookup: Lookup, broker: BrokerEndpoint) throws(SettingsError) -> ResultEndpoint {
-        let place: BrokerEndpoint
-        if let flag {
-            place = try endpoint(flag, "--result-backend")
-        } else if let (url, source) = lookup.value(SettingName.resultBackend) {
+        let given = flag.map { ($0, "--result-backend") } ?? lookup.value(SettingName.resultBackend)
+        var place = broker
+        if let (url, source) = given, url != "rpc", !url.hasPrefix("rpc://") {
             place = try endpoint(url, source)
-        } else {
-            place = broker
+            if case .rabbitmq = place { throw SettingsError(source, "results over RabbitMQ are called rpc://") }
+        } else if let source = given?.1 {
+            guard case .rabbitmq = broker else {
+                throw SettingsError(source, "rpc:// is for a RabbitMQ broker: name a redis:// or sqlite:/// store")
+            }
         }
         switch place {
         case .redis(let url): return .redis(url)
@@ -84,8 +86,17 @@ struct Settings {
             database: try lookup.integer(SettingName.redisDatabase, 0...1_000_000) ?? 0)
     }
 
+    private static func rabbitmq(_ lookup: Lookup) throws(SettingsError) -> AMQPURL {
+        let host = lookup.value(SettingName.rabbitHost)?.text ?? "localhost"
+        let port = UInt16(try lookup.integer(SettingName.rabbitPort, 1...65535) ?? 5672)
+        return AMQPURL(
+            host: host, port: port, user: lookup.value(SettingName.rabbitUser)?.text ?? "guest",
+            password: lookup.value(SettingName.rabbitPassword)?.text ?? "guest",
+            virtualHost: lookup.value(SettingName.rabbitVirtualHost)?.text ?? "/")
+    }
+
     /// `$XDG_STATE_HOME/coppice/coppice.db`, with its folder.
-    private static func embeddedPath() throws(SettingsError) -> String {
+    static func embeddedPath() throws(SettingsError) -> String {
         let state: String
         if let folder = CurrentProcess.environment("XDG_STATE_HOME"), folder.hasPrefix("/") {
             state = folder

@@ -76,9 +76,15 @@ enum SettingName {
     static let resultExpires = "CELERY_RESULT_EXPIRES"
     static let storeErrors = "CELERY_STORE_ERRORS_EVEN_IF_IGNORED"
 
+    static let rabbitHost = "CELERY_RABBITMQ_HOST"
+    static let rabbitPort = "CELERY_RABBITMQ_PORT"
+    static let rabbitUser = "CELERY_RABBITMQ_USERNAME"
+    static let rabbitPassword = "CELERY_RABBITMQ_PASSWORD"
+    static let rabbitVirtualHost = "CELERY_RABBITMQ_VHOST"
+
     static let all: Set<String> = [
         brokerURL, resultBackend, broker, redisDatabase, redisHost, redisPort, redisPassword, maximumRetries, timeZone,
         resultExtended, resultExpires, storeErrors,
-        "CELERY_RABBITMQ_HOST", "CELERY_RABBITMQ_PORT", "CELERY_RABBITMQ_USERNAME", "CELERY_RABBITMQ_PASSWORD", "CELERY_RABBITMQ_VHOST",
+        rabbitHost, rabbitPort, rabbitUser, rabbitPassword, rabbitVirtualHost,
     ]
 }

@@ -98,6 +98,9 @@ struct WorkerCommand: ParsableCommand {
         options.extendsResults = settings.extendsResults
         options.resultExpiry = settings.resultExpiry
         options.storesErrorsEvenIfIgnored = settings.storesErrorsEvenIfIgnored
+        if case .rabbitmq = settings.results {
+            do { options.ledgerPath = try Settings.embeddedPath() } catch { throw CommandFailure("\(error)", code: 2) }
+        }
         return (options, try pidfile.map { try node.path($0, "--pidfile") })
     }
 

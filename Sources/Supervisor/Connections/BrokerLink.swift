@@ -11,6 +11,7 @@ final class BrokerLink {
     private let loop: EventLoop
     private let log: Logger
     private let incarnation = Incarnation()
+    private let claims = ClaimBook()
     private var session: (any BrokerSession)?
     private var sources: PollableSources?
     private var backoff = Backoff()
@@ -50,6 +51,8 @@ final class BrokerLink {
         switch (options.broker, options.results) {
         case (.redis(let broker), .redis(let results)): broker.isSameServer(as: results)
         case (.sqlite(let broker), .sqlite(let results)): broker == results
+        // Its ledger stands where the results are.
+        case (.rabbitmq, .redis), (.rabbitmq, .sqlite): true
         default: false
         }
     }
@@ -107,13 +110,31 @@ final class BrokerLink {
                 url, results: joined, resultExpiry: options.resultExpiry, queues: options.queues, node: options.node,
                 incarnation: incarnation, holding: holding())
         case .rabbitmq(let url):
-            return AMQPBrokerSession(
+            // Tasks that run and are acknowledged late have places of their own.
+            let session = AMQPBrokerSession(
                 url, queues: options.queues, node: options.node, incarnation: incarnation,
                 prefetch: options.window + options.concurrency, largestMessage: SupervisorOptions.largestMessage)
+            return LedgeredSession(
+                broker: session, ledger: makeLedger(), incarnation: incarnation, book: claims, joinsResults: joinsResults)
         case .sqlite(let path):
             return SQLiteBrokerSession(
                 path: path, queues: options.queues, node: options.node, incarnation: incarnation, holding: holding(),
                 joinsResults: joinsResults, resultExpiry: options.resultExpiry)
+        }
+    }
+
+    private func makeLedger() -> any Ledger {
+        switch options.results {
+        case .redis(let url):
+            RedisLedger(url, resultExpiry: options.resultExpiry, incarnation: incarnation, book: claims)
+        case .sqlite(let path):
+            SQLiteLedger(
+                path: path, node: options.node, joinsResults: true, resultExpiry: options.resultExpiry, incarnation: incarnation,
+                book: claims)
+        case .rabbitmq:
+            SQLiteLedger(
+                path: options.ledgerPath, node: options.node, joinsResults: false, resultExpiry: options.resultExpiry,
+                incarnation: incarnation, book: claims)
         }
     }
 

@@ -312,17 +312,16 @@ public final class AMQPBrokerSession: BrokerSession {
             return true
         case .putBack: messages.append(AMQPMessage(copyOf: delivery, queue: commit.queue))
         case .park(let until):
-            if let parked = DelayedDelivery.parked(delivery, queue: commit.queue, until: until, now: .now) {
-                held[tag.delivery] = nil
-                batch.openSteps += 1
-                delayed.prepare(now: now) { [unowned self] in
-                    batch.openSteps -= 1
-                    publish(messages + [parked], in: batch, now: .now) { [unowned self] in acknowledge(tag.delivery, in: batch) }
-                    publishing.flush()
-                }
-                return true
+            held[tag.delivery] = nil
+            batch.openSteps += 1
+            delayed.prepare(now: now) { [unowned self] in
+                batch.openSteps -= 1
+                // Not before: the queues may have had to be made.
+                messages.append(DelayedDelivery.parked(delivery, queue: commit.queue, until: until, now: .now))
+                publish(messages, in: batch, now: .now) { [unowned self] in acknowledge(tag.delivery, in: batch) }
+                publishing.flush()
             }
-            messages.append(AMQPMessage(copyOf: delivery, queue: commit.queue))
+            return true
         }
         held[tag.delivery] = nil
         publish(messages, in: batch, now: now) { [unowned self] in acknowledge(tag.delivery, in: batch) }

@@ -3,8 +3,6 @@ import CoppiceShared
 
 extension AMQPDelivery {
     /// The task message, or why it can't be run.
-    ///
-    /// - Parameter limit: bytes of a body above which it was not kept.
     func received(as tag: DeliveryTag, from queue: String) -> ReceivedMessage {
         let content = Result { () throws(MessageDefect) -> TaskMessage in try message(from: queue) }
         var envelope: [UInt8]?
@@ -23,7 +21,7 @@ extension AMQPDelivery {
         message.redelivered = redelivered
         message.exchange = exchange
         // It has waited in the delay queues: its retries are not to go through them by this key again.
-        if exchange == DelayedDelivery.exit {
+        if DelayedDelivery.isOf(exchange) {
             message.exchange = ""
             message.routingKey = queue
         }

@@ -6,6 +6,7 @@ import CoppiceSystem
 /// lowest, and comes out at `exit`. We declare them as Celery does, or use them as they stand; one notice says so.
 final class DelayedDelivery {
     static let exit = "celery_delayed_delivery"
+    private static let prefix = "celery_delayed_"
     /// Bits of the delay in seconds: 8.5 years.
     static let levels = 28
     static let longest = 1 << levels - 1
@@ -52,17 +53,20 @@ final class DelayedDelivery {
         for request in bindings(queue) { declarations.ask(request, now: now) { _ in } }
     }
 
-    /// A copy that comes back a little before `until`; nil if that is too soon to be worth the way.
-    static func parked(_ delivery: AMQPDelivery, queue: String, until: WallTime, now: WallTime) -> AMQPMessage? {
+    /// A copy that comes back a little before `until`, or at once if that is too soon to be worth the way.
+    static func parked(_ delivery: AMQPDelivery, queue: String, until: WallTime, now: WallTime) -> AMQPMessage {
+        var message = AMQPMessage(copyOf: delivery, queue: queue)
         let delay = (until.seconds - now.seconds - margin).rounded(.down)
-        guard delay >= 1 else { return nil }
+        guard delay >= 1 else { return message }
         // What waits for longer comes back in between and is parked again.
         let seconds = Int(min(delay, Double(longest)))
-        var message = AMQPMessage(copyOf: delivery, queue: queue)
-        message.exchange = "celery_delayed_\(levels - 1)"
+        message.exchange = prefix + "\(levels - 1)"
         message.routingKey = key(seconds) + "." + word(queue)
         return message
     }
+
+    /// Whether a message of this exchange has waited: it keeps the name of the last exchange that it was published to.
+    static func isOf(_ exchange: String) -> Bool { exchange.hasPrefix(prefix) }
 
     /// The delay's bits, the highest first.
     static func key(_ seconds: Int) -> String {
@@ -90,8 +94,8 @@ final class DelayedDelivery {
     private static var requests: [AMQPRequest] {
         var requests: [AMQPRequest] = [.exchangeDeclare(exit, type: "topic")]
         for level in 0..<levels {
-            let name = "celery_delayed_\(level)"
-            let below = level == 0 ? exit : "celery_delayed_\(level - 1)"
+            let name = prefix + "\(level)"
+            let below = level == 0 ? exit : prefix + "\(level - 1)"
             let skipped = String(repeating: "*.", count: levels - 1 - level)
             requests.append(.exchangeDeclare(name, type: "topic"))
             requests.append(

@@ -12,10 +12,19 @@ final class RabbitMQFixture: BrokerFixture {
     var prefetch = 100
     var largestMessage = 1 << 20
 
-    init() throws {
-        server = try RabbitMQServer.shared.get()
+    convenience init() throws { try self.init(RabbitMQServer.shared.get()) }
+
+    init(_ server: RabbitMQServer) throws {
+        self.server = server
         let endpoint = StreamEndpoint(.tcp(host: "127.0.0.1", port: server.port))
         url = AMQPURL(servers: [AMQPURL.Server(endpoint: endpoint, virtualHost: try server.virtualHost())])
+    }
+
+    /// The same place through a proxy.
+    func url(through proxy: TCPProxy) -> AMQPURL {
+        var url = url
+        url.servers[0].endpoint = StreamEndpoint(.tcp(host: "127.0.0.1", port: proxy.port))
+        return url
     }
 
     func makeSession(

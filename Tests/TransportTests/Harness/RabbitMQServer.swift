@@ -14,6 +14,8 @@ final class RabbitMQServer: Sendable {
     private let folder: String
     private let environment: [String: String]
     private let used = Mutex(0)
+    /// The descriptor that the server lives by.
+    private let input: Int32
 
     /// Serves as long as somebody holds the other end of its input: the test process, however that ends.
     private static let script = """
@@ -30,7 +32,8 @@ final class RabbitMQServer: Sendable {
     /// The server's process, for SIGSTOP.
     let pid: Int32
 
-    init() throws {
+    /// - Parameter settings: lines of rabbitmq.conf.
+    init(settings: String = "") throws {
         folder = FileManager.default.temporaryDirectory.appendingPathComponent("coppice-rabbitmq-\(UUID().uuidString)").path
         for name in ["", "/data", "/log"] {
             try FileManager.default.createDirectory(atPath: folder + name, withIntermediateDirectories: false)
@@ -47,19 +50,19 @@ final class RabbitMQServer: Sendable {
             "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": "-kernel inet_dist_use_interface {127,0,0,1} +S 2:2 +sbwt none",
             "RUNNING_UNDER_SYSTEMD": "true",
         ]
-        try "log.file.level = warning\nload_definitions = \(folder)/definitions.json\n"
+        try "log.file.level = warning\nload_definitions = \(folder)/definitions.json\n\(settings)\n"
             .write(toFile: folder + "/rabbitmq.conf", atomically: false, encoding: .utf8)
         try "[].\n".write(toFile: folder + "/plugins", atomically: false, encoding: .utf8)
         try RabbitMQServer.definitions.write(toFile: folder + "/definitions.json", atomically: false, encoding: .utf8)
 
-        let input = try Descriptor.pipe()
+        let ends = try Descriptor.pipe()
         let output = try Descriptor.pipe()
         _ = try ChildProcess.spawn(
             path: "/bin/sh", arguments: ["sh", "-c", RabbitMQServer.script], environment: environment.map { "\($0.key)=\($0.value)" },
-            descriptors: .init([input.read, output.write, output.write]))
+            descriptors: .init([ends.read, output.write, output.write]))
         output.write.close()
-        // Held by nobody but the process.
-        _ = Unmanaged.passRetained(input.write)
+        input = dup(ends.write.raw)
+        _ = fcntl(input, F_SETFD, FD_CLOEXEC)
         var said = ""
         while !said.contains("completed with") {
             let ready = try Poll.wait(
@@ -74,6 +77,8 @@ final class RabbitMQServer: Sendable {
         let line = said.split(separator: "\n").first { $0.hasPrefix("pid ") }
         pid = line.flatMap { Int32($0.dropFirst(4)) } ?? 0
     }
+
+    deinit { close(input) }
 
     /// One that no test has had.
     func virtualHost() throws -> String {

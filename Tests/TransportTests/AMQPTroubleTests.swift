@@ -1,0 +1,126 @@
+import CoppiceAMQP
+import CoppiceShared
+import CoppiceSystem
+import CoppiceTransport
+import Testing
+
+/// RabbitMQ in trouble, or the way to it. One server for all of them, which is not the other tests'.
+@Suite(.ownThread, .serialized) struct AMQPTroubleTests {
+    private static let server = Result {
+        try RabbitMQServer(settings: "consumer_timeout = 3000\nchannel_tick_interval = 500\n")
+    }
+
+    private func fixture() throws -> RabbitMQFixture { try RabbitMQFixture(Self.server.get()) }
+
+    /// A session through a proxy.
+    private func session(_ fixture: RabbitMQFixture, _ proxy: TCPProxy, _ scene: BrokerScene) throws -> SessionSeat {
+        let session = AMQPBrokerSession(
+            fixture.url(through: proxy), queues: ["celery"], node: "celery@test", incarnation: Incarnation(), prefetch: 100,
+            largestMessage: 1 << 20)
+        return SessionSeat(scene.stage, session, incarnation: Incarnation())
+    }
+
+    @Test func aBlockedServerStillGivesAndTakesBack() throws {
+        let fixture = try fixture()
+        let scene = BrokerScene(fixture)
+        try scene.send(["1", "2"])
+        let session = try scene.session(["celery", "other"])
+        let taken = try session.takeAll(2)
+        try fixture.server.control("set_vm_memory_high_watermark", "0")
+        session.session.commit([Commit(taken[0].tag, queue: "celery", .conclude, publications: [.named("next", queue: "other")])])
+        _ = try session.seat.next("notice") { if case .notice(let text) = $0, text.contains("takes no publications") { true } else { nil } }
+        // Longer than any answer may take, and than the heartbeat's silence.
+        try scene.stage.pass(seconds: 10)
+        session.session.commit([Commit(taken[1].tag, queue: "celery", .conclude)])
+        try scene.stage.pass(seconds: 0.5)
+        #expect(try fixture.count("celery") == 0)
+        #expect(session.seat.popFirst { if case .lost(let reason) = $0 { reason } else { nil } } == nil)
+        let proven = try #require(session.session.leaseProven)
+        #expect(MonotonicTime.now.seconds(since: proven) < 2)
+        try fixture.server.control("set_vm_memory_high_watermark", "0.4")
+        for _ in 0..<2 {
+            let verdicts = try session.seat.next("committed") { if case .committed(let verdicts) = $0 { verdicts } else { nil } }
+            #expect(verdicts == [.done])
+        }
+        #expect(try session.takeAll(1).map(\.id) == ["next"])
+    }
+
+    @Test func aMessageThatIsHeldForTooLongEndsTheSessionWithThatReason() throws {
+        let fixture = try fixture()
+        let scene = BrokerScene(fixture)
+        try scene.send(["1"])
+        let session = try scene.session()
+        let held = try #require(try session.takeAll(1).first)
+        #expect(try session.commit(held, .startLate))
+        #expect(try session.lost().contains("consumer_timeout"))
+        let next = try scene.session()
+        let again = try #require(try next.takeAll(1).first)
+        #expect(again.id == "1")
+        #expect(try next.commit(held, .conclude) == false)
+        #expect(try next.commit(again, .conclude))
+    }
+
+    @Test func silenceIsFoundWithinTenSeconds() throws {
+        let fixture = try fixture()
+        let scene = BrokerScene(fixture)
+        let proxy = try TCPProxy(to: fixture.server.port)
+        _ = scene.stage.add(proxy) { [Int]() }
+        let session = try session(fixture, proxy, scene).stand()
+        proxy.isFrozen = true
+        let start = MonotonicTime.now
+        #expect(try session.lost().contains("no answer") == true)
+        #expect(MonotonicTime.now.seconds(since: start) < 7)
+    }
+
+    /// Frozen after so many bytes of the server: in the greeting, while declaring, just before it stands.
+    @Test(arguments: [0, 1, 500, 600, 800, 1200]) func silenceIsFoundAtEveryStep(bytes: Int) throws {
+        let fixture = try fixture()
+        let scene = BrokerScene(fixture)
+        let proxy = try TCPProxy(to: fixture.server.port)
+        _ = scene.stage.add(proxy) { [Int]() }
+        proxy.isFrozen = bytes == 0
+        proxy.bend = { [unowned proxy] piece in
+            if proxy.forwarded >= bytes { proxy.isFrozen = true }
+            return piece
+        }
+        let session = try session(fixture, proxy, scene)
+        let start = MonotonicTime.now
+        _ = try session.lost()
+        #expect(MonotonicTime.now.seconds(since: start) < 10)
+        #expect(scene.stage.longestTurn < 0.2)
+    }
+
+    @Test func aServerThatTalksNonsenseEndsTheSessionAndNothingElse() throws {
+        let fixture = try fixture()
+        var random = SystemRandomNumberGenerator()
+        var lost = 0
+        for _ in 0..<40 {
+            let scene = BrokerScene(fixture)
+            try scene.send(["x"])
+            let proxy = try TCPProxy(to: fixture.server.port)
+            _ = scene.stage.add(proxy) { [Int]() }
+            let first = Int.random(in: 0..<1500, using: &random)
+            let value = UInt8.random(in: 1...255, using: &random)
+            var seen = 0
+            proxy.bend = { piece in
+                var piece = piece
+                if (seen..<seen + piece.count).contains(first) { piece[first - seen] ^= value }
+                seen += piece.count
+                return piece
+            }
+            let session = try session(fixture, proxy, scene)
+            session.session.take(upTo: 1)
+            let end = try scene.stage.wait("an end", seconds: 10) {
+                session.seat.popFirst { event -> Bool? in
+                    switch event {
+                    case .lost: true
+                    case .standing: false
+                    default: nil
+                    }
+                }
+            }
+            if end { lost += 1 }
+        }
+        #expect(lost > 0)
+    }
+}

@@ -7,7 +7,7 @@ import Testing
 /// RabbitMQ in trouble, or the way to it. One server for all of them, which is not the other tests'.
 @Suite(.ownThread, .serialized) struct AMQPTroubleTests {
     private static let server = Result {
-        try RabbitMQServer(settings: "consumer_timeout = 3000\nchannel_tick_interval = 500\n")
+        try RabbitMQServer(settings: "-rabbit channel_tick_interval 500")
     }
 
     private func fixture() throws -> RabbitMQFixture { try RabbitMQFixture(Self.server.get()) }
@@ -49,11 +49,14 @@ import Testing
         let fixture = try fixture()
         let scene = BrokerScene(fixture)
         try scene.send(["1"])
-        let session = try scene.session()
+        try fixture.server.control("eval", "application:set_env(rabbit, consumer_timeout, 2000).")
+        let incarnation = Incarnation()
+        let session = try scene.session(incarnation: incarnation)
         let held = try #require(try session.takeAll(1).first)
         #expect(try session.commit(held, .startLate))
         #expect(try session.lost().contains("consumer_timeout"))
-        let next = try scene.session()
+        try fixture.server.control("eval", "application:set_env(rabbit, consumer_timeout, 1800000).")
+        let next = try scene.session(incarnation: incarnation)
         let again = try #require(try next.takeAll(1).first)
         #expect(again.id == "1")
         #expect(try next.commit(held, .conclude) == false)

@@ -22,7 +22,7 @@ final class RabbitMQServer: Sendable {
         epmd -address 127.0.0.1 -port $ERL_EPMD_PORT </dev/null >/dev/null 2>&1 & names=$!
         /usr/lib/rabbitmq/bin/rabbitmq-server </dev/null 2>&1 & server=$!
         echo "pid $server"
-        exec >/dev/null
+        exec >/dev/null 2>&1
         read end
         kill -9 $server $names
         wait
@@ -32,7 +32,7 @@ final class RabbitMQServer: Sendable {
     /// The server's process, for SIGSTOP.
     let pid: Int32
 
-    /// - Parameter settings: lines of rabbitmq.conf.
+    /// - Parameter settings: Erlang's, as it takes them from its command line.
     init(settings: String = "") throws {
         folder = FileManager.default.temporaryDirectory.appendingPathComponent("coppice-rabbitmq-\(UUID().uuidString)").path
         for name in ["", "/data", "/log"] {
@@ -47,10 +47,10 @@ final class RabbitMQServer: Sendable {
             "RABBITMQ_MNESIA_BASE": folder + "/data", "RABBITMQ_LOG_BASE": folder + "/log",
             "RABBITMQ_CONFIG_FILE": folder + "/rabbitmq.conf", "RABBITMQ_ENABLED_PLUGINS_FILE": folder + "/plugins",
             "RABBITMQ_CONF_ENV_FILE": "/dev/null",
-            "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": "-kernel inet_dist_use_interface {127,0,0,1} +S 2:2 +sbwt none",
+            "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": "-kernel inet_dist_use_interface {127,0,0,1} +S 2:2 +sbwt none \(settings)",
             "RUNNING_UNDER_SYSTEMD": "true",
         ]
-        try "log.file.level = warning\nload_definitions = \(folder)/definitions.json\n\(settings)\n"
+        try "log.file.level = warning\nload_definitions = \(folder)/definitions.json\n"
             .write(toFile: folder + "/rabbitmq.conf", atomically: false, encoding: .utf8)
         try "[].\n".write(toFile: folder + "/plugins", atomically: false, encoding: .utf8)
         try RabbitMQServer.definitions.write(toFile: folder + "/definitions.json", atomically: false, encoding: .utf8)

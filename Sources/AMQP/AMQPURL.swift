@@ -146,8 +146,7 @@ public struct AMQPURL: Equatable, Sendable, CustomStringConvertible {
     public var description: String {
         servers.map { server in
             let name = server.user == "guest" ? "" : "\(server.user):**@"
-            let path = server.virtualHost == "/" ? "/" : server.virtualHost.hasPrefix("/") ? "/" + server.virtualHost : server.virtualHost
-            return "\(server.endpoint.tls != nil ? "amqps" : "amqp")://\(name)\(server.endpoint)/\(path)"
+            return "\(server.endpoint.tls != nil ? "amqps" : "amqp")://\(name)\(server.endpoint)/\(server.virtualHost)"
         }.joined(separator: ";")
     }
 }

@@ -1,13 +1,8 @@
-import CoppiceAMQP
-
 /// One life of one master: a random id, never the node's name, since two containers may share that. Outlives its connections.
 public final class Incarnation {
     /// 32 hexadecimal digits.
     public let id: String
     private var lastSequence: UInt64 = 0
-    /// What RabbitMQ has been told to forget because it was started, acknowledged early, until it ends: ours whatever becomes of the
-    /// connection it came by.
-    var acknowledged: [DeliveryTag: AMQPDelivery] = [:]
 
     public init() { id = Incarnation.randomID() }
 

@@ -67,24 +67,6 @@ import Testing
         #expect(message.priority == 3 && message.correlationID == "other" && message.body.isEmpty && !message.redelivered)
     }
 
-    @Test func tagsOfALostSessionAreVoidAndItsMessagesComeBack() throws {
-        let (_, scene) = try fixture()
-        try scene.send(["1", "2"])
-        let incarnation = Incarnation()
-        var first: SessionSeat? = try scene.session(incarnation: incarnation)
-        let held = try #require(try first?.takeAll(2))
-        if let seat = first?.seat { scene.stage.leave(seat) }
-        first = nil
-        let second = try scene.session(incarnation: incarnation)
-        let again = try second.takeAll(2)
-        #expect(again.map(\.id) == ["1", "2"])
-        #expect(again.allSatisfy { (try? $0.content.get().redelivered) == true })
-        #expect(Set(again.map(\.tag)).isDisjoint(with: held.map(\.tag)))
-        for message in held { #expect(try second.commit(message, .conclude, publications: [.named("never", queue: "other")]) == false) }
-        for message in again { #expect(try second.commit(message, .conclude)) }
-        #expect(try scene.session(["other"]).take(1).isEmpty)
-    }
-
     @Test func whatWasAcknowledgedEarlyIsStillOursUnderTheNextConnection() throws {
         let (fixture, scene) = try fixture()
         try scene.send(["1", "2"])

@@ -67,13 +67,15 @@ import Testing
         let scene = try BrokerScene(broker)
         let session = try scene.session()
         #expect(try session.take(1).isEmpty)
-        let start = MonotonicTime.now
+        var waited = 0.0
         for round in 0..<10 {
             try scene.send(["task-\(round)"])
+            let start = MonotonicTime.now
             #expect(try session.takeAll(1).map(\.id) == ["task-\(round)"])
+            waited += MonotonicTime.now.seconds(since: start)
         }
         // Every session also looks by itself now and then, about once a second.
-        #expect(MonotonicTime.now.seconds(since: start) < 3, "told, not found by chance")
+        #expect(waited < 2, "told, not found by chance")
     }
 
     @Test(arguments: Broker.keepers) func whatIsPutBackInFrontIsNext(broker: Broker) throws {
@@ -186,7 +188,7 @@ import Testing
         #expect(try scene.session(["other"]).takeAll(1).map(\.id) == ["3"])
     }
 
-    @Test(arguments: Broker.keepers) func writesGoWithTheStepOrNotAtAll(broker: Broker) throws {
+    @Test(arguments: Broker.allCases) func writesGoWithTheStepOrNotAtAll(broker: Broker) throws {
         let scene = try BrokerScene(broker)
         try scene.send(["1"])
         let session = try scene.session()
@@ -200,7 +202,7 @@ import Testing
         #expect(try scene.state(of: "2") == nil)
     }
 
-    @Test(arguments: Broker.keepers) func whatIsSetAsideIsKeptWithItsReason(broker: Broker) throws {
+    @Test(arguments: Broker.allCases) func whatIsSetAsideIsKeptWithItsReason(broker: Broker) throws {
         let scene = try BrokerScene(broker)
         let raw = Array("this is { no JSON".utf8)
         try scene.send(["1"])
@@ -218,7 +220,7 @@ import Testing
         #expect(try session.take(1).isEmpty)
     }
 
-    @Test(arguments: Broker.keepers) func theOldestBodyMakesRoomAtTheDeadLetterPlace(broker: Broker) throws {
+    @Test(arguments: Broker.allCases) func theOldestBodyMakesRoomAtTheDeadLetterPlace(broker: Broker) throws {
         let scene = try BrokerScene(broker)
         var limits = DeadLetterLimits()
         limits.records = 7
@@ -237,7 +239,7 @@ import Testing
         #expect(notices == 1)
     }
 
-    @Test(arguments: Broker.keepers) func aRevocationIsKnownToWhoComesLaterBeforeItsMessage(broker: Broker) throws {
+    @Test(arguments: Broker.allCases) func aRevocationIsKnownToWhoComesLaterBeforeItsMessage(broker: Broker) throws {
         let scene = try BrokerScene(broker)
         try scene.revoke(["early"])
         let session = try scene.session()
@@ -258,7 +260,7 @@ import Testing
         #expect(all == ["early", "late", "heard"])
     }
 
-    @Test(arguments: Broker.keepers) func attemptsAreCountedOverDeathsAndForgottenWithTheVerdict(broker: Broker) throws {
+    @Test(arguments: Broker.allCases) func attemptsAreCountedOverDeathsAndForgottenWithTheVerdict(broker: Broker) throws {
         let scene = try BrokerScene(broker)
         try scene.send(["1"])
         let session = try scene.session()

@@ -8,6 +8,9 @@ import CoppiceSystem
 /// Messages come by themselves, up to the prefetch limit, and wait here until they are asked for. What a message's step publishes is
 /// confirmed before the message is acknowledged; a step is answered when the broker has answered a request that stands behind the
 /// acknowledgement on the same channel.
+///
+/// RabbitMQ keeps no book of what was started, tried or revoked: this session is one half of a `LedgeredSession`, whose other half does.
+/// So an early start is no more than an acknowledgement here, attempts are nobody's, and `keep` publishes whatever is held.
 public final class AMQPBrokerSession: BrokerSession {
     /// Numbers of the channels: three of the consuming connection, two of the publishing one.
     enum Channel {
@@ -120,10 +123,7 @@ public final class AMQPBrokerSession: BrokerSession {
         let batch = AMQPCommitBatch(count: commits.count)
         batches.append(batch)
         let now = MonotonicTime.now
-        for (index, commit) in commits.enumerated() where carryOut(commit, in: batch, now: now) {
-            // Attempts are the ledger's: here none is remembered.
-            if case .begins = commit.attempt { batch.verdicts[index] = .begun(earlier: []) } else { batch.verdicts[index] = .done }
-        }
+        for (index, commit) in commits.enumerated() where carryOut(commit, in: batch, now: now) { batch.verdicts[index] = .done }
         settle(now: now)
     }
 
@@ -242,7 +242,6 @@ public final class AMQPBrokerSession: BrokerSession {
             return lose("a message for a consumer that is not ours")
         }
         if delivery.redelivered {
-            forgetAcknowledged(delivery)
             // It stood in front of what has never been delivered.
             returned[index].append(delivery)
         } else {
@@ -251,15 +250,6 @@ public final class AMQPBrokerSession: BrokerSession {
         guard wantsBell, phase == .standing else { return }
         wantsBell = false
         events.append(.rang)
-    }
-
-    /// A message that we took for acknowledged has come back: the acknowledgement was lost with its connection.
-    private func forgetAcknowledged(_ delivery: AMQPDelivery) {
-        let twins = incarnation.acknowledged.filter {
-            AMQPTag($0.key)?.serial != serial && $0.value.body == delivery.body
-                && $0.value.properties.headers?["id"] == delivery.properties.headers?["id"]
-        }
-        for tag in twins.keys { incarnation.acknowledged[tag] = nil }
     }
 
     private func lost(_ reason: String, other: AMQPConnection) {
@@ -292,18 +282,15 @@ public final class AMQPBrokerSession: BrokerSession {
 
     /// Begins a step; returns whether the message was ours.
     private func carryOut(_ commit: Commit, in batch: AMQPCommitBatch, now: MonotonicTime) -> Bool {
-        if let delivery = incarnation.acknowledged[commit.tag] {
-            carryOutAcknowledged(commit, delivery, in: batch, now: now)
+        var messages = publications(of: commit)
+        if commit.step == .keep {
+            publish(messages, in: batch, now: now) {}
             return true
         }
         guard let tag = AMQPTag(commit.tag), tag.serial == serial, let delivery = held[tag.delivery] else { return false }
-        var messages = publications(of: commit)
         switch commit.step {
-        case .startLate, .keep:
-            publish(messages, in: batch, now: now) {}
-            return true
-        case .startEarly: incarnation.acknowledged[commit.tag] = delivery
-        case .conclude, .setAside: break
+        case .startLate, .keep: return true
+        case .startEarly, .conclude, .setAside: break
         case .putBack(front: true) where messages.isEmpty:
             held[tag.delivery] = nil
             batch.wantsProof = true
@@ -326,19 +313,6 @@ public final class AMQPBrokerSession: BrokerSession {
         held[tag.delivery] = nil
         publish(messages, in: batch, now: now) { [unowned self] in acknowledge(tag.delivery, in: batch) }
         return true
-    }
-
-    /// A step of a message that the broker has forgotten: only what is to be published is left to do.
-    private func carryOutAcknowledged(_ commit: Commit, _ delivery: AMQPDelivery, in batch: AMQPCommitBatch, now: MonotonicTime) {
-        var messages = publications(of: commit)
-        switch commit.step {
-        case .startLate, .startEarly, .keep: break
-        case .conclude, .setAside: incarnation.acknowledged[commit.tag] = nil
-        case .putBack, .park:
-            incarnation.acknowledged[commit.tag] = nil
-            messages.append(AMQPMessage(copyOf: delivery, queue: commit.queue))
-        }
-        publish(messages, in: batch, now: now) {}
     }
 
     private func publications(of commit: Commit) -> [AMQPMessage] {

@@ -20,6 +20,7 @@ public final class ClaimBook {
 
     public init() {}
 
+    public var count: Int { holdings.count }
     var marks: [String: Holding] { holdings }
 
     subscript(mark: String) -> Holding? {

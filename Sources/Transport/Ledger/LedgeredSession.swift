@@ -25,6 +25,8 @@ public final class LedgeredSession: BrokerSession {
     private var afterRecords: [([CommitVerdict]) -> Void] = []
     private var afterCommits: [([CommitVerdict]) -> Void] = []
 
+    private var isTaking = false
+    private var hasRung = false
     /// Delivered once more while somebody alive had them.
     private var contested: [ReceivedMessage] = []
     private var askAgain: MonotonicTime?
@@ -130,7 +132,8 @@ public final class LedgeredSession: BrokerSession {
             isBrokerStanding = false
             ledger.close()
             ledger.flush()
-        case .rang, .control, .notice, .revoked, .gone, .orphaned, .recovered: events.append(event)
+        case .rang: rang()
+        case .control, .notice, .revoked, .gone, .orphaned, .recovered: events.append(event)
         }
     }
 
@@ -167,18 +170,30 @@ public final class LedgeredSession: BrokerSession {
             events.append(.taken(messages))
             return
         }
+        isTaking = true
         broker.take(upTo: count)
     }
 
-    private func claim(_ messages: [ReceivedMessage]) {
-        guard !messages.isEmpty else {
-            events.append(.taken([]))
-            return
+    private func taken(_ messages: [ReceivedMessage]) {
+        events.append(.taken(messages))
+        isTaking = false
+        if hasRung {
+            hasRung = false
+            events.append(.rang)
         }
+    }
+
+    /// Told behind the answer to a take that is under way: who hears both takes the answer for the newer.
+    private func rang() {
+        if isTaking { hasRung = true } else { events.append(.rang) }
+    }
+
+    private func claim(_ messages: [ReceivedMessage]) {
+        guard !messages.isEmpty else { return taken([]) }
         claim(messages) { [unowned self] ours in
-            events.append(.taken(ours))
-            // Some may have been others'; behind them there may be more.
-            if ours.count < messages.count { events.append(.rang) }
+            // Some were others'; behind them there may be more.
+            if ours.count < messages.count { hasRung = true }
+            taken(ours)
         }
     }
 
@@ -188,7 +203,7 @@ public final class LedgeredSession: BrokerSession {
         claim(messages) { [unowned self] ours in
             guard !ours.isEmpty else { return }
             arrived += ours
-            events.append(.rang)
+            rang()
         }
     }
 

@@ -67,9 +67,7 @@ enum RedisLedgerScripts {
             rest = rest + 2
           end
           if held and nw > 0 then write(writes, nw, ttl, prefix, rdb, db) end
-          -- Told once more after a lost answer: it is as it was wanted.
-          if not held then verdict = now == 'finished ' .. mark and '1' or '0' end
-          verdicts[#verdicts + 1] = verdict
+          verdicts[#verdicts + 1] = held and verdict or '0'
           at = rest
         end
         answer[1] = table.concat(verdicts)

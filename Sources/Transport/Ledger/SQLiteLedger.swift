@@ -111,9 +111,8 @@ public final class SQLiteLedger: Ledger {
             var writes = 0
             var freesBody = false
             for entry in entries {
-                let standing = try claims.standing(entry.message, entry.mark)
-                guard standing.isHeld else {
-                    verdicts.append(standing.isFinished ? .done : .void)
+                guard try claims.stands(entry.message, entry.mark) else {
+                    verdicts.append(.void)
                     continue
                 }
                 if joinsResults {
@@ -185,7 +184,7 @@ public final class SQLiteLedger: Ledger {
             try nodes.count(holder)
             var gone: [String] = []
             if wasBuried {
-                for (mark, holding) in book.marks where try !claims.standing(holding.message, mark).isHeld { gone.append(mark) }
+                for (mark, holding) in book.marks where try !claims.stands(holding.message, mark) { gone.append(mark) }
             }
             var leases = leases
             var orphaned: [ReceivedMessage] = []

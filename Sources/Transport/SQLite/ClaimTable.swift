@@ -33,11 +33,10 @@ struct ClaimTable {
             .run(.text(message), .int(node), .text(mark))
     }
 
-    /// Whether the claim stands, has been finished under this mark, or is somebody else's.
-    func standing(_ message: String, _ mark: String) throws(SQLiteError) -> (isHeld: Bool, isFinished: Bool) {
-        let now = try database.statement("SELECT finished IS NOT NULL FROM claim WHERE message = ? AND mark = ?")
-            .first(.text(message), .text(mark)) { $0.int(0) != 0 }
-        return (now == false, now == true)
+    /// Whether a message is held under this mark.
+    func stands(_ message: String, _ mark: String) throws(SQLiteError) -> Bool {
+        try database.statement("SELECT 1 FROM claim WHERE message = ? AND mark = ? AND finished IS NULL")
+            .first(.text(message), .text(mark)) { $0.int(0) } != nil
     }
 
     /// What is left of the message once it has been acknowledged.

@@ -12,11 +12,17 @@ protocol BrokerFixture: AnyObject {
     )
         -> any BrokerSession
     func makeSender() -> any MessageSender
+    /// Where revocations are stored: with the broker, or with the ledger beside it.
+    func makeRevoker() -> any MessageSender
     func makeStore() -> any ResultStore
     /// What stands at the dead-letter place, oldest first.
     func deadLetters() throws -> [DeadLetter]
     /// Puts something that is no task message into a queue.
     func plant(_ raw: [UInt8], in queue: String) throws
+}
+
+extension BrokerFixture {
+    func makeRevoker() -> any MessageSender { makeSender() }
 }
 
 struct DeadLetter: Equatable {
@@ -31,9 +37,11 @@ enum Broker: String, CaseIterable, Sendable, CustomTestStringConvertible {
     case sqlite
     case redis
     case redisWithPrefix
+    /// With its ledger in Redis, and in a file.
     case rabbitmq
+    case rabbitmqWithFile
 
-    /// Those that keep leases, dead letters and results by themselves.
+    /// Those whose queues are ours: kombu's priorities, a place in front, leases that say what is given back.
     static let keepers: [Broker] = [.sqlite, .redis, .redisWithPrefix]
 
     func fixture() throws -> any BrokerFixture {
@@ -42,6 +50,7 @@ enum Broker: String, CaseIterable, Sendable, CustomTestStringConvertible {
         case .redis: try RedisFixture()
         case .redisWithPrefix: try RedisFixture(prefix: "px:")
         case .rabbitmq: try RabbitMQFixture()
+        case .rabbitmqWithFile: try RabbitMQFixture(ledgerInFile: true)
         }
     }
 

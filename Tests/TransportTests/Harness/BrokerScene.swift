@@ -34,9 +34,9 @@ final class BrokerScene {
         try send(ids.map { .named($0, queue: queue, priority: priority) })
     }
 
-    func broadcast(_ request: String) throws { try order { $0.broadcast(Array(request.utf8)) } }
+    func broadcast(_ request: String) throws { try order(fixture.makeSender()) { $0.broadcast(Array(request.utf8)) } }
 
-    func revoke(_ ids: [String]) throws { try order { $0.revoke(ids) } }
+    func revoke(_ ids: [String]) throws { try order(fixture.makeRevoker()) { $0.revoke(ids) } }
 
     /// The one message of a queue after it has been sent.
     func taken(by session: SessionSeat, _ id: String) throws -> ReceivedMessage? {
@@ -44,8 +44,7 @@ final class BrokerScene {
         return try session.takeAll(1).first
     }
 
-    private func order(_ body: (any MessageSender) -> Void) throws {
-        let sender = fixture.makeSender()
+    private func order(_ sender: any MessageSender, _ body: (any MessageSender) -> Void) throws {
         let seat = stage.add(sender) { sender.takeEvents() }
         try seat.next("sender standing") { if case .standing = $0 { true } else { nil } }
         body(sender)

@@ -5,19 +5,24 @@ import CoppiceShared
 import CoppiceSystem
 import CoppiceTransport
 
-/// A virtual host of the test's own on the process' RabbitMQ.
+/// A virtual host of the test's own on the process' RabbitMQ, with a ledger and results in a Redis or in a file of the test's own.
 final class RabbitMQFixture: BrokerFixture {
     let server: RabbitMQServer
     let url: AMQPURL
     var prefetch = 100
     var largestMessage = 1 << 20
 
-    convenience init() throws { try self.init(RabbitMQServer.shared.get()) }
+    private let redis: RedisFixture?
+    private let sqlite: SQLiteFixture?
+    private var books: [String: ClaimBook] = [:]
 
-    init(_ server: RabbitMQServer) throws {
+    convenience init(ledgerInFile: Bool = false) throws { try self.init(RabbitMQServer.shared.get(), ledgerInFile: ledgerInFile) }
+
+    init(_ server: RabbitMQServer, ledgerInFile: Bool = true) throws {
+        redis = ledgerInFile ? nil : try RedisFixture()
+        sqlite = ledgerInFile ? try SQLiteFixture() : nil
         self.server = server
-        let endpoint = StreamEndpoint(.tcp(host: "127.0.0.1", port: server.port))
-        url = AMQPURL(servers: [AMQPURL.Server(endpoint: endpoint, virtualHost: try server.virtualHost())])
+        url = AMQPURL(host: "127.0.0.1", port: server.port, user: "guest", password: "guest", virtualHost: try server.virtualHost())
     }
 
     /// The same place through a proxy.
@@ -31,16 +36,39 @@ final class RabbitMQFixture: BrokerFixture {
         _ queues: [QueueDeclaration], node: String, incarnation: Incarnation, holding: [DeliveryTag], joinsResults: Bool,
         deadLetters: DeadLetterLimits
     ) -> any BrokerSession {
-        AMQPBrokerSession(
+        let book = books[incarnation.id] ?? ClaimBook()
+        books[incarnation.id] = book
+        let ledger: any Ledger
+        if let redis {
+            ledger = RedisLedger(redis.url, resultExpiry: 3600, deadLetters: deadLetters, incarnation: incarnation, book: book)
+        } else {
+            ledger = SQLiteLedger(
+                path: sqlite?.path ?? "", node: node, joinsResults: true, resultExpiry: 3600, deadLetters: deadLetters,
+                incarnation: incarnation, book: book)
+        }
+        let session = AMQPBrokerSession(
             url, queues: queues, node: node, incarnation: incarnation, prefetch: prefetch, largestMessage: largestMessage)
+        return LedgeredSession(broker: session, ledger: ledger, incarnation: incarnation, book: book, joinsResults: joinsResults)
     }
+
+    /// How much this incarnation has in hand by its own account.
+    func holdings(of incarnation: Incarnation) -> Int { books[incarnation.id]?.count ?? 0 }
+
+    func makeRevoker() -> any MessageSender { redis?.makeSender() ?? sqlite?.makeSender() ?? makeSender() }
 
     func makeSender() -> any MessageSender { AMQPMessageSender(url) }
 
-    func makeStore() -> any ResultStore { AMQPResultStore(url) }
+    func makeStore() -> any ResultStore { redis?.makeStore() ?? sqlite?.makeStore() ?? AMQPResultStore(url) }
 
-    /// They are the ledger's.
-    func deadLetters() throws -> [DeadLetter] { [] }
+    /// They are the ledger's, kept as envelopes.
+    func deadLetters() throws -> [DeadLetter] {
+        try (redis?.deadLetters() ?? sqlite?.deadLetters() ?? []).map { letter in
+            guard let envelope = letter.body, let body = Envelope.controlBody(envelope), letter.taskID == nil else { return letter }
+            var letter = letter
+            letter.body = body
+            return letter
+        }
+    }
 
     func plant(_ raw: [UInt8], in queue: String) throws {
         try publish(AMQPMessage(routingKey: queue, properties: AMQPProperties(), body: raw))

@@ -8,7 +8,7 @@ import Synchronization
 /// that nobody else has. Each test gets a virtual host of its own. The environment is that of Tests/support/rabbitmq_server.py.
 final class RabbitMQServer: Sendable {
     static let shared = Result { try RabbitMQServer() }
-    private static let virtualHosts = 64
+    private static let virtualHosts = 128
 
     let port: UInt16
     private let folder: String

@@ -1,0 +1,135 @@
+import CoppiceShared
+import CoppiceSystem
+import CoppiceTransport
+import Testing
+
+/// RabbitMQ with a ledger beside it: what a lost connection, a death and a pause do to what was claimed. Deaths take their five
+/// seconds: these tests run side by side.
+@Suite(.ownThread) struct LedgerTests {
+    private static let brokers: [Broker] = [.rabbitmq, .rabbitmqWithFile]
+
+    private func orphans(_ session: SessionSeat) throws -> [ReceivedMessage] {
+        try session.seat.next("orphaned") { if case .orphaned(let messages) = $0 { messages } else { nil } }
+    }
+
+    /// The connection goes, and what stands behind it is none the wiser: as at a kill -9, or at a cut that the node survives.
+    private func cut(_ session: inout SessionSeat?, _ scene: BrokerScene) {
+        if let seat = session?.seat { scene.stage.leave(seat) }
+        session = nil
+    }
+
+    @Test(arguments: brokers) func whatADeadNodeHadRunsAgainOrIsKnownAsLost(broker: Broker) throws {
+        let scene = try BrokerScene(broker)
+        try scene.send(["1", "2", "3"])
+        var dying: SessionSeat? = try scene.session()
+        let held = try #require(try dying?.takeAll(3))
+        #expect(try dying?.commit(held[0], .startLate) == true)
+        #expect(try dying?.commit(held[1], .startEarly) == true)
+        let heir = try scene.session()
+        let start = MonotonicTime.now
+        cut(&dying, scene)
+        let next = try heir.takeAll(2)
+        #expect(MonotonicTime.now.seconds(since: start) > 4, "their holder counted as alive")
+        #expect(MonotonicTime.now.seconds(since: start) < 10)
+        #expect(Set(next.map(\.id)) == ["1", "3"])
+        let orphan = try #require(try orphans(heir).first)
+        #expect(orphan.id == "2" && orphan.queue == "celery")
+        #expect(try heir.commit(orphan, .conclude, writes: [.named("2", .failure)]))
+        #expect(try scene.state(of: "2") == "FAILURE")
+        for message in next { #expect(try heir.commit(message, .conclude, writes: [.named(message.id, .success)])) }
+        #expect(try scene.state(of: "1") == "SUCCESS")
+    }
+
+    @Test(arguments: brokers) func whatComesOnceMoreWhileItRunsIsAdopted(broker: Broker) throws {
+        let scene = try BrokerScene(broker)
+        try scene.send(["1", "2", "3"])
+        let incarnation = Incarnation()
+        var first: SessionSeat? = try scene.session(incarnation: incarnation)
+        let held = try #require(try first?.takeAll(3))
+        #expect(try first?.commit(held[0], .startEarly) == true)
+        cut(&first, scene)
+        let second = try scene.session(incarnation: incarnation, holding: held.map(\.tag))
+        // Both come once more, and are nothing new.
+        try second.rang()
+        #expect(try second.take(10).isEmpty)
+        #expect(try second.commit(held[0], .conclude, writes: [.named("1", .success)]))
+        #expect(try second.commit(held[1], .conclude, writes: [.named("2", .success)]))
+        #expect(try second.commit(held[2], .putBack(front: true)))
+        #expect(try second.takeAll(1).map(\.id) == ["3"])
+        #expect(try scene.state(of: "2") == "SUCCESS")
+        #expect((scene.fixture as? RabbitMQFixture)?.holdings(of: incarnation) == 1)
+    }
+
+    @Test(arguments: brokers) func whatEndedWithoutItsBrokerIsAcknowledgedWhereverItComes(broker: Broker) throws {
+        let scene = try BrokerScene(broker)
+        try scene.send(["1", "2"])
+        let incarnation = Incarnation()
+        var first: SessionSeat? = try scene.session(incarnation: incarnation)
+        let held = try #require(try first?.takeAll(2))
+        let other = try scene.session()
+        cut(&first, scene)
+        // The other one is given both, and may start neither: their holder is alive, as its next session shows.
+        try other.rang()
+        #expect(try other.take(10).isEmpty)
+        let second = try scene.session(incarnation: incarnation, holding: held.map(\.tag))
+        for message in held { #expect(try second.commit(message, .conclude, writes: [.named(message.id, .success)])) }
+        try scene.stage.pass(seconds: 3)
+        #expect(try other.take(10).isEmpty && second.take(10).isEmpty)
+        #expect(try other.close() == "closed" && second.close() == "closed")
+        let rabbit = try #require(scene.fixture as? RabbitMQFixture)
+        #expect(try rabbit.count("celery") == 0, "nothing was given back")
+    }
+
+    @Test(arguments: brokers) func whoWasStoppedPastItsLeaseOverwritesNothing(broker: Broker) throws {
+        let scene = try BrokerScene(broker)
+        try scene.send(["1", "2"])
+        let stopped = try scene.session()
+        let held = try stopped.takeAll(2)
+        #expect(try stopped.commit(held[0], .startEarly))
+        let heir = try scene.session()
+        scene.stage.leave(stopped.seat)
+        let orphan = try #require(try orphans(heir).first)
+        #expect(try heir.commit(orphan, .conclude, writes: [.named("1", .failure)]))
+        scene.stage.enter(stopped.seat)
+        stopped.session.commit([Commit(held[0].tag, queue: "celery", .conclude, taskID: "1", writes: [.named("1", .success)])])
+        // Its connection may be lost for its silence; then the next session asks again.
+        let verdict = try scene.stage.wait("an answer or an end") { () -> Bool? in
+            stopped.seat.popFirst {
+                switch $0 {
+                case .committed(let verdicts): verdicts == [.void]
+                case .lost: true
+                default: nil
+                }
+            }
+        }
+        #expect(verdict)
+        #expect(try scene.state(of: "1") == "FAILURE")
+    }
+
+    @Test(arguments: brokers) func aSecondMessageOfAnIDRunsOnItsOwn(broker: Broker) throws {
+        let scene = try BrokerScene(broker)
+        try scene.send(["1"])
+        let session = try scene.session()
+        let first = try #require(try session.takeAll(1).first)
+        try scene.send(["1"])
+        let second = try #require(try session.takeAll(1).first)
+        #expect(second.id == "1" && second.tag != first.tag)
+        #expect(try session.commit(second, .conclude))
+        #expect(try session.commit(first, .conclude))
+        try scene.send(["1"])
+        #expect(try session.takeAll(1).count == 1, "and after its end")
+    }
+
+    @Test(arguments: brokers) func whatIsSentOnStandsBeforeTheEnd(broker: Broker) throws {
+        let scene = try BrokerScene(broker)
+        try scene.send(["1"])
+        let session = try scene.session()
+        let message = try #require(try session.takeAll(1).first)
+        let verdicts = try session.verdicts([
+            Commit(message.tag, queue: "celery", .conclude, taskID: "1", writes: [.named("1", .success)], publications: [.named("2")])
+        ])
+        #expect(verdicts == [.done])
+        #expect(try session.takeAll(1).map(\.id) == ["2"])
+        #expect(try scene.state(of: "1") == "SUCCESS")
+    }
+}

@@ -81,7 +81,11 @@ public final class TLSStream: ByteStream {
     public func enqueue(_ append: (inout [UInt8]) -> Void) { append(&out) }
 
     public func flush() throws {
-        try stream.flush()
+        do { try stream.flush() } catch {
+            // A server that refuses us says why before it closes: what it said counts more than that nothing can be written.
+            while case .bytes = try read(upTo: TLSStream.portion) {}
+            throw error
+        }
         while isReady, encrypted < out.count, stream.backlog < TLSStream.largestBacklog {
             ERR_clear_error()
             var count = 0

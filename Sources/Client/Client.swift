@@ -54,6 +54,7 @@ public final class Client {
                 switch event {
                 case .standing: body(sender)
                 case .sent: return
+                case .refused(let reason): throw ClientError(reason)
                 case .lost(let reason): throw ClientError("the broker \(broker): \(reason)")
                 }
             }

@@ -98,7 +98,7 @@ public final class RedisConnection: Pollable {
     /// Hands the queued commands to the kernel.
     public func flush() {
         guard let stream else { return }
-        do { try stream.flush() } catch { lose("\(error)") }
+        do { try stream.flush() } catch { broken("\(error)", now: .now) }
     }
 
     public func close() {

@@ -81,6 +81,14 @@ public final class TLSStream: ByteStream {
     public func enqueue(_ append: (inout [UInt8]) -> Void) { append(&out) }
 
     public func flush() throws {
+        do { try push() } catch {
+            // A server that refuses us says why before it closes: what it said counts more than that nothing can be written.
+            while case .bytes = try read(upTo: TLSStream.portion) {}
+            throw error
+        }
+    }
+
+    private func push() throws {
         try stream.flush()
         while isReady, encrypted < out.count, stream.backlog < TLSStream.largestBacklog {
             ERR_clear_error()
@@ -144,10 +152,10 @@ public final class TLSStream: ByteStream {
                 filled += count
             }
         }
-        // An answer to a change of keys, or an alert.
-        try passOn()
         // What came before an error counts: the error shows itself again at the next read.
         if isOver, plain.isEmpty { throw TLSFailure.explain(ssl, host: host, isReady: true) }
+        // An answer to a change of keys, or an alert.
+        try passOn()
         return plain
     }
 

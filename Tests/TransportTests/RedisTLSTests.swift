@@ -74,8 +74,8 @@ import Testing
         let ca = "?ssl_ca_certs=\(server.trusted.authority)"
         #expect(try server.ping(ca).contains("client certificate"))
         #expect(try server.ping(ca + "&ssl_certfile=\(server.trusted.certificate)&ssl_keyfile=\(server.trusted.key)") == "PONG")
-        #expect(
-            try server.ping(ca + "&ssl_certfile=\(server.stranger.certificate)&ssl_keyfile=\(server.stranger.key)").contains("certificate"))
+        let refused = try server.ping(ca + "&ssl_certfile=\(server.stranger.certificate)&ssl_keyfile=\(server.stranger.key)")
+        #expect(refused.contains("client certificate that it trusts"), "\(refused)")
         #expect(
             try server.ping(ca + "&ssl_certfile=\(server.trusted.certificate)&ssl_keyfile=\(server.stranger.key)").contains("ssl_keyfile"))
     }

@@ -1,6 +1,8 @@
 /// A task message to be sent.
 public struct TaskPublication: Equatable, Sendable {
     public var exchange: String = ""
+    /// nil: as the broker knows the exchange. Redis knows no fanout exchanges: there it must be said.
+    public var exchangeType: QueueDeclaration.ExchangeType?
     /// On the anonymous exchange: the queue's name.
     public var routingKey: String
     /// JSON text, an object.

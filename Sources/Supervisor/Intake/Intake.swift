@@ -337,6 +337,8 @@ final class Intake {
             }
             log.info("Task \(delivery.name) retry: Retry in \(delay)s: \(failure.summary)")
             var routed = publication
+            // Back to this queue, whatever else its exchange would lead to.
+            routed.exchange = ""
             routed.routingKey = delivery.queue
             conclude(delivery, Verdict.retry(message, delay: delay, because: failure), publications: [routed])
         case .ignore:

@@ -34,7 +34,7 @@ public final class RedisLedger: Ledger {
         self.deadLetters = deadLetters
         self.incarnation = incarnation
         self.book = book
-        dialogue = RedisDialogue(RedisConnection(url, clientName: "coppice-ledger", now: .now))
+        dialogue = RedisDialogue(RedisConnection(url, clientName: "coppice-ledger", now: .now), scripts: RedisScripts.Name.ledger)
         leases = RedisLeases(
             keys: keys, incarnation: incarnation, dialogue: dialogue, digest: { [unowned self] in digests[$0] ?? "" }, gone: { _ in },
             report: { [unowned self] in report($0) })
@@ -139,7 +139,7 @@ public final class RedisLedger: Ledger {
     private func lose(_ reason: String) {
         guard phase != .over else { return }
         phase = .over
-        dialogue.connection.close()
+        dialogue.connection.giveUp()
         events.append(.lost(reason))
     }
 

@@ -22,7 +22,13 @@ public final class RedisBrokerSession: BrokerSession {
     /// Where results are kept: this server's, whatever `joinsResults` says.
     private let results: RedisURL
     private let resultExpiry: Int
+    private let declarations: [QueueDeclaration]
+    /// The lists that are served, and the queue that each belongs to. A queue of a fanout exchange has two: this incarnation's own, and
+    /// the one of its name, in which a sender puts what it takes for a direct exchange's.
     private let queues: [String]
+    private let lists: [String]
+    /// Pattern of channels → the own list of a fanout exchange's queue.
+    private let fanouts: [String: String]
     private let incarnation: Incarnation
     private let deadLetters: DeadLetterLimits
     /// Whether an earlier session of this incarnation may have been told things that it did not pass on.
@@ -30,6 +36,12 @@ public final class RedisBrokerSession: BrokerSession {
     private let commands: RedisDialogue
     private let listener: RedisDialogue
     private var leases: RedisLeases?
+    private var sweep: RedisSweep?
+    /// Where publications go; knows no exchange between two commits.
+    private var routes: RedisRoutes
+    /// Commits that wait until the exchanges of the first are known.
+    private var unrouted: [[Commit]] = []
+    private var unboundExchanges: Set<String> = []
 
     private var events: [BrokerEvent] = []
     private var phase = Phase.connecting
@@ -61,19 +73,38 @@ public final class RedisBrokerSession: BrokerSession {
         joinsResults = results != nil
         self.results = results ?? url
         self.resultExpiry = resultExpiry
-        self.queues = queues.map(\.name)
+        declarations = queues
+        var places: [(queue: String, list: String)] = []
+        var fanouts: [String: String] = [:]
+        for queue in queues {
+            if queue.exchangeType == .fanout {
+                let own = keys.fanout(queue.name, incarnation)
+                // kombu's pattern for the channels of a binding key with '#' (celery-wire §2.8).
+                let key = String(queue.routingKey.map { $0 == "#" ? "*" : $0 })
+                fanouts[keys.fanoutChannel(exchange: queue.exchange, routingKey: key)] = own
+                places.append((queue.name, own))
+            }
+            places.append((queue.name, queue.name))
+        }
+        self.queues = places.map(\.queue)
+        lists = places.map(\.list)
+        self.fanouts = fanouts
+        routes = RedisRoutes(keys, serving: queues)
         self.incarnation = incarnation
         self.deadLetters = deadLetters
         isSuccessor = !incarnation.isFresh
         held = Set(holding.map(\.value))
-        rotation = Array(queues.indices)
+        rotation = Array(places.indices)
         // CLIENT SETNAME takes no spaces or control characters.
         let name = "coppice:" + String(String.UnicodeScalarView(node.unicodeScalars.filter { $0.value > 0x20 && $0.value < 0x7F }))
-        commands = RedisDialogue(RedisConnection(url, clientName: name, now: now))
+        commands = RedisDialogue(RedisConnection(url, clientName: name, now: now), scripts: RedisScripts.Name.broker)
         listener = RedisDialogue(RedisConnection(url, clientName: name, now: now))
         leases = RedisLeases(
             keys: keys, incarnation: incarnation, dialogue: commands, digest: { [unowned self] in digests[$0] ?? "" },
             gone: { [unowned self] in lost($0) }, report: { [unowned self] in events.append($0) })
+        sweep = RedisSweep(
+            url, keys: keys, dialogue: commands, digest: { [unowned self] in digests[$0] ?? "" },
+            report: { [unowned self] in events.append($0) })
         drain(now: now)
     }
 
@@ -97,7 +128,7 @@ public final class RedisBrokerSession: BrokerSession {
         command.append(keys.revoked)
         for index in order { command.append(keys.parked(queues[index])) }
         for step in RedisKeys.steps {
-            for index in order { command.append(keys.list(queues[index], step: step)) }
+            for index in order { command.append(keys.list(lists[index], step: step)) }
         }
         command.append(count)
         command.append(incarnation.id + ":")
@@ -112,11 +143,54 @@ public final class RedisBrokerSession: BrokerSession {
 
     public func commit(_ commits: [Commit]) {
         guard phase == .standing, !commits.isEmpty else { return }
+        unrouted.append(commits)
+        if unrouted.count == 1 { routeNext() }
+    }
+
+    /// Learns where the publications of the commits that are next go, and carries them out.
+    private func routeNext() {
+        while let commits = unrouted.first {
+            let exchanges = routes.exchanges(of: commits.lazy.flatMap(\.publications))
+            guard !exchanges.isEmpty else {
+                unrouted.removeFirst()
+                carryOut(commits)
+                continue
+            }
+            var open = exchanges.count
+            for exchange in exchanges {
+                commands.ask(RedisCommand("SMEMBERS", keys.binding(exchange))) { [unowned self] in
+                    routes.learn(exchange, $0)
+                    open -= 1
+                    guard open == 0 else { return }
+                    unrouted.removeFirst()
+                    noticeUnbound(commits)
+                    carryOut(commits)
+                    routes = RedisRoutes(keys, serving: declarations)
+                    routeNext()
+                    commands.flush()
+                }
+            }
+            return
+        }
+    }
+
+    private func noticeUnbound(_ commits: [Commit]) {
+        for publication in commits.lazy.flatMap(\.publications)
+        where routes.destinations(of: publication).isEmpty && unboundExchanges.count < 1000 {
+            guard unboundExchanges.insert(publication.exchange).inserted else { continue }
+            let (exchange, key) = (publication.exchange, publication.routingKey)
+            events.append(
+                .notice("no queue is bound to the exchange '\(exchange)' with the key '\(key)': a task's message to it is dropped"))
+        }
+    }
+
+    private func carryOut(_ commits: [Commit]) {
         var verdicts: [CommitVerdict] = []
         for start in stride(from: 0, to: commits.count, by: RedisBrokerSession.commitsInScript) {
             let part = commits[start..<min(start + RedisBrokerSession.commitsInScript, commits.count)]
             var script = RedisCommit(
-                digest: digests[.commit] ?? "", keys: keys, results: results, resultExpiry: resultExpiry, database: url.database,
+                digest: digests[.commit] ?? "", keys: keys, routes: routes, results: results, resultExpiry: resultExpiry,
+                database: url.database,
                 deadLetters: deadLetters)
             for commit in part { script.append(commit) }
             commands.ask(script.command) { [unowned self] in
@@ -154,6 +228,7 @@ public final class RedisBrokerSession: BrokerSession {
             return
         }
         phase = .closing
+        for list in fanouts.values { commands.ask(RedisCommand("DEL", keys.list(list)), tolerant: true) }
         leases.release { [unowned self] in lose("closed") }
         commands.flush()
     }
@@ -224,6 +299,7 @@ public final class RedisBrokerSession: BrokerSession {
             prove()
         }
         for channel in [RedisKeys.invalidations, keys.controlChannel] { listener.subscribe(channel) }
+        for pattern in fanouts.keys { listener.subscribe(pattern, pattern: true) }
         listener.flush()
         // INFO may be forbidden; nothing depends on it.
         commands.ask(RedisCommand("INFO"), tolerant: true) { [unowned self] in inspect($0.text ?? "") }
@@ -233,10 +309,10 @@ public final class RedisBrokerSession: BrokerSession {
                 prove()
             }
         }
-        for queue in queues {
-            let member = queue + RedisKeys.separator + RedisKeys.separator + queue
-            commands.ask(RedisCommand("SADD", keys.binding(queue), member), tolerant: true)
-            commands.ask(RedisCommand("SADD", keys.permanentBinding(queue), member), tolerant: true)
+        for declaration in declarations {
+            let member = RedisBinding(declaration).member
+            commands.ask(RedisCommand("SADD", keys.binding(declaration.exchange), member), tolerant: true)
+            commands.ask(RedisCommand("SADD", keys.permanentBinding(declaration.exchange), member), tolerant: true)
         }
         commands.flush()
     }
@@ -272,6 +348,8 @@ public final class RedisBrokerSession: BrokerSession {
         phase = .standing
         nextRenewal = MonotonicTime.now.advanced(by: RedisLeases.interval)
         events.append(.standing)
+        sweep?.turn()
+        commands.flush()
     }
 
     // MARK: what comes in
@@ -318,7 +396,7 @@ public final class RedisBrokerSession: BrokerSession {
     private func arm() {
         commands.ask(RedisCommand("CLIENT", "CACHING", "YES"), tolerant: true)
         var command = RedisCommand("EXISTS")
-        for step in RedisKeys.steps { command.append(contentsOf: queues.map { keys.list($0, step: step) }) }
+        for step in RedisKeys.steps { command.append(contentsOf: lists.map { keys.list($0, step: step) }) }
         commands.ask(command) { [unowned self] in if ($0.integer ?? 0) > 0 { events.append(.rang) } }
         commands.flush()
     }
@@ -343,12 +421,28 @@ public final class RedisBrokerSession: BrokerSession {
     }
 
     private func pushed(_ message: RedisValue) {
-        guard let parts = message.array, parts.count == 3, let channel = parts[1].text else { return }
+        guard let parts = message.array, parts.count >= 3, let channel = parts[1].text else { return }
+        if parts.count == 4 {
+            // Of a pattern; the channel comes after it.
+            if let list = fanouts[channel], let raw = parts[3].bytes { broadcast(raw, into: list) }
+            return
+        }
         if channel == RedisKeys.invalidations {
             if phase == .standing { events.append(.rang) }
         } else if let raw = parts[2].bytes, let body = Envelope.controlBody(raw) {
             events.append(.control(body))
         }
+    }
+
+    /// What a fanout exchange has sent waits in a list of our own, from which it is taken as any other message: nobody held it before.
+    private func broadcast(_ raw: [UInt8], into list: String) {
+        let key = keys.list(list)
+        var push = RedisCommand("LPUSH", key)
+        push.append(raw)
+        commands.ask(push, tolerant: true)
+        commands.ask(RedisCommand("LTRIM", key, "0", String(RedisKeys.fanoutLimit - 1)), tolerant: true)
+        commands.ask(RedisCommand("EXPIRE", key, RedisKeys.fanoutLifetime), tolerant: true)
+        commands.flush()
     }
 
     private func send(_ reply: ControlReply, to bindings: [RedisValue]) {
@@ -370,6 +464,7 @@ public final class RedisBrokerSession: BrokerSession {
     private func renew(now: MonotonicTime) {
         nextRenewal = now.advanced(by: RedisLeases.interval)
         leases?.renew(held)
+        sweep?.turn()
         listener.ask(RedisCommand("PING"))
         commands.flush()
         listener.flush()

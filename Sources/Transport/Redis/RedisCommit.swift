@@ -5,9 +5,15 @@ import CoppiceShared
 struct RedisCommit {
     private(set) var command: RedisCommand
     private let keys: RedisKeys
+    private let routes: RedisRoutes
 
-    init(digest: String, keys: RedisKeys, results: RedisURL, resultExpiry: Int, database: Int, deadLetters: DeadLetterLimits) {
+    /// - Parameter routes: knows every exchange that the commits' publications name.
+    init(
+        digest: String, keys: RedisKeys, routes: RedisRoutes, results: RedisURL, resultExpiry: Int, database: Int,
+        deadLetters: DeadLetterLimits
+    ) {
         self.keys = keys
+        self.routes = routes
         command = RedisEffects.command(
             digest: digest, keys: keys, results: results, resultExpiry: resultExpiry, database: database, deadLetters: deadLetters)
     }
@@ -16,9 +22,14 @@ struct RedisCommit {
         command.append(operation(commit.step) + RedisEffects.letter(commit.attempt))
         command.append(commit.tag.value)
         RedisEffects.append(commit.writes, to: &command)
-        command.append(commit.publications.count)
-        for publication in commit.publications {
-            command.append(keys.list(publication.routingKey, step: RedisKeys.step(ofPriority: publication.priority)))
+        let copies = commit.publications.flatMap { publication in routes.destinations(of: publication).map { (publication, $0) } }
+        command.append(copies.count)
+        for (publication, destination) in copies {
+            switch destination {
+            case .list(let key): command.append("L" + key)
+            case .channel(let name): command.append("P" + name)
+            }
+            // A tag of its own for each: to a Python worker it is the key of what it holds.
             command.append(Envelope.write(publication, deliveryTag: Incarnation.randomUUID()))
         }
         let step = RedisTag.step(commit.tag.value)

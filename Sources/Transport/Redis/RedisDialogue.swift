@@ -12,6 +12,7 @@ final class RedisDialogue {
     typealias Handler = (RedisValue) -> Void
 
     let connection: RedisConnection
+    private let scripts: [RedisScripts.Name]
     private var pending: [Int: Pending] = [:]
     private var lastLabel = 0
     /// The label of the newest command that gave the scripts again; what was sent before it needs no further one.
@@ -24,7 +25,11 @@ final class RedisDialogue {
         var handle: Handler
     }
 
-    init(_ connection: RedisConnection) { self.connection = connection }
+    /// - Parameter scripts: those that are called by their digests; the owner loads them.
+    init(_ connection: RedisConnection, scripts: [RedisScripts.Name] = []) {
+        self.connection = connection
+        self.scripts = scripts
+    }
 
     /// Queues a command.
     ///
@@ -70,7 +75,7 @@ final class RedisDialogue {
 
     private func reload(for label: Int) {
         guard label > lastReload else { return }
-        for name in RedisScripts.Name.allCases { ask(RedisCommand("SCRIPT", "LOAD", RedisScripts.text(name))) }
+        for name in scripts { ask(RedisCommand("SCRIPT", "LOAD", RedisScripts.text(name))) }
         lastReload = lastLabel
     }
 }

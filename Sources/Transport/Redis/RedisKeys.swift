@@ -13,6 +13,8 @@ struct RedisKeys {
 
     var unacked: String { prefix + "unacked" }
     var unackedIndex: String { prefix + "unacked_index" }
+    /// kombu's, while somebody puts back what dead Python workers left.
+    var unackedMutex: String { prefix + "unacked_mutex" }
     /// Hash, incarnation → counter: the leases. A field goes with its incarnation.
     var nodes: String { prefix + "coppice.nodes" }
     /// Hash, tag → the entry that was in `unacked`: tasks that were acknowledged when they started. A field goes with its verdict.
@@ -44,6 +46,17 @@ struct RedisKeys {
 
     func binding(_ exchange: String) -> String { "\(prefix)_kombu.binding.\(exchange)" }
     func permanentBinding(_ exchange: String) -> String { "\(prefix)_kombu.binding_permanent.\(exchange)" }
+
+    /// List: what a fanout exchange has sent to one incarnation and it has not taken yet. It expires `fanoutLifetime` seconds after the
+    /// last message, and holds so many at the most.
+    func fanout(_ queue: String, _ incarnation: Incarnation) -> String { "coppice.fanout.\(incarnation.id).\(queue)" }
+    static let fanoutLifetime = "3600"
+    static let fanoutLimit = 10_000
+
+    /// The channel of a fanout exchange (celery-wire §2.8).
+    func fanoutChannel(exchange: String, routingKey: String) -> String {
+        "\(prefix)/\(database).\(exchange)" + (routingKey.isEmpty ? "" : "/" + routingKey)
+    }
 
     /// The channel of control requests. The database stands in its name, since channels know no databases.
     var controlChannel: String { "\(prefix)/\(database).celery.pidbox" }

@@ -6,11 +6,11 @@
 /// A server at its `maxmemory` refuses a script's first write if that may take memory, and none after the first. So those that settle
 /// begin with one that takes none: a Redis that is full of messages must let them be worked off.
 enum RedisScripts {
-    enum Name: CaseIterable {
-        case take, commit, renew, restore, inherit, bury, claim, record, check
+    enum Name {
+        case take, commit, renew, restore, inherit, bury, claim, record, check, overdue, rescue, unlock
 
         /// What a broker's session wants, and what a ledger beside another broker does.
-        static let broker: [Name] = [.take, .commit, .renew, .restore, .inherit, .bury]
+        static let broker: [Name] = [.take, .commit, .renew, .restore, .inherit, .bury, .overdue, .rescue, .unlock]
         static let ledger: [Name] = [.claim, .record, .check, .renew, .restore, .inherit, .bury]
     }
 
@@ -25,6 +25,9 @@ enum RedisScripts {
         case .claim: RedisLedgerScripts.claim
         case .record: RedisLedgerScripts.record
         case .check: RedisLedgerScripts.check
+        case .overdue: overdue
+        case .rescue: rescue
+        case .unlock: unlock
         }
     }
 
@@ -228,7 +231,9 @@ enum RedisScripts {
           end
           if held then
             if nw > 0 then write(writes, nw, ttl, prefix, rdb, db) end
-            for p = pubs, pubs + 2 * np - 1, 2 do call('LPUSH', ARGV[p], ARGV[p + 1]) end
+            for p = pubs, pubs + 2 * np - 1, 2 do
+              call(string.sub(ARGV[p], 1, 1) == 'P' and 'PUBLISH' or 'LPUSH', string.sub(ARGV[p], 2), ARGV[p + 1])
+            end
           end
           verdicts[#verdicts + 1] = held and verdict or '0'
           at = rest

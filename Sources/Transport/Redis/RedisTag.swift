@@ -1,3 +1,5 @@
+import CoppiceShared
+
 /// The tag under which we hold a message in kombu's hash: `<incarnation>:<sequence>:<priority step>`.
 ///
 /// It names the owner, spares us the tags that publishers choose (they repeat), and knows the list to which the message goes back.
@@ -8,6 +10,14 @@ enum RedisTag {
 
     /// What a message waits under for its time: owned by nobody.
     static func parked(step: Substring) -> String { "parked-\(Incarnation.randomID()):\(step)" }
+
+    /// Whether a Coppice put the tag there, held or parked: `<32 hexadecimal digits>:<sequence>:<step>` or `parked-…`.
+    static func isOurs(_ tag: String) -> Bool {
+        if tag.hasPrefix("parked-") { return true }
+        let parts = tag.split(separator: ":", omittingEmptySubsequences: false)
+        return parts.count == 3 && parts[0].utf8.count == 32 && parts[0].utf8.allSatisfy { JSONText.hexDigit($0) != nil }
+            && UInt64(parts[1]) != nil && UInt8(parts[2]) != nil
+    }
 
     static func step(_ tag: String) -> Substring { tag.split(separator: ":").last ?? "0" }
 

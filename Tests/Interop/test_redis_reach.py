@@ -1,0 +1,111 @@
+"""Where a Redis is and what is on it, with a Celery client or worker on the other side: key prefix, TLS, and what dead Python workers left."""
+
+import json
+import ssl
+import subprocess
+import time
+
+import pytest
+from celery import Celery
+
+from support.celery_worker import CeleryWorker
+from support.command import Command
+from support.redis_server import free_port
+from support.waiting import until
+
+
+def app_with_prefix(url, broker_prefix, result_prefix):
+    app = Celery("prefixed", broker=url, backend=url)
+    app.conf.broker_transport_options = {"global_keyprefix": broker_prefix}
+    app.conf.result_backend_transport_options = {"global_keyprefix": result_prefix}
+    app.set_current()
+    return app
+
+
+@pytest.mark.parametrize("prefix", ["px_", "shop"])
+def test_a_key_prefix_stands_before_everything(prefix, redis_server, redis, workers):
+    url = f"{redis_server.url()}?global_keyprefix={prefix}"
+    worker = workers(environment={"COPPICE_BROKER_URL": url}).ready()
+    app = app_with_prefix(redis_server.url(), prefix, prefix)
+    try:
+        assert app.send_task("drill.add", (2, 3)).get(timeout=10) == 5
+        later = app.send_task("drill.add", (1, 1), countdown=4)
+        until(lambda: redis.zcard(f"{prefix}coppice.parked.celery"), what="the parked message")
+        assert later.get(timeout=10) == 2
+        assert app.control.ping(timeout=2) == [{"test@local": {"ok": "pong"}}]
+        command = Command({"COPPICE_BROKER_URL": url})
+        assert command.result(command.call("drill.add", 4, 5)) == 9
+        assert worker.stop() == 0
+        assert [key for key in redis.keys() if not key.startswith(prefix.encode())] == []
+    finally:
+        app.close()
+
+
+def test_messages_of_a_dead_python_worker_run_here(redis_server, redis, workers, folder, ledger):
+    """Celery alone would run them after its time-out plus up to a hundred seconds."""
+    python = CeleryWorker(folder, redis_server.url(), redis_server.url(), ledger.path, options={"visibility_timeout": 3})
+    app = Celery("client", broker=redis_server.url(), backend=redis_server.url())
+    app.set_current()
+    try:
+        python.start()
+        sent = [app.send_task("drill.witness.late", (60, 0)) for _ in range(2)]
+        until(lambda: len(ledger.runs()) >= 2, what="both to run in Python")
+        # Claimed by the dead one, not begun.
+        sent += [app.send_task("drill.witness.late", (0, 0), priority=index) for index in range(4)]
+        until(lambda: redis.hlen("unacked") == 6, what="all to be held by Python")
+        python.kill()
+        # Those that ran for a minute there do it here, too; they are none of this test's business.
+        url = f"{redis_server.url()}?visibility_timeout=3"
+        workers(*ledger.flags, environment={"COPPICE_BROKER_URL": url} | ledger.environment, concurrency=4).ready()
+        start = time.monotonic()
+        for result in sent[2:]:
+            assert result.get(timeout=30) == 0
+        assert time.monotonic() - start < 25
+        # Once there and once here.
+        until(lambda: [len(ledger.runs(result.id)) for result in sent] == [2, 2, 1, 1, 1, 1], what=lambda: f"all runs: {ledger.runs()}")
+        held = [json.loads(entry) for entry in redis.hvals("unacked")]
+        assert all(entry[0]["properties"]["delivery_info"]["redelivered"] and entry[0]["headers"]["redelivered"] for entry in held)
+    finally:
+        python.close()
+        app.close()
+
+
+@pytest.fixture
+def tls_redis(own_redis, tmp_path):
+    """A Redis that speaks TLS alone: (port, file of the authority)."""
+    def openssl(*arguments):
+        subprocess.run(["openssl", *map(str, arguments)], check=True, stdin=subprocess.DEVNULL, capture_output=True)
+
+    authority, key, request, certificate = (tmp_path / name for name in ("ca.pem", "key.pem", "request.pem", "cert.pem"))
+    curve = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes")
+    openssl("req", "-x509", *curve, "-days", "2", "-subj", "/CN=test authority", "-keyout", tmp_path / "ca-key.pem", "-out", authority)
+    openssl("req", *curve, "-subj", "/CN=redis", "-keyout", key, "-out", request)
+    (tmp_path / "extensions").write_text("subjectAltName=IP:127.0.0.1,DNS:localhost")
+    openssl("x509", "-req", "-in", request, "-CA", authority, "-CAkey", tmp_path / "ca-key.pem", "-CAcreateserial", "-days", "2",
+            "-extfile", tmp_path / "extensions", "-out", certificate)  # fmt: skip
+    port = free_port()
+    # The plain port stays open for the fixture's own eyes.
+    own_redis(*map(str, ("--tls-port", port, "--tls-cert-file", certificate, "--tls-key-file", key, "--tls-ca-cert-file", authority,
+                        "--tls-auth-clients", "no")))  # fmt: skip
+    return port, authority
+
+
+def test_over_tls_with_a_celery_client(tls_redis, workers):
+    port, authority = tls_redis
+    url = f"rediss://127.0.0.1:{port}/0?ssl_cert_reqs=required&ssl_ca_certs={authority}"
+    workers(environment={"COPPICE_BROKER_URL": url}).ready()
+    app = Celery("secret", broker=url, backend=url)
+    app.conf.broker_use_ssl = {"ssl_cert_reqs": ssl.CERT_REQUIRED, "ssl_ca_certs": str(authority)}
+    app.set_current()
+    try:
+        assert [app.send_task("drill.add", (n, n)).get(timeout=10) for n in range(5)] == [0, 2, 4, 6, 8]
+    finally:
+        app.close()
+
+
+def test_a_certificate_that_nobody_vouches_for_is_told(tls_redis, workers):
+    port, _ = tls_redis
+    worker = workers(environment={"COPPICE_BROKER_URL": f"rediss://127.0.0.1:{port}/0"}).start()
+    worker.log.wait(r"Can't reach the broker rediss://127\.0\.0\.1:\d+/0: .*not trusted.*ssl_ca_certs")
+    # It goes on trying, and stops when it is told to.
+    assert worker.stop() == 0

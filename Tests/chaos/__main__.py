@@ -7,6 +7,7 @@ import shutil
 import sys
 import tempfile
 import time
+from collections import Counter
 from dataclasses import asdict
 from pathlib import Path
 
@@ -51,6 +52,8 @@ def run(name, tasks, minutes, seed, folder):
         killer.finish()
         say(f"  {name}: {len(producers.sent):,} sends acknowledged, {len(producers.unsure):,} not, in {time.monotonic() - started:.0f} s; "
             "now until all is quiet")  # fmt: skip
+        for reason, count in Counter(reason[:150] for _, reason in producers.unsure).most_common(5):
+            say(f"  {name}: {count} × {reason}")
         left = brokers.quiet(broker, [each.id for each in producers.sent], final, timeout=120)
         stored = broker.results([each.id for each in producers.sent])
         (folder / "sent").write_text("".join(json.dumps({**asdict(each), "record": stored.get(each.id)}) + "\n" for each in producers.sent))

@@ -32,12 +32,12 @@ def draw(random):
 
 
 class Producers:
-    def __init__(self, broker, count, seconds, seed, threads=3):
+    def __init__(self, broker, count, seconds, seed):
         self._broker, self._count, self._seconds = broker, count, seconds
         self._lock = threading.Lock()
         self._left = count
         self.sent, self.unsure = [], []
-        self._threads = [threading.Thread(target=self._produce, args=(random.Random(f"{seed}/{n}"),), daemon=True) for n in range(threads)]
+        self._threads = [threading.Thread(target=self._produce, args=(random.Random(f"{seed}/{n}"),), daemon=True) for n in range(broker.senders)]
 
     def start(self):
         self._started = time.monotonic()

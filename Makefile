@@ -9,7 +9,7 @@ VENV    := .build/venv
 PYTEST  := $(VENV)/bin/python -m pytest -c Tests/pytest.ini
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check chaos bench build clean deps deps-test format unit blackbox golden
+.PHONY: help demo test check chaos bench fuzz build clean deps deps-test format unit blackbox golden
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -41,6 +41,11 @@ chaos: build deps-test ## 20,000 tasks a broker while a killer is about: none lo
 
 bench: build deps-test ## Side by side with Celery and Huey, and the brokers' own ceilings
 	$(VENV)/bin/python benchmarks/run.py
+
+FUZZ_SECONDS ?= 300
+FUZZ_SEED    ?= $(shell date +%s)
+fuzz: deps ## libFuzzer over everything that reads foreign bytes (FUZZ_SECONDS=300, FUZZ_SEED); ten seconds of a simpler one are in "unit"
+	scripts/fuzz $(FUZZ_SECONDS) $(FUZZ_SEED)
 
 build: deps ## The release build
 	$(SWIFT) build -c release

@@ -107,6 +107,11 @@ let package = Package(
             dependencies: [
                 "CoppiceSupervisor", "CoppiceTransport", "CoppiceResults", "CoppiceSystem", "CoppiceShared", "CoppiceTestSupport",
             ], path: "Tests/SupervisorTests"),
+        // Its corpus is libFuzzer's, too: scripts/fuzz compiles the decoders without SwiftPM, which links a main of its own.
+        .testTarget(
+            name: "FuzzTests",
+            dependencies: ["CoppiceShared", "CoppiceRedis", "CoppiceSupervisor", "CoppiceSystem", "CoppiceTestSupport"],
+            path: "Tests/fuzz", exclude: ["corpus"]),
         // The process tests start drill-worker, which stands beside the test binary.
         .testTarget(
             name: "CoppiceWorkerProcessTests",

@@ -4,9 +4,13 @@ import base64
 import bz2
 import json
 import pickle
+import random
+import sqlite3
 import zlib
+from types import SimpleNamespace
 
 import pytest
+from support.command import Command
 from support.envelope import encode, envelope, record, send
 from support.waiting import until
 
@@ -34,7 +38,10 @@ CASES = {
     "half of a message": json.dumps(bad())[:200].encode(),
     "not UTF-8": b'{"body": "\xff\xfe"}',
     "an array": b"[1, 2, 3]",
+    "random bytes": random.Random(7).randbytes(4096),
+    "terminal escapes": b"\x1b]0;owned\x07\x1b[2J",
     "a body that is not base64": bad(body="%%% not base64 %%%"),
+    "half a body": bad(body=encode([[2, 3], {}, {}])[:-3]),
     "a body that is not JSON": bad(body=encode(b"{not json")),
     "arguments that are no array": bad(body=encode(["2, 3", {}, {}])),
     "keywords that are no object": bad(body=encode([[2, 3], [], {}])),
@@ -53,6 +60,7 @@ CASES = {
     "65 MB in 64 kB": bad(body=encode(zlib.compress(b"[[2, 3], {}, {}]" + b" " * (65 << 20))), headers={"compression": "application/x-gzip"}),
     "an eta that is no time": bad(headers={"eta": "tomorrow, perhaps"}),
     "an eta that is a number": bad(headers={"eta": 17}),
+    "an eta beyond the last year": bad(headers={"eta": "9999-12-31T23:59:59-12:00"}),
     "an expiry that is no time": bad(headers={"expires": "2026-99-99T99:99:99"}),
     "negative retries": bad(headers={"retries": -1}),
     "a task name that is a number": bad(headers={"task": 7}),
@@ -79,7 +87,7 @@ def told(message):
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_it_is_kept_aside_and_the_next_task_runs(worker, app, redis, name):
+def test_it_is_kept_aside_and_the_next_task_runs(worker, app, redis, command, name):
     message = told(CASES[name])
     send(redis, message)
     assert app.send_task("drill.add", (2, 3)).get(timeout=10) == 5
@@ -89,6 +97,8 @@ def test_it_is_kept_aside_and_the_next_task_runs(worker, app, redis, name):
     assert redis.hget("coppice.dead.messages", kept["id"]) == message
     assert redis.llen("celery") == 0 and redis.hlen("unacked") == 0
     assert worker.running
+    [shown] = json.loads(command.run("dead", "--json").stdout)["dead"]
+    assert (shown["id"], shown["reason"], shown["queue"], shown["has_message"]) == (kept["id"], kept["reason"], "celery", True)
     if isinstance(CASES[name], dict) and isinstance((CASES[name].get("headers") or {}).get("id"), str):
         # Whoever waits for it is told.
         until(lambda: (record(redis, "bad") or {}).get("status") == "FAILURE", what="the verdict")
@@ -103,8 +113,83 @@ def test_what_is_merely_odd_gets_a_verdict(worker, app, redis, results, name):
     assert redis.llen("celery") == 0 and redis.hlen("unacked") == 0
 
 
-def test_a_body_of_50_megabytes_is_kept_aside(worker, app, redis):
-    message = told(bad(body=base64.b64encode(b'[["' + b"x" * 50_000_000 + b'", 3], {}, {}]').decode()))
+@pytest.fixture
+def embedded(workers, folder):
+    """A worker on a file of its own, and a way to lay into its queues what no client would."""
+    path = folder / "coppice.db"
+    command = Command({"COPPICE_BROKER_URL": f"sqlite:///{path}"})
+    worker = workers(environment={"COPPICE_BROKER_URL": f"sqlite:///{path}"}).ready()
+
+    def plant(raw, queue="celery"):
+        file = sqlite3.connect(path, timeout=10, isolation_level=None)
+        file.execute("BEGIN IMMEDIATE")
+        number = file.execute("INSERT INTO message (queue, step, raw) VALUES (?, 0, ?)", (queue, raw)).lastrowid
+        file.execute("INSERT INTO waiting SELECT ?1, 0, coalesce(max(place), 0) + 1, ?2 FROM waiting WHERE queue = ?1 AND step = 0", (queue, number))
+        file.execute("COMMIT")
+        file.close()
+
+    def dead():
+        file = sqlite3.connect(path, timeout=10)
+        rows = file.execute("SELECT queue, task, reason, body FROM dead ORDER BY id").fetchall()
+        file.close()
+        return rows
+
+    return SimpleNamespace(worker=worker, command=command, plant=plant, dead=dead)
+
+
+def test_all_of_it_on_the_embedded_broker(embedded):
+    sent = []
+    for name in CASES:
+        embedded.plant(told(CASES[name]))
+        sent.append(embedded.command.call("drill.add", len(sent), 1))
+    assert [embedded.command.result(id) for id in sent] == [n + 1 for n in range(len(sent))]
+    rows = until(lambda: len(embedded.dead()) == len(CASES) and embedded.dead(), what=lambda: embedded.worker.log.text)
+    assert sorted(body for *_, body in rows) == sorted(told(CASES[name]) for name in CASES)
+    assert all(queue == "celery" and reason for queue, _, reason, _ in rows)
+    shown = json.loads(embedded.command.run("dead", "--json").stdout)["dead"]
+    assert [letter["reason"] for letter in shown] == [reason for _, _, reason, _ in reversed(rows)]
+    assert "FAILURE" in embedded.command.failure("bad") and embedded.worker.running
+
+
+def test_odd_ones_on_the_embedded_broker(embedded):
+    for name in ODD:
+        message = ODD[name]
+        message = message | {"headers": message["headers"] | {"id": name}}
+        embedded.plant(told(message))
+    for name in ODD:
+        assert embedded.command.run("result", name, "--timeout", "20").returncode in (0, 1), name
+    assert embedded.worker.running
+
+
+def test_100_megabytes_on_the_embedded_broker(embedded):
+    embedded.plant(told(bad(body=base64.b64encode(b'[["' + b"x" * 75_000_000 + b'", 3], {}, {}]').decode())))
+    assert embedded.command.result(embedded.command.call("drill.add", 2, 3), timeout=30) == 5
+    [(queue, task, reason, body)] = until(embedded.dead, timeout=20, what="the dead letter")
+    assert queue == "celery" and "bytes" in reason
+    assert embedded.worker.running
+
+
+@pytest.mark.parametrize("when", ["9999-12-31T23:59:59.999999+00:00", "9999-12-31T23:59:59"])
+def test_an_eta_in_the_year_9999_is_waited_for(any_worker, broker, request, when):
+    """It is a time like another: parked, which costs no memory."""
+    any_worker().ready()
+    if broker.kind == "redis":
+        send(request.getfixturevalue("redis"), envelope("drill.add", (2, 3), id="late", headers={"eta": when}))
+    else:
+        file = sqlite3.connect(broker.url.removeprefix("sqlite:///"), timeout=10)
+        number = file.execute(
+            "INSERT INTO message (queue, step, raw) VALUES ('celery', 0, ?)", (told(envelope("drill.add", (2, 3), id="late", headers={"eta": when})),)
+        ).lastrowid
+        file.execute("INSERT INTO waiting VALUES ('celery', 0, -5, ?)", (number,))
+        file.commit()
+        file.close()
+    until(lambda: json.loads(broker.command.run("queues", "celery", "--json").stdout)["queues"][0]["parked"] == 1, what="the task to be parked")
+    assert broker.command.result(broker.command.call("drill.add", 2, 3)) == 5
+
+
+def test_100_megabytes_are_kept_aside(worker, app, redis):
+    message = told(bad(body=base64.b64encode(b'[["' + b"x" * 75_000_000 + b'", 3], {}, {}]').decode()))
+    assert len(message) > 100_000_000
     send(redis, message)
     assert app.send_task("drill.add", (2, 3)).get(timeout=30) == 5
     until(lambda: redis.llen("coppice.dead") == 1, timeout=20, what="the dead letter")

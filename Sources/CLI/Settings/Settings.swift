@@ -40,6 +40,16 @@ struct Settings {
         }
     }
 
+    /// Where dead letters are: with the broker, or, since RabbitMQ has no place for them, in the ledger beside it.
+    func deadLetterPlace() throws(SettingsError) -> BrokerEndpoint {
+        guard case .rabbitmq = broker else { return broker }
+        switch results {
+        case .redis(let url): return .redis(url)
+        case .sqlite(let path): return .sqlite(path: path)
+        case .rabbitmq: return .sqlite(path: try Settings.embeddedPath())
+        }
+    }
+
     private static func broker(flag: String?, _ lookup: Lookup) throws(SettingsError) -> BrokerEndpoint {
         if let flag { return try endpoint(flag, "--broker") }
         for layer in lookup.layers {

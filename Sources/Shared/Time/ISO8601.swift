@@ -3,6 +3,9 @@
 /// The reader is as lenient as the Python worker's: `T` or a space between date and time, an optional fraction, `Z` or an offset or
 /// nothing, which means UTC (celery-wire §1.3). The writer gives UTC with an offset, and microseconds only if there are any.
 public enum ISO8601 {
+    /// The years 1 to 9999 in UTC, as microseconds since 1970: what four digits can say, and Python's datetime holds.
+    private static let range: ClosedRange<Int64> = -62_135_596_800_000_000...253_402_300_799_999_999
+
     public static func parse(_ text: String) -> WallTime? {
         var reader = Digits(Array(text.utf8))
         guard let year = reader.number(4), reader.take("-"), let month = reader.number(2), reader.take("-"), let day = reader.number(2),
@@ -37,7 +40,9 @@ public enum ISO8601 {
             }
             guard reader.isAtEnd else { return nil }
         }
-        return WallTime(microseconds: Int64(seconds) * 1_000_000 + Int64(micros))
+        let time = WallTime(microseconds: Int64(seconds) * 1_000_000 + Int64(micros))
+        // An offset may lead out of it.
+        return range.contains(time.microseconds) ? time : nil
     }
 
     public static func format(_ time: WallTime) -> String {
@@ -46,9 +51,9 @@ public enum ISO8601 {
         return String(decoding: out, as: UTF8.self)
     }
 
-    /// Appends the formatted time, without quotes.
+    /// Appends the formatted time, without quotes; what is beyond the years 1 to 9999 becomes the nearest that is not.
     public static func append(_ time: WallTime, to out: inout [UInt8]) {
-        let (seconds, micros) = floorDivide(time.microseconds, 1_000_000)
+        let (seconds, micros) = floorDivide(min(max(time.microseconds, range.lowerBound), range.upperBound), 1_000_000)
         let (days, secondOfDay) = floorDivide(seconds, 86400)
         let (year, month, day) = civil(fromDays: Int(days))
         let second = Int(secondOfDay)

@@ -425,13 +425,14 @@ public final class AMQPConnection: Pollable {
             events.append(.confirmed(channel: channel, number: number, multiple: multiple, isTaken: isTaken))
         case .cancel(let consumerTag): events.append(.cancelled(channel: channel, consumerTag: consumerTag))
         case .reply(let method, let reply):
-            guard let first = channels[channel]?.waiting.first, first.method == method else {
+            // Nearly always the oldest. But consume-ok and cancel-ok come from the queue, and what was asked later may overtake them.
+            guard let index = channels[channel]?.waiting.firstIndex(where: { $0.method == method }) else {
                 throw AMQPError("an answer that nothing asked for")
             }
-            channels[channel]?.waiting.removeFirst()
+            channels[channel]?.waiting.remove(at: index)
             // What waits behind it was waiting for it.
             channels[channel]?.postpone(to: now.advanced(by: AMQPConnection.replyTimeout))
-            events.append(.reply(channel: channel, reply))
+            events.append(.reply(channel: channel, index: index, reply))
         case .close, .closeOK, .blocked, .unblocked, .start, .secure, .tune, .openOK: break
         }
     }

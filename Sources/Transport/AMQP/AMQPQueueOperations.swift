@@ -87,8 +87,18 @@ public final class AMQPQueueOperations: QueueOperations {
     /// RabbitMQ can't move: a batch is confirmed in the other queue, then acknowledged in this one. If we die between the two it is in
     /// both.
     public func move(from: String, to: String, upTo count: Int) {
-        let now = MonotonicTime.now
-        requests.ask(.queueExists(from), now: now) { [unowned self] answer in
+        requests.ask(.queueExists(to), now: .now) { [unowned self] answer in
+            if case .failure = answer {
+                // As Celery makes a queue that it knows by name alone. If that is refused, the first message will say so.
+                for request in AMQPTopology.requests(QueueDeclaration(to)) { requests.ask(request, now: .now) { _ in } }
+            }
+            begin(from: from, to: to, upTo: count)
+        }
+        connection.flush()
+    }
+
+    private func begin(from: String, to: String, upTo count: Int) {
+        requests.ask(.queueExists(from), now: .now) { [unowned self] answer in
             guard case .success(.queue(_, let messages, _)) = answer, messages > 0 else {
                 events.append(.moved(0))
                 return

@@ -2,8 +2,8 @@
 public enum AMQPEvent: Sendable {
     /// Authenticated and in its virtual host.
     case open
-    /// The answer to the oldest request of this channel that had none.
-    case reply(channel: UInt16, AMQPReply)
+    /// The answer to a request of this channel: `index` counts those that have none, the oldest is 0.
+    case reply(channel: UInt16, index: Int, AMQPReply)
     case delivery(channel: UInt16, AMQPDelivery)
     case returned(channel: UInt16, AMQPReturn)
     /// A publication in confirm mode is with the server, or (`isTaken` false) is refused; `multiple`: and all before it.

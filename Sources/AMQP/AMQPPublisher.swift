@@ -37,6 +37,8 @@ public final class AMQPPublisher {
     private var first = 0
     private var base: UInt64 = 1
     private var lastProgress = MonotonicTime.distantFuture
+    /// What waits for its queue to be made, by the queue's name.
+    private var homeless: [String: [Entry]] = [:]
     private var refused: [(at: MonotonicTime, entry: Entry)] = []
     /// Whether an exchange is there; what waits to know is in `undecided`.
     private var exchanges: [String: Bool] = [:]
@@ -88,7 +90,7 @@ public final class AMQPPublisher {
     /// To be called with each event of the connection; tells whether it was for the publisher.
     public func accept(_ event: AMQPEvent, now: MonotonicTime) -> Bool {
         switch event {
-        case .reply(channel, _):
+        case .reply(channel, _, _):
             requestsLeft -= 1
             guard requestsLeft == 0 else { break }
             isOpen = true
@@ -207,6 +209,11 @@ public final class AMQPPublisher {
         entry.isReturned = false
         if !entry.message.exchange.isEmpty { return send(rerouted(entry), now: now) }
         let queue = entry.message.routingKey
+        guard homeless[queue, default: []].isEmpty else {
+            homeless[queue]?.append(entry)
+            return
+        }
+        homeless[queue] = [entry]
         declarations.ask(.exchangeDeclare(queue, type: "direct"), now: now) { _ in }
         declarations.ask(.queueDeclare(queue), now: now) { [unowned self] answer in
             switch answer {
@@ -215,11 +222,14 @@ public final class AMQPPublisher {
             }
         }
         declarations.ask(.queueBind(queue: queue, exchange: queue, routingKey: queue), now: now) { [unowned self] answer in
-            // Without a binding the anonymous exchange still leads there. Whether the queue is there, the server will say.
-            if case .success = answer {
-                publish(entry, now: .now)
-            } else {
-                refused.append((MonotonicTime.now.advanced(by: AMQPPublisher.pause), entry))
+            let now = MonotonicTime.now
+            for entry in homeless.removeValue(forKey: queue) ?? [] {
+                // Without a binding the anonymous exchange still leads there. Whether the queue is there, the server will say.
+                if case .success = answer {
+                    publish(entry, now: now)
+                } else {
+                    refused.append((now.advanced(by: AMQPPublisher.pause), entry))
+                }
             }
             connection.flush()
         }

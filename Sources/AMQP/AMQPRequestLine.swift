@@ -34,8 +34,8 @@ public final class AMQPRequestLine {
     /// To be called with each event of the connection; tells whether it was for this line.
     public func accept(_ event: AMQPEvent, now: MonotonicTime) -> Bool {
         switch event {
-        case .reply(channel, let reply):
-            if !waiting.isEmpty { waiting.removeFirst().handle(.success(reply)) }
+        case .reply(channel, let index, let reply):
+            if waiting.indices.contains(index) { waiting.remove(at: index).handle(.success(reply)) }
         case .channelClosed(channel, let code, let text):
             let rest = waiting
             waiting = []

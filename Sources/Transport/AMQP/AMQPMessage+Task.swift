@@ -16,6 +16,7 @@ extension AMQPMessage {
         properties.priority = UInt8(clamping: publication.priority)
         properties.correlationID = publication.correlationID
         properties.replyTo = publication.replyTo
+        properties.timestamp = publication.sentAt.flatMap { UInt64(exactly: $0.microseconds / 1_000_000) }
         self.init(exchange: publication.exchange, routingKey: publication.routingKey, properties: properties, body: body)
     }
 

@@ -90,7 +90,7 @@ final class RabbitMQFixture: BrokerFixture {
             for event in connection.takeEvents() {
                 switch event {
                 case .open: try connection.send(.channelOpen, on: 1, now: .now)
-                case .reply(_, let reply):
+                case .reply(_, _, let reply):
                     if let next = left.first {
                         left.removeFirst()
                         try connection.send(next, on: 1, now: .now)

@@ -1,4 +1,4 @@
-"""`coppice queues`, `queues move` and `purge`, on every broker: what a person does to queues while others work on them."""
+"""`coppice queues`, `queues move` and `purge`: what a person does to queues while others work on them."""
 
 import json
 import os
@@ -13,6 +13,10 @@ from support import COPPICE
 from support.waiting import until
 
 
+# RabbitMQ tells less; see test_queue_commands_rabbitmq.
+TELLS_ALL = pytest.mark.parametrize("broker", ["redis", "sqlite"], indirect=True)
+
+
 def state(command, *names):
     done = command.run("queues", *names, "--json")
     assert done.returncode == 0, done.stderr
@@ -25,6 +29,7 @@ def fill(command, queue, count=3, *options):
     return [command.call("drill.add", n, 1, options=("--queue", queue, *options)) for n in range(count)]
 
 
+@TELLS_ALL
 def test_a_table_of_what_waits_and_what_is_parked(any_worker, broker):
     any_worker().ready()
     fill(broker.command, "side")
@@ -41,6 +46,7 @@ def test_a_table_of_what_waits_and_what_is_parked(any_worker, broker):
     assert parked
 
 
+@TELLS_ALL
 def test_what_a_node_has_in_hand_is_unacknowledged(any_worker, broker):
     any_worker(concurrency=1).ready()
     for _ in range(3):
@@ -50,6 +56,7 @@ def test_what_a_node_has_in_hand_is_unacknowledged(any_worker, broker):
     assert state(broker.command, "celery")["celery"]["waiting"] == 0
 
 
+@TELLS_ALL
 def test_queues_that_are_named_are_shown_even_when_empty(broker):
     assert state(broker.command, "nobody")["nobody"]["waiting"] == 0
     assert broker.command.run("queues", 'a"b').returncode == 2
@@ -75,6 +82,7 @@ def test_purge_wants_a_yes_where_nobody_can_be_asked(broker):
     assert state(broker.command, "side")["side"]["waiting"] == 3
 
 
+@TELLS_ALL
 def test_purge_removes_what_waits_and_what_is_parked(any_worker, broker):
     worker = any_worker("-Q", "side").ready()
     parked = fill(broker.command, "side", 2, "--countdown", "60")
@@ -117,6 +125,7 @@ def test_moved_messages_run_where_they_were_moved_to(any_worker, broker):
     assert state(broker.command, "from")["from"]["waiting"] == 2
 
 
+@TELLS_ALL
 def test_parked_messages_are_moved_with_their_time(any_worker, broker):
     worker = any_worker("-Q", "from").ready()
     sent = broker.command.call("drill.add", 2, 3, options=("--queue", "from", "--countdown", "6"))

@@ -26,12 +26,12 @@ class Command:
 
     def result(self, task, timeout=20):
         """The value that a task returned."""
-        done = self.run("result", task, "--timeout", timeout)
+        done = self.run("result", task, "--timeout", timeout, timeout=timeout + 10)
         assert done.returncode == 0, (done.stdout, done.stderr)
         return json.loads(done.stdout)
 
     def failure(self, task, timeout=20):
         """What `coppice result` says of a task that did not succeed."""
-        done = self.run("result", task, "--timeout", timeout)
+        done = self.run("result", task, "--timeout", timeout, timeout=timeout + 10)
         assert done.returncode == 1, (done.returncode, done.stdout, done.stderr)
         return done.stderr.strip()

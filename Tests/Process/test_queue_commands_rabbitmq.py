@@ -136,7 +136,7 @@ def test_with_rpc_dead_letters_and_revocations_stand_in_the_hosts_file(workers, 
     revoked = command.call("drill.ledger", str(folder / "starts"), "r", 0)
     assert command.run("revoke", revoked).returncode == 0
     worker = workers(environment=rpc).ready()
-    worker.log.wait(rf"{revoked}\].*revoked")
+    worker.log.wait(rf"revoked task: .*{revoked}")
     assert not (folder / "starts").exists()
 
 

@@ -6,12 +6,12 @@ import CoppiceTransport
 extension Client {
     /// How these queues stand, or all that the broker can name.
     public func queues(_ names: [String]?) throws(ClientError) -> [QueueState] {
-        try operate({ $0.survey(names) }) { if case .queues(let states) = $0 { states } else { nil } }
+        try operate(at: broker, { $0.survey(names) }) { if case .queues(let states) = $0 { states } else { nil } }
     }
 
     /// Removes what no node holds from a queue; returns how many messages waited, and how many were parked.
     public func purge(_ queue: String) throws(ClientError) -> (waiting: Int, parked: Int) {
-        try operate({ $0.purge(queue) }) { if case .purged(let waiting, let parked) = $0 { (waiting, parked) } else { nil } }
+        try operate(at: broker, { $0.purge(queue) }) { if case .purged(let waiting, let parked) = $0 { (waiting, parked) } else { nil } }
     }
 
     /// Moves messages to the end of another queue, at most `count`, batch after batch.
@@ -19,11 +19,11 @@ extension Client {
     /// - Parameter progress: called after each batch with how many have been moved.
     /// - Returns: how many were moved.
     public func move(from: String, to: String, upTo count: Int, progress: (Int) -> Void) throws(ClientError) -> Int {
-        let operations = try standingOperations()
+        let operations = try standingOperations(at: broker)
         var moved = 0
         while moved < count {
             operations.move(from: from, to: to, upTo: count - moved)
-            let batch = try answer(of: operations) { if case .moved(let count) = $0 { count } else { nil } }
+            let batch = try answer(of: operations, at: broker) { if case .moved(let count) = $0 { count } else { nil } }
             if batch == 0 { break }
             moved += batch
             progress(moved)
@@ -33,39 +33,41 @@ extension Client {
 
     /// The newest records of the dead-letter place, newest first.
     public func deadLetters(upTo count: Int) throws(ClientError) -> [DeadLetter] {
-        try operate({ $0.deadLetters(upTo: count) }) { if case .deadLetters(let letters) = $0 { letters } else { nil } }
+        try operate(at: ledger, { $0.deadLetters(upTo: count) }) { if case .deadLetters(let letters) = $0 { letters } else { nil } }
     }
 
     /// A record of the dead-letter place with its message, if that is still kept; nil where there is no such record.
     public func deadLetter(_ id: String) throws(ClientError) -> (letter: DeadLetter, message: [UInt8]?)? {
-        try operate({ $0.deadLetter(id) }) {
+        try operate(at: ledger, { $0.deadLetter(id) }) {
             if case .deadLetter(let letter, let message) = $0 { .some(letter.map { ($0, message) }) } else { nil }
         }
     }
 
     private func operate<Answer>(
-        _ order: (any QueueOperations) -> Void, _ pick: (QueueEvent) -> Answer?
+        at place: BrokerEndpoint, _ order: (any QueueOperations) -> Void, _ pick: (QueueEvent) -> Answer?
     ) throws(ClientError) -> Answer {
-        let operations = try standingOperations()
+        let operations = try standingOperations(at: place)
         order(operations)
-        return try answer(of: operations, pick)
+        return try answer(of: operations, at: place, pick)
     }
 
-    private func standingOperations() throws(ClientError) -> any QueueOperations {
-        let operations = broker.openOperations()
-        try answer(of: operations) { if case .standing = $0 { () } else { nil } }
+    private func standingOperations(at place: BrokerEndpoint) throws(ClientError) -> any QueueOperations {
+        let operations = place.openOperations()
+        try answer(of: operations, at: place) { if case .standing = $0 { () } else { nil } }
         return operations
     }
 
     /// Waits for one event. Each has its own patience: a long work is many of them.
-    private func answer<Answer>(of operations: any QueueOperations, _ pick: (QueueEvent) -> Answer?) throws(ClientError) -> Answer {
+    private func answer<Answer>(
+        of operations: any QueueOperations, at place: BrokerEndpoint, _ pick: (QueueEvent) -> Answer?
+    ) throws(ClientError) -> Answer {
         let deadline = MonotonicTime.now.advanced(by: Client.patience)
         while true {
             for event in operations.takeEvents() {
-                if case .lost(let reason) = event { throw ClientError("the broker \(broker): \(reason)") }
+                if case .lost(let reason) = event { throw ClientError("the broker \(place): \(reason)") }
                 if let answer = pick(event) { return answer }
             }
-            try turn(operations, until: deadline, "the broker \(broker)")
+            try turn(operations, until: deadline, "the broker \(place)")
         }
     }
 }

@@ -9,16 +9,19 @@ public final class Client {
     public static let patience = 10.0
 
     let broker: BrokerEndpoint
+    let ledger: BrokerEndpoint
     private let results: ResultEndpoint
 
-    public init(broker: BrokerEndpoint, results: ResultEndpoint) {
+    /// - Parameter ledger: where dead letters and revocations stand, if that is not with the broker, as with RabbitMQ.
+    public init(broker: BrokerEndpoint, results: ResultEndpoint, ledger: BrokerEndpoint? = nil) {
         self.broker = broker
         self.results = results
+        self.ledger = ledger ?? broker
     }
 
     /// Sends a call; it is with the broker when this returns.
     public func send(_ publication: TaskPublication) throws(ClientError) {
-        try order { $0.publish(publication) }
+        try order(at: broker) { $0.publish(publication) }
     }
 
     /// Sends a control request to every node that is up; wants no reply.
@@ -26,7 +29,7 @@ public final class Client {
         let request: JSONValue = [
             "method": .string(method), "arguments": .object(arguments), "destination": nil, "pattern": nil, "matcher": nil,
         ]
-        try order { $0.broadcast(request.bytes) }
+        try order(at: broker) { $0.broadcast(request.bytes) }
     }
 
     /// Stores a task as revoked, whether a node is up or not, and tells those that are.
@@ -37,17 +40,12 @@ public final class Client {
         arguments.append("task_id", .string(id))
         arguments.append("terminate", .bool(signal != nil))
         if let signal { arguments.append("signal", .string(signal)) }
-        // RabbitMQ has no place for it: the ledger beside it does.
-        switch (broker, results) {
-        case (.rabbitmq, .redis(let url)): try Client(broker: .redis(url), results: results).order { $0.revoke([id]) }
-        case (.rabbitmq, .sqlite(let path)): try Client(broker: .sqlite(path: path), results: results).order { $0.revoke([id]) }
-        default: try order { $0.revoke([id]) }
-        }
+        try order(at: ledger) { $0.revoke([id]) }
         try broadcast("revoke", arguments)
     }
 
-    private func order(_ body: (any MessageSender) -> Void) throws(ClientError) {
-        let sender = broker.openSender()
+    private func order(at place: BrokerEndpoint, _ body: (any MessageSender) -> Void) throws(ClientError) {
+        let sender = place.openSender()
         let deadline = MonotonicTime.now.advanced(by: Client.patience)
         while true {
             for event in sender.takeEvents() {
@@ -55,10 +53,10 @@ public final class Client {
                 case .standing: body(sender)
                 case .sent: return
                 case .refused(let reason): throw ClientError(reason)
-                case .lost(let reason): throw ClientError("the broker \(broker): \(reason)")
+                case .lost(let reason): throw ClientError("the broker \(place): \(reason)")
                 }
             }
-            try turn(sender, until: deadline, "the broker \(broker)")
+            try turn(sender, until: deadline, "the broker \(place)")
         }
     }
 

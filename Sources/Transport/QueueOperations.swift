@@ -9,11 +9,11 @@ public protocol QueueOperations: Pollable {
     /// Looks at these queues, or at all that the broker can name; answered by `.queues`. The numbers are of about the same moment, no more.
     func survey(_ names: [String]?)
 
-    /// Removes what no node holds from a queue, parked messages too; answered by `.purged`.
+    /// Removes what no node holds from a queue, parked messages too where the broker knows whose they are; answered by `.purged`.
     func purge(_ queue: String)
 
     /// Moves one batch, what waits before what is parked, to the end of the other queue: each message keeps its priority and its time,
-    /// and is in one of the two queues at any instant, never in both. Answered by `.moved`.
+    /// and is in one of the two queues at any instant, never in both (RabbitMQ: in both for a moment). Answered by `.moved`.
     func move(from: String, to: String, upTo count: Int)
 
     /// The newest records of the dead-letter place, newest first; answered by `.deadLetters`.

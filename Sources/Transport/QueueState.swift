@@ -11,6 +11,8 @@ public struct QueueState: Equatable, Sendable {
     public var oldest: Double?
     /// Who takes messages from it.
     public var consumers: Int?
+    /// The broker knows of no such queue. Never where a queue is no more than the name of what is in it.
+    public var isMissing = false
 
     public init(
         name: String, waiting: Int, unacknowledged: Int? = nil, parked: Int? = nil, oldest: Double? = nil, consumers: Int? = nil

@@ -117,9 +117,39 @@ def test_a_wrong_line_in_the_file_is_named_with_the_file(folder):
     wrong(["--config", folder / "missing.yaml"], {}, "missing.yaml")
 
 
-def test_rabbitmq_says_that_it_does_not_work_yet():
-    wrong([], {"CELERY_BROKER": "rabbitmq", "CELERY_RABBITMQ_HOST": "127.0.0.1"}, "abbit")
-    wrong(["-b", "amqp://guest:guest@127.0.0.1//"], {}, "abbit")
+def rabbitmq_parts(rabbitmq):
+    return {
+        "CELERY_BROKER": "rabbitmq", "CELERY_RABBITMQ_HOST": "127.0.0.1", "CELERY_RABBITMQ_PORT": str(rabbitmq.server.port),
+        "CELERY_RABBITMQ_USERNAME": "guest", "CELERY_RABBITMQ_PASSWORD": "guest", "CELERY_RABBITMQ_VHOST": rabbitmq.vhost,
+    }  # fmt: skip
+
+
+def test_the_separate_variables_make_up_a_rabbitmq_whose_results_go_over_rpc(workers, rabbitmq):
+    workers(environment=rabbitmq_parts(rabbitmq)).ready()
+    app = make_app(rabbitmq.url, "rpc://")
+    try:
+        assert app.send_task("drill.add", (2, 3)).get(timeout=10) == 5
+    finally:
+        app.close()
+
+
+def test_a_rabbitmq_in_the_file_with_results_in_redis(workers, rabbitmq, redis_server, folder):
+    settings = folder / "coppice.yaml"
+    lines = [f"{name}: '{value}'" for name, value in (rabbitmq_parts(rabbitmq) | {"COPPICE_RESULT_BACKEND": redis_server.url()}).items()]
+    settings.write_text("\n".join(["version: 1", *lines]) + "\n")
+    workers("--config", settings).ready()
+    app = make_app(rabbitmq.url, redis_server.url())
+    try:
+        assert app.send_task("drill.add", (2, 3)).get(timeout=10) == 5
+    finally:
+        app.close()
+
+
+def test_a_wrong_part_of_rabbitmqs_address_is_named():
+    wrong([], {"CELERY_BROKER": "rabbitmq", "CELERY_RABBITMQ_PORT": "six"}, "CELERY_RABBITMQ_PORT", "six")
+    wrong(["-b", "amqp://guest:hunter2@127.0.0.1:port//"], {}, "--broker")
+    wrong([], {"COPPICE_BROKER_URL": "redis://127.0.0.1", "COPPICE_RESULT_BACKEND": "rpc://"}, "COPPICE_RESULT_BACKEND", "rpc://")
+    wrong([], {"COPPICE_BROKER_URL": "amqp://127.0.0.1//", "COPPICE_RESULT_BACKEND": "amqp://127.0.0.1//"}, "rpc://")
 
 
 def test_a_redis_cluster_is_refused(workers, own_redis):

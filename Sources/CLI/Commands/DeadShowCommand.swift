@@ -30,7 +30,8 @@ struct DeadShowCommand: ParsableCommand {
             if raw, isatty(STDOUT_FILENO) == 1 {
                 throw CommandFailure("--raw: standard output is a terminal, and nobody knows what the message does to it", code: 2)
             }
-            guard let (letter, message) = try Client(broker: settings.deadLetterPlace(), results: settings.results).deadLetter(id) else {
+            let client = Client(broker: settings.broker, results: settings.results, ledger: try settings.ledger())
+            guard let (letter, message) = try client.deadLetter(id) else {
                 throw CommandFailure("no dead letter \(TerminalText.safe(id))")
             }
             if raw {

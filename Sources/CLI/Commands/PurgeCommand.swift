@@ -6,7 +6,8 @@ struct PurgeCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "purge", abstract: "Remove all messages from queues, for good.",
         discussion: """
-            What waits goes, and what is parked until its time; what a node has in its hands stays. Asks first; where there is no terminal \
+            What waits goes, and what is parked until its time; what a node has in its hands stays. On RabbitMQ parked messages stay, \
+            too: they wait in queues that all share. Asks first; where there is no terminal \
             to ask on it wants --yes.
             """)
 

@@ -12,7 +12,8 @@ struct QueuesListCommand: ParsableCommand {
         discussion: """
             WAITING can be taken, UNACKED has been taken and is not acknowledged, PARKED waits for its time with the broker. OLDEST is the \
             age of the message that is next; it is known of messages that Coppice sent, since Celery's do not say when they were. \
-            '-' is what the broker does not tell.
+            '-' is what the broker does not tell. RabbitMQ names no queues: give them; it tells WAITING and CONSUMERS alone. A queue that \
+            it does not have is an error, after the others are shown.
             """)
 
     @Argument(help: ArgumentHelp("Queues.", valueName: "queue"))
@@ -28,7 +29,9 @@ struct QueuesListCommand: ParsableCommand {
             let settings = try Settings(connection)
             for name in names { try QueueName.check(name, "queue") }
             let states = try Client(broker: settings.broker, results: settings.results).queues(names.isEmpty ? nil : names)
-            print(json ? Self.json(states) : Self.table(states))
+            print(json ? Self.json(states) : Self.table(states.filter { !$0.isMissing }))
+            let missing = states.filter(\.isMissing).map { TerminalText.safe($0.name) }
+            if !missing.isEmpty { throw CommandFailure("no such queue: \(missing.joined(separator: ", "))") }
         }
     }
 
@@ -64,7 +67,7 @@ struct QueuesListCommand: ParsableCommand {
             [
                 "name": .string(state.name), "waiting": .int(state.waiting), "unacknowledged": number(state.unacknowledged),
                 "parked": number(state.parked), "oldest_seconds": state.oldest.map { .double($0) } ?? nil,
-                "consumers": number(state.consumers),
+                "consumers": number(state.consumers), "missing": .bool(state.isMissing),
             ]
         }
         let root: JSONValue = ["v": .int(version), "queues": .array(list)]

@@ -7,7 +7,8 @@ struct QueuesMoveCommand: ParsableCommand {
         commandName: "move", abstract: "Move messages to the end of another queue.",
         discussion: """
             What waits goes before what is parked; each message keeps its priority and its time. It is done in batches, each in one step: \
-            when this command is killed every message is in one of the two queues. A message's own words are not changed, so a Python \
+            when this command is killed every message is in one of the two queues. On RabbitMQ, which has no such step, some may then be \
+            in both, and parked messages stay where they are. A message's own words are not changed, so a Python \
             worker that sends it on, by a retry for example, sends it to the queue it was first sent to.
             """)
 
@@ -32,6 +33,7 @@ struct QueuesMoveCommand: ParsableCommand {
             let client = Client(broker: settings.broker, results: settings.results)
             // What others send to it meanwhile is not chased.
             let state = try client.queues([from]).first
+            if state?.isMissing == true { throw CommandFailure("no such queue: \(TerminalText.safe(from))") }
             let present = (state?.waiting ?? 0) + (state?.parked ?? 0)
             let wanted = min(count ?? present, present)
             let isWatched = isatty(STDERR_FILENO) == 1

@@ -26,6 +26,11 @@ struct ResultCommand: ParsableCommand {
         try CommandFailure.reporting {
             let settings = try Settings(connection)
             if let timeout, !(timeout.isFinite && timeout >= 0) { throw CommandFailure("--timeout: not a number of seconds", code: 2) }
+            if case .rabbitmq = settings.results {
+                throw CommandFailure(
+                    "a result over rpc:// goes to who sent the task, and can't be read by anybody else: name a store with --result-backend",
+                    code: 2)
+            }
             let bar = ProgressBar()
             var last = TaskState.pending
             let result = try Client(broker: settings.broker, results: settings.results).result(of: id, timeout: timeout) { seen in

@@ -24,7 +24,8 @@ struct RevokeCommand: ParsableCommand {
             guard SignalName.number(signal) != nil else {
                 throw CommandFailure("--signal: unknown signal '\(signal)'; a name like SIGKILL is wanted", code: 2)
             }
-            try Client(broker: settings.broker, results: settings.results).revoke(id, signal: terminate ? signal : nil)
+            let client = Client(broker: settings.broker, results: settings.results, ledger: try settings.ledger())
+            try client.revoke(id, signal: terminate ? signal : nil)
         }
     }
 }

@@ -4,7 +4,9 @@ import ArgumentParser
 struct ConnectionFlags: ParsableArguments {
     @Option(
         name: [.short, .long],
-        help: ArgumentHelp("Broker URL: redis://[:PASSWORD@]HOST[:PORT]/DB, redis+socket:///PATH, sqlite:////PATH.", valueName: "url"))
+        help: ArgumentHelp(
+            "Broker URL: redis://[:PASSWORD@]HOST[:PORT]/DB, redis+socket:///PATH, amqp://USER:PASSWORD@HOST[:PORT]/VHOST, sqlite:////PATH.",
+            valueName: "url"))
     var broker: String?
 
     @Option(help: ArgumentHelp("Result store URL; the broker's place if not given.", valueName: "url"))

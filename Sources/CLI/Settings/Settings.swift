@@ -40,16 +40,6 @@ struct Settings {
         }
     }
 
-    /// Where dead letters are: with the broker, or, since RabbitMQ has no place for them, in the ledger beside it.
-    func deadLetterPlace() throws(SettingsError) -> BrokerEndpoint {
-        guard case .rabbitmq = broker else { return broker }
-        switch results {
-        case .redis(let url): return .redis(url)
-        case .sqlite(let path): return .sqlite(path: path)
-        case .rabbitmq: return .sqlite(path: try Settings.embeddedPath())
-        }
-    }
-
     private static func broker(flag: String?, _ lookup: Lookup) throws(SettingsError) -> BrokerEndpoint {
         if let flag { return try endpoint(flag, "--broker") }
         for layer in lookup.layers {
@@ -103,6 +93,17 @@ struct Settings {
             host: host, port: port, user: lookup.value(SettingName.rabbitUser)?.text ?? "guest",
             password: lookup.value(SettingName.rabbitPassword)?.text ?? "guest",
             virtualHost: lookup.value(SettingName.rabbitVirtualHost)?.text ?? "/")
+    }
+
+    /// Where dead letters and revocations stand: with the broker; with RabbitMQ, which has no place for them, where results do, and with
+    /// `rpc://` in this host's file.
+    func ledger() throws(SettingsError) -> BrokerEndpoint {
+        guard case .rabbitmq = broker else { return broker }
+        switch results {
+        case .redis(let url): return .redis(url)
+        case .sqlite(let path): return .sqlite(path: path)
+        case .rabbitmq: return .sqlite(path: try Settings.embeddedPath())
+        }
     }
 
     /// `$XDG_STATE_HOME/coppice/coppice.db`, with its folder.

@@ -379,7 +379,7 @@ final class Intake {
         guard delivery.storesResult || record.state == .failure && storesFailures(of: delivery) else { return [] }
         var record = record
         if options.extendsResults { record.extended = delivery.extended(node: options.node) }
-        return [ResultWrite(record, reach: reach)]
+        return [ResultWrite(record, of: delivery.message, reach: reach)]
     }
 
     /// Whether failures are stored although results are ignored.

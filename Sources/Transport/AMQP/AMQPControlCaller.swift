@@ -2,31 +2,34 @@ import CoppiceAMQP
 import CoppiceShared
 import CoppiceSystem
 
-/// Asks as Celery's client does: the request goes to the nodes' exchange, the answers come into a queue of the caller's own
-/// (celery-wire §7).
+/// Asks as Celery's client does: the request goes to every mailbox, the answers come into a queue of the caller's own, which ends with
+/// its connection (celery-wire §3.1, §7). How many nodes hear it RabbitMQ does not tell.
 public final class AMQPControlCaller: ControlCaller {
     private enum Channel {
         static let publications: UInt16 = 1
-        static let declarations: UInt16 = 2
+        static let answers: UInt16 = 2
     }
 
-    private static let exchange = "reply.celery.pidbox"
+    /// Bytes of an answer above which it is not read.
+    private static let largestAnswer = 16 << 20
 
     private let id = Incarnation.randomUUID()
     private let connection: AMQPConnection
-    private let declarations: AMQPRequestLine
+    private let answers: AMQPRequestLine
     private let publisher: AMQPPublisher
     private var events: [CallerEvent] = []
     private var isOver = false
 
     public init(_ url: AMQPURL) {
         let now = MonotonicTime.now
-        connection = AMQPConnection(url, clientName: "coppice-client", messageLimit: 1 << 24, now: now)
-        declarations = AMQPRequestLine(connection, channel: Channel.declarations)
-        publisher = AMQPPublisher(connection, channel: Channel.publications, declarations: declarations)
+        connection = AMQPConnection(url, clientName: "coppice-client", messageLimit: Self.largestAnswer, now: now)
+        answers = AMQPRequestLine(connection, channel: Channel.answers)
+        publisher = AMQPPublisher(connection, channel: Channel.publications, declarations: answers)
         publisher.onFailure = { [unowned self] in lose($0) }
         drain(now: now)
     }
+
+    private var queue: String { "\(id).\(AMQPTopology.replyExchange)" }
 
     public func takeEvents() -> [CallerEvent] {
         defer { events.removeAll() }
@@ -36,14 +39,14 @@ public final class AMQPControlCaller: ControlCaller {
     public func call(_ request: JSONObject) {
         var request = request
         request.append("ticket", .string(Incarnation.randomUUID()))
-        request.append("reply_to", ["exchange": .string(Self.exchange), "routing_key": .string(id)])
-        let message = AMQPMessage(control: JSONValue.object(request).bytes)
-        // RabbitMQ does not say to how many queues it has gone.
-        publisher.publish(message, mandatory: false, now: .now) { [unowned self] in events.append(.asked(nodes: .max)) }
+        request.append("reply_to", ["exchange": .string(AMQPTopology.replyExchange), "routing_key": .string(id)])
+        // Not mandatory: where no node is up there is no mailbox.
+        publisher.publish(AMQPMessage(control: JSONValue.object(request).bytes), mandatory: false, now: .now) { [unowned self] in
+            events.append(.asked(nodes: .max))
+        }
         connection.flush()
     }
 
-    /// The queue goes with the connection.
     public func close() {
         connection.close(now: .now)
         drain(now: .now)
@@ -68,34 +71,31 @@ public final class AMQPControlCaller: ControlCaller {
     private func drain(now: MonotonicTime) {
         for event in connection.takeEvents() where !isOver {
             switch event {
-            case .open: opened(now: now)
-            case .delivery(_, let delivery): events.append(.answer(delivery.body))
+            case .open: prepare(now: now)
+            case .delivery(Channel.answers, let delivery): events.append(.answer(delivery.body))
             case .cancelled: lose("the queue for the answers is gone")
+            case .blocked(let reason): lose("RabbitMQ takes no publications for now (\(reason))")
             case .lost(let reason): lose(reason)
-            default: if !publisher.accept(event, now: now) { _ = declarations.accept(event, now: now) }
+            default: if !publisher.accept(event, now: now) { _ = answers.accept(event, now: now) }
             }
         }
         connection.flush()
     }
 
-    private func opened(now: MonotonicTime) {
-        let queue = "\(id).\(Self.exchange)"
-        declarations.open(now: now)
-        // Where they stand otherwise, they are used as they stand.
-        for request in AMQPTopology.sharedExchanges { declarations.ask(request, now: now) { _ in } }
-        let needed: [AMQPRequest] = [
-            AMQPTopology.controlQueue(queue), .queueBind(queue: queue, exchange: Self.exchange, routingKey: id),
+    private func prepare(now: MonotonicTime) {
+        answers.open(now: now)
+        // If they stand otherwise, they stand.
+        for request in AMQPTopology.sharedExchanges { answers.ask(request, now: now) { _ in } }
+        publisher.knows(exchange: AMQPTopology.controlExchange)
+        let queue = queue
+        for request in [
+            AMQPTopology.controlQueue(queue), .queueBind(queue: queue, exchange: AMQPTopology.replyExchange, routingKey: id),
             .consume(queue: queue, tag: "answers", noAck: true),
-        ]
-        var left = needed.count
-        for request in needed {
-            declarations.ask(request, now: now) { [unowned self] answer in
+        ] {
+            answers.ask(request, now: now) { [unowned self] answer in
                 if case .failure(let refusal) = answer { return lose("no queue for the answers: \(refusal)") }
-                left -= 1
-                guard left == 0 else { return }
-                publisher.knows(exchange: AMQPTopology.controlExchange)
+                guard case .consume = request else { return }
                 publisher.open(now: .now) { [unowned self] in events.append(.standing) }
-                connection.flush()
             }
         }
     }

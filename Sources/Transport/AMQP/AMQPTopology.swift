@@ -4,6 +4,7 @@ import CoppiceShared
 /// What a Celery worker declares, with Celery's names and flags (celery-wire §3.1).
 enum AMQPTopology {
     static let controlExchange = "celery.pidbox"
+    static let replyExchange = "reply.celery.pidbox"
 
     /// A task queue with its exchange and its binding.
     static func requests(_ queue: QueueDeclaration) -> [AMQPRequest] {
@@ -22,11 +23,11 @@ enum AMQPTopology {
     /// The exchanges that all nodes and their callers share.
     static let sharedExchanges: [AMQPRequest] = [
         .exchangeDeclare(controlExchange, type: "fanout", durable: false),
-        .exchangeDeclare("reply.celery.pidbox", type: "direct", durable: false),
+        .exchangeDeclare(replyExchange, type: "direct", durable: false),
         .exchangeDeclare("celeryev", type: "topic"),
     ]
 
-    /// The queue for control requests to this node.
+    /// The queue for control requests to a node, or for the answers to a caller.
     static func controlQueue(_ name: String) -> AMQPRequest {
         .queueDeclare(
             name, durable: false, exclusive: true, autoDelete: true, arguments: ["x-expires": 10000, "x-message-ttl": 300_000])

@@ -15,7 +15,7 @@ public final class AMQPConnection: Pollable {
     /// Seconds for the server to say that it, too, sees the connection's end.
     public static let closeTimeout = 0.8
 
-    private enum State {
+    enum State {
         case dialling(Dialler)
         case greeting(any ByteStream)
         case open(any ByteStream)
@@ -34,34 +34,34 @@ public final class AMQPConnection: Pollable {
         }
     }
 
-    private let url: AMQPURL
-    private let clientName: String
+    let url: AMQPURL
+    let clientName: String
     private let messageLimit: Int
-    private let encoder = AMQPEncoder()
+    let encoder = AMQPEncoder()
     private let decoder = AMQPDecoder()
-    private var state = State.closed
-    private var stepDeadline = MonotonicTime.distantFuture
-    private var events: [AMQPEvent] = []
+    var state = State.closed
+    var stepDeadline = MonotonicTime.distantFuture
+    var events: [AMQPEvent] = []
     private var channels: [UInt16: Channel] = [:]
     /// Bytes that were read and are no whole frame yet.
-    private var input: [UInt8] = []
+    var input: [UInt8] = []
     /// Whether the server takes no publications for now.
     public private(set) var isBlocked = false
     /// `.lost` has been reported.
     public private(set) var isOver = false
 
     /// The servers that this connection may still try, as numbers in the URL.
-    private var candidates: ArraySlice<Int>
-    private var server = 0
-    private var failures: [String] = []
+    var candidates: ArraySlice<Int>
+    var server = 0
+    var failures: [String] = []
 
     /// Seconds; 0: none agreed on.
-    private var heartbeat = 0.0
+    var heartbeat = 0.0
     private var lastHeard = MonotonicTime.distantFuture
     private var lastSaid = MonotonicTime.distantFuture
 
     /// What the server says of itself.
-    public private(set) var serverProperties = JSONObject()
+    public internal(set) var serverProperties = JSONObject()
 
     /// Begins to connect.
     ///
@@ -209,96 +209,10 @@ public final class AMQPConnection: Pollable {
     /// A server that has blocked us reads nothing: it answers when it unblocks.
     private var answerBy: MonotonicTime? { isBlocked ? nil : channels.values.compactMap { $0.waiting.first?.deadline }.min() }
 
-    // MARK: connecting
-
     private var stream: (any ByteStream)? {
         switch state {
         case .greeting(let stream), .open(let stream), .closing(let stream): stream
         case .dialling, .closed: nil
-        }
-    }
-
-    private func dial(now: MonotonicTime) {
-        let dialler = Dialler(candidates.map { url.servers[$0].endpoint }, now: now)
-        state = .dialling(dialler)
-        check(dialler, now: now)
-    }
-
-    private func check(_ dialler: Dialler, now: MonotonicTime) {
-        switch dialler.outcome {
-        case .none: break
-        case .failed(let reason): lose((failures + [reason]).joined(separator: "; "))
-        case .ready(let stream, let index):
-            candidates = candidates.dropFirst(index)
-            server = candidates.popFirst() ?? 0
-            state = .greeting(stream)
-            stepDeadline = now.advanced(by: AMQPConnection.connectTimeout)
-            input = []
-            write(AMQPFrame.protocolHeader, stream, now: now)
-            flush()
-        }
-    }
-
-    /// The server answers, but not as it should: on to the next, or to the end.
-    private func refuse(_ reason: String, now: MonotonicTime) {
-        guard case .greeting(let stream) = state, !candidates.isEmpty else {
-            let name = url.servers.count > 1 ? "\(url.servers[server].endpoint): " : ""
-            lose((failures + [name + reason]).joined(separator: "; "))
-            return
-        }
-        failures.append("\(url.servers[server].endpoint): \(reason)")
-        stream.close()
-        dial(now: now)
-    }
-
-    private func greet(_ incoming: AMQPIncoming, _ stream: any ByteStream, now: MonotonicTime) throws(AMQPError) {
-        let identity = url.servers[server]
-        var bytes: [UInt8] = []
-        switch incoming {
-        case .start(let major, let minor, let properties, let mechanisms):
-            guard major == 0, minor == 9 else { throw AMQPError("the server speaks AMQP \(major).\(minor), not 0.9.1") }
-            guard mechanisms.split(separator: " ").contains("PLAIN") else {
-                return refuse("the server takes no passwords (PLAIN), only \(mechanisms)", now: now)
-            }
-            serverProperties = properties
-            try encoder.appendStartOK(user: identity.user, password: identity.password, properties: clientProperties, to: &bytes)
-        case .tune(let channelMax, let frameMax, let heartbeat):
-            // 0 means no limit. RabbitMQ's smallest frame is 4096.
-            encoder.frameMax = min(AMQPEncoder.standardFrameMax, frameMax == 0 ? .max : max(4096, Int(frameMax)))
-            let wanted = url.heartbeat
-            let agreed = heartbeat == 0 || wanted == 0 ? max(heartbeat, wanted) : min(heartbeat, wanted)
-            self.heartbeat = wanted == 0 ? 0 : Double(agreed)
-            try encoder.appendTuneOK(channelMax: channelMax == 0 ? 2047 : channelMax, heartbeat: wanted == 0 ? 0 : agreed, to: &bytes)
-            try encoder.appendOpen(virtualHost: identity.virtualHost, to: &bytes)
-        case .openOK:
-            state = .open(stream)
-            url.cursor.settle(on: server)
-            events.append(.open)
-        case .close(let code, let text): refuse(explain(code, text), now: now)
-        default: refuse("an answer to the greeting that makes no sense", now: now)
-        }
-        if !bytes.isEmpty {
-            write(bytes, stream, now: now)
-            flush()
-        }
-    }
-
-    private var clientProperties: JSONObject {
-        [
-            "product": "Coppice", "platform": "Swift", "connection_name": .string(clientName),
-            "capabilities": [
-                "consumer_cancel_notify": true, "connection.blocked": true, "authentication_failure_close": true, "basic.nack": true,
-                "publisher_confirms": true,
-            ],
-        ]
-    }
-
-    private func explain(_ code: UInt16, _ text: String) -> String {
-        let identity = url.servers[server]
-        switch code {
-        case 403: return "the server refuses the user \(identity.user), or the password: \(text)"
-        case 530: return "the virtual host \(identity.virtualHost) is not there, or not for the user \(identity.user): \(text)"
-        default: return "the server has closed the connection: \(code) \(text)"
         }
     }
 
@@ -442,7 +356,7 @@ public final class AMQPConnection: Pollable {
         channels[channel]?.content = PartialContent(origin)
     }
 
-    private func write(_ bytes: [UInt8], _ stream: any ByteStream, now: MonotonicTime) {
+    func write(_ bytes: [UInt8], _ stream: any ByteStream, now: MonotonicTime) {
         stream.enqueue { $0.append(contentsOf: bytes) }
         lastSaid = now
     }
@@ -458,7 +372,7 @@ public final class AMQPConnection: Pollable {
         }
     }
 
-    private func lose(_ reason: String) {
+    func lose(_ reason: String) {
         guard !isOver else { return }
         isOver = true
         abandon()

@@ -10,8 +10,9 @@ final class DelayedDelivery {
     /// Bits of the delay in seconds: 8.5 years.
     static let levels = 28
     static let longest = 1 << levels - 1
-    /// Seconds by which a message comes early at least: it has a way to go, and is never to be late.
-    static let margin = 0.3
+    /// Seconds by which a message comes early at least: it has a way to go, longer on a busy machine, and is never to be late. With less
+    /// than two seconds left it is the holder who waits.
+    static let margin = 0.95
 
     private let declarations: AMQPRequestLine
     private let queues: [QueueDeclaration]

@@ -69,7 +69,8 @@ def test_under_load_with_rejections_and_restarts_each_task_ends_once(place, redi
                 assert coppice.stop() == 0
                 coppice = workers(*ledger.flags, environment=environment | ledger.environment).ready()
         final = lambda: {id: each for id, each in records(redis_server, ids).items() if each["status"] in ("SUCCESS", "FAILURE")}  # noqa: E731
-        until(lambda: len(final()) == TASKS, timeout=60, what=lambda: f"all results, {len(final())} are there", every=0.1)
+        until(lambda: len(final()) == TASKS, timeout=60, every=0.1,
+              what=lambda: f"all results, {len(final())} are there and {left()} in the queues; open: {sorted(set(ids) - final().keys())[:5]}")  # fmt: skip
         found = final()
     finally:
         app.close()

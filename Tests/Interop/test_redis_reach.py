@@ -1,6 +1,7 @@
 """Where a Redis is and what is on it, with a Celery client or worker on the other side: key prefix, TLS, and what dead Python workers left."""
 
 import json
+import re
 import ssl
 import subprocess
 import time
@@ -8,6 +9,7 @@ import time
 import pytest
 from celery import Celery
 
+from support import ROOT
 from support.celery_worker import CeleryWorker
 from support.command import Command
 from support.redis_server import free_port
@@ -68,6 +70,30 @@ def test_messages_of_a_dead_python_worker_run_here(redis_server, redis, workers,
     finally:
         python.close()
         app.close()
+
+
+def documented_rights():
+    """The ACL SETUSER of docs/OPERATIONS.md, its lines joined."""
+    text = (ROOT / "docs" / "OPERATIONS.md").read_text()
+    return re.search(r"ACL SETUSER coppice on >PASSWORD ((?:.+\n)+)", text).group(1).split()
+
+
+def test_the_documented_rights_are_enough(own_redis, workers):
+    server = own_redis()
+    with server.client() as client:
+        client.execute_command("ACL", "SETUSER", "coppice", "on", ">pw-of-coppice", *documented_rights())
+        client.execute_command("ACL", "LOG", "RESET")
+        url = f"redis://coppice:pw-of-coppice@127.0.0.1:{server.port}/0"
+        worker = workers(environment={"COPPICE_BROKER_URL": url}).ready()
+        command = Command({"COPPICE_BROKER_URL": url})
+        assert command.result(command.call("drill.add", 2, 3)) == 5
+        command.call("drill.late", 1)
+        # Longer than a lease's renewal, and a shutdown that gives it up.
+        command.failure(command.call("drill.fail", "on purpose"))
+        time.sleep(1.5)
+        assert worker.stop() == 0
+        assert "refused" not in worker.log.text
+        assert [entry for entry in client.execute_command("ACL", "LOG")] == []
 
 
 @pytest.fixture

@@ -49,7 +49,7 @@ CASES = {
     "retries that are no number": bad(headers={"retries": "three"}),
     "nested 10,000 deep": bad(b"[[" + b"[" * 10_000 + b"]" * 10_000 + b"], {}, {}]"),
     "an unknown task": bad(headers={"task": "no.such.task"}),
-    "50 MB": bad(b'[["' + b"x" * 50_000_000 + b'", 3], {}, {}]'),
+    "100 MB": bad(b'[["' + b"x" * 100_000_000 + b'", 3], {}, {}]'),
 }
 
 

@@ -22,9 +22,9 @@ def event(kind, start, end=None, pids=()):
     return Event(kind, int(start * SECOND), int((start if end is None else end) * SECOND), pids=list(pids))
 
 
-def judge(runs, record=SUCCESS, events=(), task=LATE, times=0, gives_away=False):
+def judge(runs, record=SUCCESS, events=(), task=LATE, times=0):
     sent = [Sent("x", task, 0.0, times)]
-    return Judge(sent, runs, {"x": record} if record else {}, SimpleNamespace(events=list(events)), gives_away).judge()
+    return Judge(sent, runs, {"x": record} if record else {}, SimpleNamespace(events=list(events))).judge()
 
 
 def test_one_run_with_its_result_is_right():
@@ -49,6 +49,7 @@ def test_a_run_without_a_result_fails():
     [event("master killed", 9, pids=[10])],
     [event("master stopped", 1.5, 3, [10])],
     [event("broker killed", 1.5, 2)],
+    [event("connections reset", 1.5, pids=[10])],
 ])  # fmt: skip
 def test_a_second_run_without_a_reason_fails(events):
     verdict = judge([run(1, 2), run(10, 11, pid=21, master=20)], events=events)

@@ -22,7 +22,8 @@ import Testing
             .init(
                 ahead: 0, beats: false, recalls: true,
                 tasks: [TaskDeclaration(name: "a", options: ["acks_late": true, "time_limit": 1.5]), TaskDeclaration(name: "b")])),
-        .started(assignment: 1), .state(assignment: 2, name: "PROGRESS", meta: Array("{\"current\": 1}".utf8)),
+        .call(assignment: 1, arguments: Array("[2, 3]".utf8), keywords: Array("{}".utf8)), .started(assignment: 1),
+        .state(assignment: 2, name: "PROGRESS", meta: Array("{\"current\": 1}".utf8)),
         .log(assignment: 0, level: .debug, text: ""), .log(assignment: 3, level: .error, text: "é"), .heartbeat(assignment: .max),
         .returned(assignments: []), .returned(assignments: [1, 2, .max]), .done(assignment: 1, outcome: .success(Array("5".utf8))),
         .done(assignment: 1, outcome: .failure(failure)),

@@ -25,6 +25,29 @@ import Testing
         }
     }
 
+    /// Members, their order and their texts are those of a real Celery with `result_extended`.
+    @Test(arguments: try GoldenMessage.cases(of: "extended")) func asCeleryExtends(_ golden: GoldenMessage) throws {
+        for text in golden["records"].array?.compactMap(\.string) ?? [] {
+            let theirs = try JSONValue(parsing: Array(text.utf8))
+            // Of a task that it does not know Celery's record says nothing.
+            guard let name = theirs["name"]?.string else { continue }
+            var headers = JSONObject()
+            if let names = theirs["stamped_headers"] {
+                headers.append("stamped_headers", names)
+                var stamps: JSONObject = ["unnamed": 1]
+                for name in names.array?.compactMap(\.string) ?? [] { stamps.append(name, theirs[name] ?? .null) }
+                headers.append("stamps", .object(stamps))
+            }
+            var record = ResultRecord(taskID: theirs["task_id"]?.string ?? "", state: .started, result: Array("1".utf8))
+            record.extended = ExtendedResult(
+                name: name, arguments: theirs["args"]?.bytes, keywords: theirs["kwargs"]?.bytes, worker: "golden@local",
+                retries: theirs["retries"]?.int ?? 0, queue: "celery", headers: headers)
+            let ours = String(decoding: record.encoded, as: UTF8.self)
+            let from = try #require(text.firstRange(of: ", \"name\": "))
+            #expect(ours.hasSuffix(text[from.lowerBound...]), "\(ours)")
+        }
+    }
+
     @Test func exceptionsAsCelerys() throws {
         let failures = try GoldenMessage.cases(of: "stored").compactMap { golden -> JSONValue? in
             try golden["records"].array?.last?.string.map { try JSONValue(parsing: Array($0.utf8)) }?["result"]

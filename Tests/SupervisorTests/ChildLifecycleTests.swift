@@ -44,6 +44,12 @@ import Testing
         }
     }
 
+    @Test func onlyTheNextMayBeCalled() {
+        #expect(Self.make(.working, started: false).isNext(1))
+        #expect(!Self.make(.working, started: false).isNext(2))
+        #expect(!Self.make(.working).isNext(1) && !Self.make(.starting).isNext(1) && !Self.make(.ended).isNext(1))
+    }
+
     @Test(arguments: Phase.allCases) func whatIsAsked(_ phase: Phase) {
         let life = Self.make(phase)
         #expect(life.state == Self.state(phase, Self.full))

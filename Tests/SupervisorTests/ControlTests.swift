@@ -82,6 +82,10 @@ import Testing
         #expect(orders.given.first?.signal == SIGKILL)
     }
 
+    @Test func aNodeSaysHowItIs() throws {
+        #expect(try answer(#"{"method": "coppice_status"}"#).0 == ["ok": "ready: 2/2 children ready"])
+    }
+
     @Test func mistakesAreAnswered() throws {
         for arguments in ["{}", #"{"task_id": null}"#, #"{"task_id": 5}"#, #"{"task_id": {}}"#, "null", "[]"] {
             let (value, orders) = try answer(#"{"method": "revoke", "arguments": \#(arguments)}"#)

@@ -57,7 +57,7 @@ def run(name, tasks, minutes, seed, folder):
         left = brokers.quiet(broker, [each.id for each in producers.sent], final, timeout=120)
         stored = broker.results([each.id for each in producers.sent])
         (folder / "sent").write_text("".join(json.dumps({**asdict(each), "record": stored.get(each.id)}) + "\n" for each in producers.sent))
-        verdict = Judge(producers.sent, ledger.read(records), stored, journal, broker.gives_away_at_disconnection).judge()
+        verdict = Judge(producers.sent, ledger.read(records), stored, journal).judge()
         ends = [node.finish() for node in nodes]
     finally:
         for node in nodes:

@@ -32,8 +32,6 @@ def stored(server, ids):
 class Redis:
     name = "redis"
     senders = 3
-    # What a lost connection held stays its owner's.
-    gives_away_at_disconnection = False
 
     def __init__(self, folder, disk):
         self.disk = disk
@@ -92,7 +90,6 @@ class Redis:
 class RabbitMQ:
     name = "rabbitmq"
     senders = 3
-    gives_away_at_disconnection = True
     # Below this it blocks publishers. A disk that is really full brings the server itself down, with whatever it had not confirmed.
     LIMIT = 48 << 20
 
@@ -156,7 +153,6 @@ class SQLite:
     name = "sqlite"
     # Each send is a process that waits for the file's lock.
     senders = 6
-    gives_away_at_disconnection = False
 
     def __init__(self, folder, disk):
         self.disk = disk

@@ -46,10 +46,9 @@ class Verdict:
 
 
 class Judge:
-    def __init__(self, sent, runs, records, journal, gives_away_at_disconnection):
+    def __init__(self, sent, runs, records, journal):
         self._sent = {each.id: each for each in sent}
         self._records, self._events = records, journal.events
-        self._gives_away = gives_away_at_disconnection
         self._runs = {}
         for run in runs:
             self._runs.setdefault(run.id, []).append(run)
@@ -101,8 +100,6 @@ class Judge:
             return "holder paused beyond its lease"
         if self._ran_what_it_had_lost(again):
             return "by a holder that had been paused beyond its lease"
-        if self._gives_away and any(event.start <= open_until and run.start <= event.over + RECOVERED for event in self._troubles):
-            return "connection lost"
         return None
 
     def _ran_what_it_had_lost(self, run):
@@ -116,8 +113,6 @@ class Judge:
             return "early: before its start was written"
         if self._ran_what_it_had_lost(again):
             return "by a holder that had been paused beyond its lease"
-        if self._gives_away and any(event.start <= self._open_until(run.start) and run.start <= event.over + RECOVERED for event in self._troubles):
-            return "early: before its start was written"
         return None
 
     def _check_repeats(self, id, runs, verdict):

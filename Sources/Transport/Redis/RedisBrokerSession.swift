@@ -23,12 +23,7 @@ public final class RedisBrokerSession: BrokerSession {
     private let results: RedisURL
     private let resultExpiry: Int
     private let declarations: [QueueDeclaration]
-    /// The lists that are served, and the queue that each belongs to. A queue of a fanout exchange has two: this incarnation's own, and
-    /// the one of its name, in which a sender puts what it takes for a direct exchange's.
-    private let queues: [String]
-    private let lists: [String]
-    /// Pattern of channels → the own list of a fanout exchange's queue.
-    private let fanouts: [String: String]
+    private let served: RedisServedLists
     private let incarnation: Incarnation
     private let deadLetters: DeadLetterLimits
     /// Whether an earlier session of this incarnation may have been told things that it did not pass on.
@@ -37,11 +32,7 @@ public final class RedisBrokerSession: BrokerSession {
     private let listener: RedisDialogue
     private var leases: RedisLeases?
     private var sweep: RedisSweep?
-    /// Where publications go; knows no exchange between two commits.
-    private var routes: RedisRoutes
-    /// Commits that wait until the exchanges of the first are known.
-    private var unrouted: [[Commit]] = []
-    private var unboundExchanges: Set<String> = []
+    private var line: RedisCommitLine?
 
     private var events: [BrokerEvent] = []
     private var phase = Phase.connecting
@@ -74,27 +65,12 @@ public final class RedisBrokerSession: BrokerSession {
         self.results = results ?? url
         self.resultExpiry = resultExpiry
         declarations = queues
-        var places: [(queue: String, list: String)] = []
-        var fanouts: [String: String] = [:]
-        for queue in queues {
-            if queue.exchangeType == .fanout {
-                let own = keys.fanout(queue.name, incarnation)
-                // kombu's pattern for the channels of a binding key with '#' (celery-wire §2.8).
-                let key = String(queue.routingKey.map { $0 == "#" ? "*" : $0 })
-                fanouts[keys.fanoutChannel(exchange: queue.exchange, routingKey: key)] = own
-                places.append((queue.name, own))
-            }
-            places.append((queue.name, queue.name))
-        }
-        self.queues = places.map(\.queue)
-        lists = places.map(\.list)
-        self.fanouts = fanouts
-        routes = RedisRoutes(keys, serving: queues)
+        served = RedisServedLists(queues, keys: keys, incarnation: incarnation)
         self.incarnation = incarnation
         self.deadLetters = deadLetters
         isSuccessor = !incarnation.isFresh
         held = Set(holding.map(\.value))
-        rotation = Array(places.indices)
+        rotation = Array(served.names.indices)
         // CLIENT SETNAME takes no spaces or control characters.
         let name = "coppice:" + String(String.UnicodeScalarView(node.unicodeScalars.filter { $0.value > 0x20 && $0.value < 0x7F }))
         commands = RedisDialogue(RedisConnection(url, clientName: name, now: now), scripts: RedisScripts.Name.broker)
@@ -104,6 +80,9 @@ public final class RedisBrokerSession: BrokerSession {
             gone: { [unowned self] in lost($0) }, report: { [unowned self] in events.append($0) })
         sweep = RedisSweep(
             url, keys: keys, dialogue: commands, digest: { [unowned self] in digests[$0] ?? "" },
+            report: { [unowned self] in events.append($0) })
+        line = RedisCommitLine(
+            keys: keys, serving: queues, dialogue: commands, carryOut: { [unowned self] in carryOut($0, $1) },
             report: { [unowned self] in events.append($0) })
         drain(now: now)
     }
@@ -122,20 +101,20 @@ public final class RedisBrokerSession: BrokerSession {
         let first = incarnation.reserve(count)
         let order = rotation
         var command = RedisCommand("EVALSHA", digests[.take] ?? "")
-        command.append(3 + queues.count * (1 + RedisKeys.steps.count))
+        command.append(3 + served.queues.count * (1 + RedisKeys.steps.count))
         command.append(keys.unacked)
         command.append(keys.unackedIndex)
         command.append(keys.revoked)
-        for index in order { command.append(keys.parked(queues[index])) }
+        for index in order { command.append(keys.parked(served.queues[index])) }
         for step in RedisKeys.steps {
-            for index in order { command.append(keys.list(lists[index], step: step)) }
+            for index in order { command.append(keys.list(served.names[index], step: step)) }
         }
         command.append(count)
         command.append(incarnation.id + ":")
         command.append(String(first))
         command.append(String(RedisBrokerSession.horizon))
-        command.append(queues.count)
-        for index in order { command.append(RedisTag.ending(queues[index])) }
+        command.append(served.queues.count)
+        for index in order { command.append(RedisTag.ending(served.queues[index])) }
         for step in RedisKeys.steps { command.append(step) }
         commands.ask(command) { [unowned self] in taken($0.array ?? [], asked: count, first: first, order: order) }
         rotation.append(rotation.removeFirst())
@@ -143,48 +122,10 @@ public final class RedisBrokerSession: BrokerSession {
 
     public func commit(_ commits: [Commit]) {
         guard phase == .standing, !commits.isEmpty else { return }
-        unrouted.append(commits)
-        if unrouted.count == 1 { routeNext() }
+        line?.append(commits)
     }
 
-    /// Learns where the publications of the commits that are next go, and carries them out.
-    private func routeNext() {
-        while let commits = unrouted.first {
-            let exchanges = routes.exchanges(of: commits.lazy.flatMap(\.publications))
-            guard !exchanges.isEmpty else {
-                unrouted.removeFirst()
-                carryOut(commits)
-                continue
-            }
-            var open = exchanges.count
-            for exchange in exchanges {
-                commands.ask(RedisCommand("SMEMBERS", keys.binding(exchange))) { [unowned self] in
-                    routes.learn(exchange, $0)
-                    open -= 1
-                    guard open == 0 else { return }
-                    unrouted.removeFirst()
-                    noticeUnbound(commits)
-                    carryOut(commits)
-                    routes = RedisRoutes(keys, serving: declarations)
-                    routeNext()
-                    commands.flush()
-                }
-            }
-            return
-        }
-    }
-
-    private func noticeUnbound(_ commits: [Commit]) {
-        for publication in commits.lazy.flatMap(\.publications)
-        where routes.destinations(of: publication).isEmpty && unboundExchanges.count < 1000 {
-            guard unboundExchanges.insert(publication.exchange).inserted else { continue }
-            let (exchange, key) = (publication.exchange, publication.routingKey)
-            events.append(
-                .notice("no queue is bound to the exchange '\(exchange)' with the key '\(key)': a task's message to it is dropped"))
-        }
-    }
-
-    private func carryOut(_ commits: [Commit]) {
+    private func carryOut(_ commits: [Commit], _ routes: RedisRoutes) {
         var verdicts: [CommitVerdict] = []
         for start in stride(from: 0, to: commits.count, by: RedisBrokerSession.commitsInScript) {
             let part = commits[start..<min(start + RedisBrokerSession.commitsInScript, commits.count)]
@@ -228,7 +169,7 @@ public final class RedisBrokerSession: BrokerSession {
             return
         }
         phase = .closing
-        for list in fanouts.values { commands.ask(RedisCommand("DEL", keys.list(list)), tolerant: true) }
+        for list in served.fanouts.values { commands.ask(RedisCommand("DEL", keys.list(list)), tolerant: true) }
         leases.release { [unowned self] in lose("closed") }
         commands.flush()
     }
@@ -299,7 +240,7 @@ public final class RedisBrokerSession: BrokerSession {
             prove()
         }
         for channel in [RedisKeys.invalidations, keys.controlChannel] { listener.subscribe(channel) }
-        for pattern in fanouts.keys { listener.subscribe(pattern, pattern: true) }
+        for pattern in served.fanouts.keys { listener.subscribe(pattern, pattern: true) }
         listener.flush()
         // INFO may be forbidden; nothing depends on it.
         commands.ask(RedisCommand("INFO"), tolerant: true) { [unowned self] in inspect($0.text ?? "") }
@@ -381,8 +322,8 @@ public final class RedisBrokerSession: BrokerSession {
         var index = 1
         while index + 1 < parts.count {
             guard let list = parts[index].integer, let raw = parts[index + 1].bytes, list >= 1 else { break }
-            let queue = queues[order[(list - 1) % queues.count]]
-            let step = RedisKeys.steps[min((list - 1) / queues.count, RedisKeys.steps.count - 1)]
+            let queue = served.queues[order[(list - 1) % served.queues.count]]
+            let step = RedisKeys.steps[min((list - 1) / served.queues.count, RedisKeys.steps.count - 1)]
             let tag = RedisTag.make(incarnation, first + UInt64((index - 1) / 2), step: step)
             held.insert(tag)
             messages.append(ReceivedMessage(tag: DeliveryTag(tag), queue: queue, raw: raw))
@@ -396,7 +337,7 @@ public final class RedisBrokerSession: BrokerSession {
     private func arm() {
         commands.ask(RedisCommand("CLIENT", "CACHING", "YES"), tolerant: true)
         var command = RedisCommand("EXISTS")
-        for step in RedisKeys.steps { command.append(contentsOf: lists.map { keys.list($0, step: step) }) }
+        for step in RedisKeys.steps { command.append(contentsOf: served.names.map { keys.list($0, step: step) }) }
         commands.ask(command) { [unowned self] in if ($0.integer ?? 0) > 0 { events.append(.rang) } }
         commands.flush()
     }
@@ -424,7 +365,7 @@ public final class RedisBrokerSession: BrokerSession {
         guard let parts = message.array, parts.count >= 3, let channel = parts[1].text else { return }
         if parts.count == 4 {
             // Of a pattern; the channel comes after it.
-            if let list = fanouts[channel], let raw = parts[3].bytes { broadcast(raw, into: list) }
+            if let list = served.fanouts[channel], let raw = parts[3].bytes { broadcast(raw, into: list) }
             return
         }
         if channel == RedisKeys.invalidations {

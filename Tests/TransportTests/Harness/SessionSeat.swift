@@ -27,7 +27,9 @@ final class SessionSeat {
     /// Takes until so many are there, each time when the bell rings, as a master does.
     func takeAll(_ count: Int) throws -> [ReceivedMessage] {
         var all = try take(count)
+        let end = MonotonicTime.now.advanced(by: 30)
         while all.count < count {
+            guard MonotonicTime.now < end else { throw DidNotCome(what: "\(count) messages", seen: "\(all.map(\.id))") }
             try rang()
             all += try take(count - all.count)
         }

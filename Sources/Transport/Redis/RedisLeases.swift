@@ -39,7 +39,7 @@ final class RedisLeases {
     /// Counts the lease on, renews what is held, and looks after the others.
     func renew(_ held: Set<String>, then done: @escaping () -> Void = {}) {
         let asked = MonotonicTime.now
-        var command = RedisCommand("EVALSHA", digest(.renew), "2", keys.nodes, keys.unackedIndex, incarnation.id)
+        var command = RedisCommand("EVALSHA", digest(.renew), "3", keys.nodes, keys.unackedIndex, keys.started, incarnation.id)
         command.append(contentsOf: held)
         dialogue.ask(command) { [unowned self] answer in
             guard let parts = answer.array, parts.count == 2 else { return }

@@ -242,7 +242,7 @@ enum RedisScripts {
         return answer
         """
 
-    /// Counts the lease on, and re-scores what is held. KEYS: nodes, unacked_index. ARGV: incarnation, tags.
+    /// Counts the lease on, and re-scores what is held. KEYS: nodes, unacked_index, started. ARGV: incarnation, tags.
     /// Returns the tags that are not there any more, and all leases: incarnation and counter in turn.
     private static let renew = """
         redis.call('HDEL', KEYS[1], '')
@@ -251,8 +251,10 @@ enum RedisScripts {
         local now = string.format('%.6f', clock[1] + clock[2] / 1000000)
         local gone = {}
         for i = 2, #ARGV do
-          -- The time is another one each time, so that no change means no entry.
-          if redis.call('ZADD', KEYS[2], 'XX', 'CH', now, ARGV[i]) == 0 then gone[#gone + 1] = ARGV[i] end
+          -- The time is another one each time, so that no change means no entry: unless it is an early task that has started.
+          if redis.call('ZADD', KEYS[2], 'XX', 'CH', now, ARGV[i]) == 0 and redis.call('HEXISTS', KEYS[3], ARGV[i]) == 0 then
+            gone[#gone + 1] = ARGV[i]
+          end
         end
         return { gone, redis.call('HGETALL', KEYS[1]) }
         """

@@ -69,7 +69,7 @@ def line(request, workers):
             environment = vhost.environment | {"COPPICE_BROKER_URL": url.replace(f":{port}/", f":{wire.port}/")}
         app = make_app(url, results.url())
         made.extend((app, wire))
-        return Line(wire, workers(*flags, environment=environment, **options), app, results)
+        return Line(wire, workers(*flags, environment=environment, **options), app, results, url)
 
     yield make
     for each in made:
@@ -77,8 +77,8 @@ def line(request, workers):
 
 
 class Line:
-    def __init__(self, wire, worker, app, results):
-        self.wire, self.worker, self.app, self.results = wire, worker, app, results
+    def __init__(self, wire, worker, app, results, url):
+        self.wire, self.worker, self.app, self.results, self.url = wire, worker, app, results, url
 
     def succeeded(self, id, timeout):
         def stored():
@@ -138,6 +138,23 @@ def test_a_task_that_runs_meanwhile_is_not_disturbed_and_runs_once(line, kind, l
     for name in ("late", "early"):
         this.succeeded(name, timeout=8 + WITHIN)
         assert len(ledger.runs(name)) == 1
+
+
+@pytest.mark.parametrize("kind", ["redis", "rabbitmq"])
+def test_what_a_lost_connection_held_is_run_by_no_other_master(line, kind, workers, ledger):
+    this = line(kind, *ledger.flags, node="one@local")
+    this.worker.environment |= ledger.environment
+    this.worker.ready()
+    for name in ("late", "early"):
+        this.app.send_task(f"drill.witness.{name}", (4, 0), task_id=name)
+    until(lambda: len(ledger.runs()) == 2, what="both starts")
+    direct = {"COPPICE_BROKER_URL": this.url, "COPPICE_RESULT_BACKEND": this.results.url()}
+    workers(*ledger.flags, environment=direct | ledger.environment, node="two@local").ready()
+    this.wire.reset()
+    for name in ("late", "early"):
+        this.succeeded(name, timeout=4 + WITHIN)
+        assert len(ledger.runs(name)) == 1
+    assert not this.worker.log.find("void")
 
 
 @pytest.mark.parametrize("step", ["idle", "at work"])

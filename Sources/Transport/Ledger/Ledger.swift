@@ -26,6 +26,9 @@ public protocol Ledger: Pollable {
 
     /// Gives the lease up; answered by `.lost`, within a second.
     func close()
+
+    /// Drops the connection and keeps the lease: the broker was lost, the node goes on.
+    func abandon()
 }
 
 /// What a ledger reports.

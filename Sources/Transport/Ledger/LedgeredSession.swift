@@ -144,9 +144,12 @@ public final class LedgeredSession: BrokerSession {
     private func lose(_ reason: String) {
         guard !isOver else { return }
         isOver = true
-        // Dropped with their connections; neither has anything to say any more.
+        // Dropped with their connections; neither has anything to say any more. The node lives: what it has claimed stays claimed.
         broker.close()
-        ledger.close()
+        if isClosing { ledger.close() } else { ledger.abandon() }
+        // Claimed and never handed over: the next session must not take them for known.
+        for message in arrived { book[message.tag.value] = nil }
+        arrived = []
         events.append(.lost(reason))
     }
 

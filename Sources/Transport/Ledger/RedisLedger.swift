@@ -104,6 +104,8 @@ public final class RedisLedger: Ledger {
         dialogue.flush()
     }
 
+    public func abandon() { lose("abandoned") }
+
     // MARK: Pollable
 
     public var interests: [PollInterest] { dialogue.connection.interests }

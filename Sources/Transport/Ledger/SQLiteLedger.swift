@@ -160,6 +160,8 @@ public final class SQLiteLedger: Ledger {
         }
     }
 
+    public func abandon() { finish("abandoned") }
+
     private func report(_ revoked: (ids: [String], newest: Int)) {
         lastRevocation = max(lastRevocation, revoked.newest)
         if !revoked.ids.isEmpty { events.append(.revoked(revoked.ids)) }

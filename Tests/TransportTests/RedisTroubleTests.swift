@@ -56,6 +56,7 @@ import Testing
         // The lease is renewed each second.
         try scene.stage.pass(seconds: 2.5)
         #expect(try session.take(1).isEmpty)
+        _ = try session.seat.next("notice") { if case .notice(let text) = $0, text.contains("maxmemory") { text } else { nil } }
         // Who sends is told.
         let sender = fixture.makeSender()
         let seat = scene.stage.add(sender) { sender.takeEvents() }

@@ -32,6 +32,7 @@ public final class RedisBrokerSession: BrokerSession {
     private let listener: RedisDialogue
     private var leases: RedisLeases?
     private var sweep: RedisSweep?
+    private var memory: RedisMemoryWatch?
     private var line: RedisCommitLine?
 
     private var events: [BrokerEvent] = []
@@ -81,6 +82,7 @@ public final class RedisBrokerSession: BrokerSession {
         sweep = RedisSweep(
             url, keys: keys, dialogue: commands, digest: { [unowned self] in digests[$0] ?? "" },
             report: { [unowned self] in events.append($0) })
+        memory = RedisMemoryWatch(dialogue: commands, report: { [unowned self] in events.append($0) })
         line = RedisCommitLine(
             keys: keys, serving: queues, dialogue: commands, carryOut: { [unowned self] in carryOut($0, $1) },
             report: { [unowned self] in events.append($0) })
@@ -406,6 +408,7 @@ public final class RedisBrokerSession: BrokerSession {
         nextRenewal = now.advanced(by: RedisLeases.interval)
         leases?.renew(held)
         sweep?.turn()
+        memory?.turn()
         listener.ask(RedisCommand("PING"))
         commands.flush()
         listener.flush()

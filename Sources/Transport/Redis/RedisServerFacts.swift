@@ -24,6 +24,14 @@ struct RedisServerFacts {
         return nil
     }
 
+    /// Whether it refuses what takes memory.
+    var isFull: Bool {
+        func bytes(_ name: Substring) -> Int { fields[name].flatMap { Int($0) } ?? 0 }
+        let limit = bytes("maxmemory")
+        // What of its memory counts, as Redis reckons it.
+        return limit > 0 && bytes("used_memory").subtractingReportingOverflow(bytes("mem_not_counted_for_evict")).partialValue >= limit
+    }
+
     /// What the operator should know; nil if all is well.
     var warning: String? {
         guard let policy = fields["maxmemory_policy"], policy != "noeviction" else { return nil }

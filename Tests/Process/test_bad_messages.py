@@ -169,6 +169,7 @@ def test_100_megabytes_on_the_embedded_broker(embedded):
     assert embedded.worker.running
 
 
+@pytest.mark.parametrize("broker", ["redis", "sqlite"], indirect=True)
 @pytest.mark.parametrize("when", ["9999-12-31T23:59:59.999999+00:00", "9999-12-31T23:59:59"])
 def test_an_eta_in_the_year_9999_is_waited_for(any_worker, broker, request, when):
     """It is a time like another: parked, which costs no memory."""

@@ -196,12 +196,14 @@ public final class AMQPPublisher {
     private func returned(_ message: AMQPReturn) {
         for index in first..<unconfirmed.count {
             guard let entry = unconfirmed[index], !entry.isReturned, entry.message.exchange == message.exchange,
-                entry.message.routingKey == message.routingKey,
-                entry.message.properties.correlationID == message.properties.correlationID, entry.message.body == message.body
+                entry.message.routingKey == message.routingKey, entry.message.body.count == message.size,
+                entry.message.properties.correlationID == message.properties.correlationID,
+                message.body.isEmpty || entry.message.body == message.body
             else { continue }
             unconfirmed[index]?.isReturned = true
             return
         }
+        onFailure("a message for \(message.routingKey) came back that was never sent")
     }
 
     private func makeQueue(for entry: Entry, now: MonotonicTime) {

@@ -50,7 +50,8 @@ struct PartialContent {
         case .returned(let code, let text, let exchange, let routingKey):
             .returned(
                 channel: channel,
-                AMQPReturn(code: code, text: text, exchange: exchange, routingKey: routingKey, properties: properties, body: body))
+                AMQPReturn(
+                    code: code, text: text, exchange: exchange, routingKey: routingKey, properties: properties, body: body, size: size))
         }
     }
 }

@@ -168,3 +168,37 @@ def test_the_time_zone_reaches_the_log(workers, redis_server, app):
     there = (datetime.now(timezone.utc).hour + 8) % 24
     found = worker.log.wait(r"(\d\d):\d\d:\d\d")
     assert int(found.group(1)) in (there, (there - 1) % 24), worker.log.text
+
+
+def test_queues_are_declared_in_the_file(workers, redis_server, redis, folder):
+    path = folder / "coppice.yaml"
+    path.write_text(
+        "version: 1\nqueues:\n  plain: {}\n  reports: {exchange: documents, exchange_type: topic, routing_key: 'report.#'}\n")
+    environment = {"COPPICE_BROKER_URL": redis_server.url(), "COPPICE_CONFIG": str(path)}
+    workers(environment=environment).ready()
+    command = Command(environment)
+    sent = command.run("call", "drill.add", "--args", "[2, 3]", "--exchange", "documents", "--routing-key", "report.daily")
+    assert sent.returncode == 0, sent.stderr
+    assert command.result(sent.stdout.strip()) == 5
+    assert command.result(command.call("drill.add", 1, 1, options=["-Q", "plain"])) == 2
+    nobody = command.run("call", "drill.add", "--exchange", "documents", "--routing-key", "bill.daily")
+    assert nobody.returncode != 0 and "no queue is bound" in nobody.stderr
+
+
+@pytest.mark.parametrize(
+    "queues, complaint",
+    [
+        ("queues: [a, b]", "not a mapping"),
+        ("queues: {a: {exchange_type: headers}}", "one of direct, topic, fanout"),
+        ("queues: {a: {type: stream}}", "one of classic, quorum"),
+        ("queues: {a: {max_priority: 256}}", "from 1 to 255"),
+        ("queues: {a: {colour: red}}", "unknown option colour"),
+        ('queues: {"a\\"b": {}}', "not a queue name"),
+    ],
+)
+def test_a_wrong_queue_is_named(workers, folder, queues, complaint):
+    path = folder / "coppice.yaml"
+    path.write_text(f"version: 1\n{queues}\n")
+    worker = workers(environment={"COPPICE_CONFIG": str(path)}).start()
+    assert worker.wait() == 2
+    assert complaint in worker.log.text and str(path) in worker.log.text

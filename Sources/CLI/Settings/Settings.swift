@@ -10,6 +10,8 @@ import Glibc
 struct Settings {
     var broker: BrokerEndpoint
     var results: ResultEndpoint
+    /// Those that the settings file says more of than a name.
+    var queues: [QueueDeclaration]
     var maximumRetries: Int
     var timeZone: String?
     var extendsResults: Bool
@@ -28,6 +30,7 @@ struct Settings {
 
         broker = try Settings.broker(flag: flags.broker, lookup)
         results = try Settings.results(flag: flags.resultBackend, lookup, broker: broker)
+        queues = layers.flatMap(\.queues)
         maximumRetries = try lookup.integer(SettingName.maximumRetries, 0...1_000_000) ?? Settings.defaultMaximumRetries
         extendsResults = try lookup.flag(SettingName.resultExtended) ?? false
         resultExpiry = try lookup.integer(SettingName.resultExpires, 1...Settings.longestExpiry) ?? ResultExpiry.standard

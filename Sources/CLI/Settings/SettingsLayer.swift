@@ -1,3 +1,4 @@
+import CoppiceShared
 import CoppiceSystem
 import Yams
 
@@ -7,6 +8,8 @@ struct SettingsLayer {
     static let version = 1
 
     private let values: [String: String]
+    /// Declared in a file, in its order.
+    private(set) var queues: [QueueDeclaration] = []
     private let describe: @Sendable (String) -> String
 
     subscript(name: String) -> String? { values[name].flatMap { $0.isEmpty ? nil : $0 } }
@@ -20,7 +23,12 @@ struct SettingsLayer {
         return SettingsLayer(values: values) { "environment variable \($0)" }
     }
 
-    /// A YAML file: `version: 1` and the names of the environment with their values.
+    private init(values: [String: String], describe: @escaping @Sendable (String) -> String) {
+        self.values = values
+        self.describe = describe
+    }
+
+    /// A YAML file: `version: 1`, the names of the environment with their values, and `queues` (see `QueueSettings`).
     static func file(_ path: String) throws(SettingsError) -> SettingsLayer {
         let text: String
         do {
@@ -41,7 +49,12 @@ struct SettingsLayer {
         do { root = try Yams.compose(yaml: text) } catch { throw SettingsError("settings file \(path)", "not YAML") }
         guard let mapping = root?.mapping else { throw SettingsError("settings file \(path)", "not a mapping of names to values") }
         var values: [String: String] = [:]
+        var queues: [QueueDeclaration] = []
         for (key, value) in mapping {
+            if key.string == "queues" {
+                queues = try QueueSettings.read(value, path)
+                continue
+            }
             guard let name = key.string, let text = value.scalar?.string else {
                 throw SettingsError("settings file \(path)", "a value is not plain text")
             }
@@ -53,11 +66,13 @@ struct SettingsLayer {
             }
             guard SettingName.all.contains(name) else {
                 throw SettingsError(
-                    "settings file \(path)", "unknown name \(name); known: \(SettingName.all.sorted().joined(separator: ", "))")
+                    "settings file \(path)", "unknown name \(name); known: \(SettingName.all.sorted().joined(separator: ", ")), queues")
             }
             values[name] = text
         }
-        return SettingsLayer(values: values) { "\($0) in \(path)" }
+        var layer = SettingsLayer(values: values) { "\($0) in \(path)" }
+        layer.queues = queues
+        return layer
     }
 }
 

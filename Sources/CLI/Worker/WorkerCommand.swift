@@ -28,8 +28,10 @@ struct WorkerCommand: ParsableCommand {
     @Option(parsing: .unconditional, help: ArgumentHelp("How many messages per child may be claimed without running.", valueName: "n"))
     var prefetchMultiplier = 4
 
-    @Option(name: [.customShort("Q"), .long], help: ArgumentHelp("Queues, separated by commas.", valueName: "names"))
-    var queues = "celery"
+    @Option(
+        name: [.customShort("Q"), .long],
+        help: ArgumentHelp("Queues, separated by commas; those of the settings file, or celery.", valueName: "names"))
+    var queues: String?
 
     @Option(name: [.customShort("n"), .long], help: ArgumentHelp("The node's name: NAME@HOST with %h, %n, %d, %i.", valueName: "name"))
     var hostname: String?
@@ -82,15 +84,11 @@ struct WorkerCommand: ParsableCommand {
         let settings: Settings
         do { settings = try Settings(connection) } catch { throw CommandFailure("\(error)", code: 2) }
         let node = try NodeName(template: hostname, host: CurrentProcess.hostName)
-        let names = queues.split(whereSeparator: { $0 == "," || $0 == " " }).map(String.init)
-        guard !names.isEmpty else { throw CommandFailure("--queues: at least one queue is wanted", code: 2) }
-        for name in names { try QueueName.check(name, "--queues") }
-        var seen: Set<String> = []
         var options = SupervisorOptions(
             workerPath: try executable(), node: node.full,
             concurrency: try count(concurrency ?? CurrentProcess.processorCount, "--concurrency"),
             prefetchMultiplier: try count(prefetchMultiplier, "--prefetch-multiplier"),
-            queues: names.filter { seen.insert($0).inserted }.map { QueueDeclaration($0) },
+            queues: try declarations(settings),
             broker: settings.broker, results: settings.results, softTimeLimit: try limit(softTimeLimit, "--soft-time-limit"),
             timeLimit: try limit(timeLimit, "--time-limit"), maximumRetries: settings.maximumRetries, timeZone: settings.timeZone,
             childEnvironment: try childVariables(), logLevel: try level(), logFile: try logfile.map { try node.path($0, "--logfile") },
@@ -102,6 +100,18 @@ struct WorkerCommand: ParsableCommand {
             do { options.ledgerPath = try Settings.embeddedPath() } catch { throw CommandFailure("\(error)", code: 2) }
         }
         return (options, try pidfile.map { try node.path($0, "--pidfile") })
+    }
+
+    /// The queues that were named, in that order; else those that the settings file declares; else Celery's default.
+    private func declarations(_ settings: Settings) throws -> [QueueDeclaration] {
+        guard let queues else { return settings.queues.isEmpty ? ["celery"] : settings.queues }
+        let names = queues.split(whereSeparator: { $0 == "," || $0 == " " }).map(String.init)
+        guard !names.isEmpty else { throw CommandFailure("--queues: at least one queue is wanted", code: 2) }
+        for name in names { try QueueName.check(name, "--queues") }
+        var seen: Set<String> = []
+        return names.filter { seen.insert($0).inserted }.map { name in
+            settings.queues.first { $0.name == name } ?? QueueDeclaration(name)
+        }
     }
 
     private func executable() throws -> String {

@@ -122,6 +122,10 @@ public final class RedisResultStore: ResultStore {
         for event in listener.takeEvents() {
             switch event {
             case .open:
+                // Of several servers one hears nothing of what is announced on another.
+                guard connection.endpoint == nil || listener.endpoint == connection.endpoint else {
+                    return lose("the servers of the list changed places while we connected")
+                }
                 hasListened = true
                 for taskID in watched { subscribe(taskID, on: listener) }
             case .reply(RedisConnection.pushLabel, let message):

@@ -11,6 +11,9 @@ final class RabbitMQServer: Sendable {
     private static let virtualHosts = 128
 
     let port: UInt16
+    let tlsPort: UInt16
+    /// Who signed the server's certificate.
+    let authority: String
     private let folder: String
     private let environment: [String: String]
     private let used = Mutex(0)
@@ -39,6 +42,13 @@ final class RabbitMQServer: Sendable {
             try FileManager.default.createDirectory(atPath: folder + name, withIntermediateDirectories: false)
         }
         port = try RabbitMQServer.freePort()
+        tlsPort = try RabbitMQServer.freePort()
+        authority = folder + "/ca.pem"
+        let made = try TemporaryFolder()
+        let certificates = try Certificates(made)
+        for (file, name) in [(certificates.authority, "ca"), (certificates.certificate, "cert"), (certificates.key, "key")] {
+            try FileManager.default.copyItem(atPath: file, toPath: folder + "/\(name).pem")
+        }
         environment = [
             "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LANG": "C.UTF-8", "HOME": folder,
             "RABBITMQ_NODENAME": "t\(UUID().uuidString.prefix(8).lowercased())@localhost", "RABBITMQ_NODE_IP_ADDRESS": "127.0.0.1",
@@ -48,10 +58,17 @@ final class RabbitMQServer: Sendable {
             "RABBITMQ_CONFIG_FILE": folder + "/rabbitmq.conf", "RABBITMQ_ENABLED_PLUGINS_FILE": folder + "/plugins",
             "RABBITMQ_CONF_ENV_FILE": "/dev/null",
             "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": "-kernel inet_dist_use_interface {127,0,0,1} +S 2:2 +sbwt none \(settings)",
-            "RUNNING_UNDER_SYSTEMD": "true",
+            "RUNNING_UNDER_SYSTEMD": "true", "ERL_CRASH_DUMP": folder + "/crash",
         ]
-        try "log.file.level = warning\nload_definitions = \(folder)/definitions.json\n"
-            .write(toFile: folder + "/rabbitmq.conf", atomically: false, encoding: .utf8)
+        try """
+        log.file.level = warning
+        load_definitions = \(folder)/definitions.json
+        listeners.ssl.1 = 127.0.0.1:\(tlsPort)
+        ssl_options.cacertfile = \(folder)/ca.pem
+        ssl_options.certfile = \(folder)/cert.pem
+        ssl_options.keyfile = \(folder)/key.pem
+
+        """.write(toFile: folder + "/rabbitmq.conf", atomically: false, encoding: .utf8)
         try "[].\n".write(toFile: folder + "/plugins", atomically: false, encoding: .utf8)
         try RabbitMQServer.definitions.write(toFile: folder + "/definitions.json", atomically: false, encoding: .utf8)
 

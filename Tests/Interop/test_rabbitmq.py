@@ -86,11 +86,9 @@ def test_a_task_that_runs_is_revoked_with_a_signal(worker, app):
     running = app.send_task("drill.sleep", (30,))
     worker.log.wait(rf"{running.id}\] received")
     app.control.revoke(running.id, terminate=True, signal="SIGKILL")
-    try:
-        with pytest.raises(TaskRevokedError):
-            running.get(timeout=8)
-    finally:
-        print(worker.log.text)
+    # Though the child may have begun it without its master having heard of it yet.
+    with pytest.raises(TaskRevokedError):
+        running.get(timeout=15)
     assert app.send_task("drill.add", (2, 3)).get(timeout=10) == 5
 
 

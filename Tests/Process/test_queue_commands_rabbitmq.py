@@ -96,6 +96,7 @@ def test_a_move_leaves_what_a_worker_has_in_hand(workers, rabbitmq, command, cha
     assert command.result(running) in worker.children
 
 
+@pytest.mark.timeout(180)
 def test_a_move_that_is_killed_loses_nothing(command, channel, rabbitmq):
     """A message stands in one of the two queues, or for RabbitMQ in both: those of one batch at most."""
     total = 4000

@@ -12,6 +12,8 @@ final class Delivery {
     /// The options of the task as the child that has it declared them.
     var declaration: TaskDeclaration?
     var record = AttemptRecord()
+    /// Its end was ordered before its child had begun it: the signal that it gets with its start.
+    var endsBy: Int32?
     /// The child that runs it, for STARTED.
     var pid: Int32 = 0
     /// Others have it, since this node was taken for dead.

@@ -298,8 +298,10 @@ final class Intake {
             child, soft: delivery.message.softTimeLimit ?? delivery.declaration?.softTimeLimit ?? options.softTimeLimit,
             hard: delivery.message.hardTimeLimit ?? delivery.declaration?.timeLimit ?? options.timeLimit, now: .now)
         let writes = write(delivery, Verdict.started(delivery.message, pid: delivery.pid, node: options.node))
-        if delivery.startStep != .startEarly, writes.isEmpty { return }
-        delivery.unsentStart = outbox.add(delivery, delivery.startStep, writes: writes)
+        if delivery.startStep == .startEarly || !writes.isEmpty {
+            delivery.unsentStart = outbox.add(delivery, delivery.startStep, writes: writes)
+        }
+        _ = endIfRunning(delivery)
     }
 
     func progressed(_ assignment: UInt64, state: String, meta: [UInt8]) {
@@ -435,18 +437,22 @@ final class Intake {
         for id in ids {
             revoked.insert(id, now: now)
             guard let signal else { continue }
-            for (assignment, delivery) in byAssignment where delivery.message.id == id {
-                guard case .running(let number) = delivery.lifecycle.progress, let slot = pool.slots.first(where: { $0.number == number })
-                else {
-                    continue
-                }
-                if pool.terminate(slot, assignment: assignment, signal: signal) {
-                    log.warning("Terminating \(id) (\(SignalName.name(signal)))")
-                    running.append(id)
-                }
+            for delivery in byAssignment.values where delivery.message.id == id {
+                // A child may have begun it without our having heard of it yet.
+                delivery.endsBy = signal
+                if endIfRunning(delivery) { running.append(id) }
             }
         }
         return running
+    }
+
+    private func endIfRunning(_ delivery: Delivery) -> Bool {
+        guard let signal = delivery.endsBy, case .running(let number) = delivery.lifecycle.progress,
+            let slot = pool.slots.first(where: { $0.number == number }),
+            pool.terminate(slot, assignment: delivery.assignment, signal: signal)
+        else { return false }
+        log.warning("Terminating \(delivery.message.id) (\(SignalName.name(signal)))")
+        return true
     }
 
     /// Gives back what no child has: to the front of its queue, the oldest first.

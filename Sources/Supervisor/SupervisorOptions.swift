@@ -43,6 +43,9 @@ public struct SupervisorOptions: Sendable {
     /// Bytes of a message above which it is set aside (a body of 32 MiB and its envelope, in base64).
     public static let largestMessage = 44 << 20
 
+    /// Bytes of a result's JSON text above which the task fails.
+    public static let largestResult = 64 << 20
+
     public init(
         workerPath: String, node: String, concurrency: Int, prefetchMultiplier: Int, queues: [QueueDeclaration], broker: BrokerEndpoint,
         results: ResultEndpoint, softTimeLimit: Double?, timeLimit: Double?, maximumRetries: Int, timeZone: String?,

@@ -7,24 +7,24 @@ import Logging
 /// The deliveries: from what the broker gave to what is settled. Decides what may run, hands it out, and turns each end into one step
 /// for the outbox.
 final class Intake {
-    private let options: SupervisorOptions
-    private let pool: Pool
-    private let log: Logger
+    let options: SupervisorOptions
+    let pool: Pool
+    let log: Logger
     private let dueTimer: TimerSource
     private(set) var revoked = RevocationTable()
     var outbox = Outbox()
 
-    private var byAssignment: [UInt64: Delivery] = [:]
+    var byAssignment: [UInt64: Delivery] = [:]
     /// Every delivery whose settlement is not answered.
     private var open: [DeliveryTag: Delivery] = [:]
-    private var ready = ReadyQueue()
+    var ready = ReadyQueue()
     private var due = DueSchedule()
     private var lastAssignment: UInt64 = 0
-    private(set) var claimed = 0
+    var claimed = 0
     /// Deliveries for which something is being written, and those ready ones for which it stands.
     private var recording = 0
     private var recordedReady = 0
-    private(set) var processed = 0
+    var processed = 0
 
     /// A time less than this far away is waited for here; a later one with the broker. Seconds.
     static let holdLimit = 2.0
@@ -116,7 +116,7 @@ final class Intake {
     }
 
     /// A task that has died as often as one may goes to the dead-letter place with the stories; who waits for it is told.
-    private func setAsidePoison(_ delivery: Delivery) {
+    func setAsidePoison(_ delivery: Delivery) {
         let deaths = delivery.record.deaths
         let reason = "\(deaths.count) attempts died"
         log.error("Task \(delivery.name) is set aside: \(reason): \(deaths.map(\.description).joined(separator: "; "))")
@@ -283,151 +283,6 @@ final class Intake {
         dueTimer.set(due.next.map { MonotonicTime.now.advanced(by: max(0, $0.seconds - WallTime.now.seconds)) })
     }
 
-    // MARK: from the children
-
-    func called(_ assignment: UInt64, arguments: [UInt8], keywords: [UInt8]) {
-        byAssignment[assignment]?.call = (arguments, keywords)
-    }
-
-    func started(_ assignment: UInt64, on slot: Slot, _ child: Child) {
-        guard let delivery = byAssignment[assignment] else { return }
-        claimed -= 1
-        delivery.lifecycle.started()
-        delivery.pid = child.process.pid
-        pool.limit(
-            child, soft: delivery.message.softTimeLimit ?? delivery.declaration?.softTimeLimit ?? options.softTimeLimit,
-            hard: delivery.message.hardTimeLimit ?? delivery.declaration?.timeLimit ?? options.timeLimit, now: .now)
-        let writes = write(delivery, Verdict.started(delivery.message, pid: delivery.pid, node: options.node))
-        if delivery.startStep == .startEarly || !writes.isEmpty {
-            delivery.unsentStart = outbox.add(delivery, delivery.startStep, writes: writes)
-        }
-        _ = endIfRunning(delivery)
-    }
-
-    func progressed(_ assignment: UInt64, state: String, meta: [UInt8]) {
-        guard let delivery = byAssignment[assignment] else { return }
-        let writes = write(delivery, Verdict.progress(delivery.message, state: state, meta: meta))
-        if !writes.isEmpty { outbox.add(delivery, .keep, writes: writes) }
-    }
-
-    /// A child gave back what it had not started: it comes before what is ready.
-    func returned(_ assignments: [UInt64]) {
-        let deliveries = assignments.compactMap { byAssignment.removeValue(forKey: $0) }
-        for delivery in deliveries { delivery.lifecycle.becameReady() }
-        ready.prepend(deliveries)
-    }
-
-    func done(_ assignment: UInt64, _ outcome: Outcome) {
-        guard let delivery = byAssignment.removeValue(forKey: assignment) else { return }
-        processed += 1
-        let message = delivery.message
-        switch outcome {
-        case .success(let json):
-            log.info("Task \(delivery.name) succeeded: \(String(decoding: json.prefix(1024), as: UTF8.self))")
-            conclude(delivery, Verdict.success(message, json))
-        case .failure(let failure):
-            log.error("Task \(delivery.name) raised unexpected: \(failure.summary)\(failure.traceback.map { "\n\($0)" } ?? "")")
-            // The child could not read the message: it is kept, since the fault is not the task's.
-            let unreadable = failure.module == "kombu.exceptions" && (failure.type == "DecodeError" || failure.type == "ContentDisallowed")
-            conclude(
-                delivery, Verdict.failure(message, failure),
-                unreadable ? .setAside(reason: failure.summary) : .conclude)
-        case .retry(let delay, let failure):
-            guard let publication = TaskPublication.retry(of: message, at: WallTime.now.advanced(by: delay)) else {
-                conclude(delivery, Verdict.failure(message, failure))
-                return
-            }
-            log.info("Task \(delivery.name) retry: Retry in \(delay)s: \(failure.summary)")
-            var routed = publication
-            // Back to this queue, whatever else its exchange would lead to.
-            routed.exchange = ""
-            routed.routingKey = delivery.queue
-            conclude(delivery, Verdict.retry(message, delay: delay, because: failure), publications: [routed])
-        case .ignore:
-            log.info("Task \(delivery.name) ignored")
-            conclude(delivery, nil)
-        case .reject(let requeue, let reason):
-            log.warning("Task \(delivery.name) reject requeue=\(requeue): \(reason)")
-            if requeue {
-                conclude(delivery, nil, .putBack(front: false))
-            } else {
-                conclude(
-                    delivery, Verdict.failure(message, Verdict.rejected(reason)),
-                    .setAside(reason: "rejected by the task: \(reason)"))
-            }
-        }
-    }
-
-    private func conclude(
-        _ delivery: Delivery, _ record: ResultRecord?, _ step: Commit.Step = .conclude, publications: [TaskPublication] = []
-    ) {
-        delivery.lifecycle.concluded()
-        var writes = record.map { write(delivery, $0) } ?? []
-        if let place = delivery.unsentStart {
-            // Started and ended in one turn: STARTED is announced, but storing it would be overwritten in the same step.
-            outbox.drop(place)
-            delivery.unsentStart = nil
-            if !writes.isEmpty {
-                let started = Verdict.started(delivery.message, pid: delivery.pid, node: options.node)
-                writes.insert(contentsOf: write(delivery, started, reach: .announce), at: 0)
-            }
-        }
-        outbox.add(delivery, step, attempt: delivery.record.note(for: step), writes: writes, publications: publications)
-    }
-
-    private func write(
-        _ delivery: Delivery, _ record: ResultRecord, reach: ResultWrite.Reach = .storeAndAnnounce
-    ) -> [ResultWrite] {
-        guard delivery.storesResult || record.state == .failure && storesFailures(of: delivery) else { return [] }
-        var record = record
-        if options.extendsResults { record.extended = delivery.extended(node: options.node) }
-        return [ResultWrite(record, of: delivery.message, reach: reach)]
-    }
-
-    /// Whether failures are stored although results are ignored.
-    private func storesFailures(of delivery: Delivery) -> Bool {
-        delivery.declaration?.storesErrorsEvenIfIgnored ?? options.storesErrorsEvenIfIgnored
-    }
-
-    /// A child is gone. What it had not started is ready again; what ran gets its verdict.
-    func childEnded(_ end: ChildLifecycle.End, _ processEnd: ProcessEnd) {
-        returned(Array(end.hand.waiting))
-        guard let running = end.hand.running, let delivery = byAssignment.removeValue(forKey: running) else { return }
-        let message = delivery.message
-        switch end.killed {
-        case .revoked:
-            log.warning("Task \(delivery.name) terminated")
-            conclude(delivery, Verdict.revoked(message, "terminated"))
-        case .hardTimeLimit(let limit):
-            log.error("Hard time limit (\(limit)s) exceeded for \(delivery.name)")
-            conclude(delivery, Verdict.failure(message, Verdict.hardTimeLimit(limit)))
-        case .shutdown where delivery.acksLate:
-            log.warning("Task \(delivery.name) goes back to its queue: cold shutdown")
-            conclude(delivery, nil, .putBack(front: true))
-        case .shutdown:
-            lose(delivery, "cold shutdown of \(options.node)")
-        case .silent: lose(delivery, "killed after \(Pool.silence) s without a heartbeat")
-        case .protocolError(let complaint): lose(delivery, "killed for breaking the pipe protocol: \(complaint)")
-        case .overstayed, .neverReady, nil: lose(delivery, Verdict.describe(processEnd))
-        }
-    }
-
-    private func lose(_ delivery: Delivery, _ how: String) {
-        delivery.record.died(how)
-        if delivery.acksLate, delivery.declaration?.rejectOnWorkerLost ?? false {
-            guard !delivery.record.isExhausted else {
-                delivery.lifecycle.concluded()
-                return setAsidePoison(delivery)
-            }
-            log.error("Task \(delivery.name) goes back to its queue: its child died (\(how))")
-            conclude(delivery, nil, .putBack(front: true))
-            return
-        }
-        let failure = Verdict.lost(how, assignment: delivery.assignment)
-        log.error("Task \(delivery.name) is lost: \(failure.summary)")
-        conclude(delivery, Verdict.failure(delivery.message, failure))
-    }
-
     // MARK: orders
 
     /// Marks ids as revoked; with a signal, ends those that run. Returns the ids that ran here.
@@ -446,7 +301,7 @@ final class Intake {
         return running
     }
 
-    private func endIfRunning(_ delivery: Delivery) -> Bool {
+    func endIfRunning(_ delivery: Delivery) -> Bool {
         guard let signal = delivery.endsBy, case .running(let number) = delivery.lifecycle.progress,
             let slot = pool.slots.first(where: { $0.number == number }),
             pool.terminate(slot, assignment: delivery.assignment, signal: signal)

@@ -1,0 +1,153 @@
+import CoppiceShared
+import CoppiceSystem
+import CoppiceTransport
+
+/// What children say of their assignments, and what their deaths make of them: each end becomes one step for the outbox.
+extension Intake {
+    func called(_ assignment: UInt64, arguments: [UInt8], keywords: [UInt8]) {
+        byAssignment[assignment]?.call = (arguments, keywords)
+    }
+
+    func started(_ assignment: UInt64, on slot: Slot, _ child: Child) {
+        guard let delivery = byAssignment[assignment] else { return }
+        claimed -= 1
+        delivery.lifecycle.started()
+        delivery.pid = child.process.pid
+        pool.limit(
+            child, soft: delivery.message.softTimeLimit ?? delivery.declaration?.softTimeLimit ?? options.softTimeLimit,
+            hard: delivery.message.hardTimeLimit ?? delivery.declaration?.timeLimit ?? options.timeLimit, now: .now)
+        let writes = write(delivery, Verdict.started(delivery.message, pid: delivery.pid, node: options.node))
+        if delivery.startStep == .startEarly || !writes.isEmpty {
+            delivery.unsentStart = outbox.add(delivery, delivery.startStep, writes: writes)
+        }
+        _ = endIfRunning(delivery)
+    }
+
+    func progressed(_ assignment: UInt64, state: String, meta: [UInt8]) {
+        guard let delivery = byAssignment[assignment] else { return }
+        let writes = write(delivery, Verdict.progress(delivery.message, state: state, meta: meta))
+        if !writes.isEmpty { outbox.add(delivery, .keep, writes: writes) }
+    }
+
+    /// A child gave back what it had not started: it comes before what is ready.
+    func returned(_ assignments: [UInt64]) {
+        let deliveries = assignments.compactMap { byAssignment.removeValue(forKey: $0) }
+        for delivery in deliveries { delivery.lifecycle.becameReady() }
+        ready.prepend(deliveries)
+    }
+
+    func done(_ assignment: UInt64, _ outcome: Outcome) {
+        guard let delivery = byAssignment.removeValue(forKey: assignment) else { return }
+        processed += 1
+        let message = delivery.message
+        switch outcome {
+        case .success(let json) where json.count > SupervisorOptions.largestResult:
+            let reason = "a result of \(json.count) bytes; at most \(SupervisorOptions.largestResult) are stored"
+            log.error("Task \(delivery.name) is set aside: \(reason)")
+            conclude(delivery, Verdict.failure(message, Verdict.unusable(reason)), .setAside(reason: reason))
+        case .success(let json):
+            log.info("Task \(delivery.name) succeeded: \(String(decoding: json.prefix(1024), as: UTF8.self))")
+            conclude(delivery, Verdict.success(message, json))
+        case .failure(let failure):
+            log.error("Task \(delivery.name) raised unexpected: \(failure.summary)\(failure.traceback.map { "\n\($0)" } ?? "")")
+            // The child could not read the message: it is kept, since the fault is not the task's.
+            let unreadable = failure.module == "kombu.exceptions" && (failure.type == "DecodeError" || failure.type == "ContentDisallowed")
+            conclude(
+                delivery, Verdict.failure(message, failure),
+                unreadable ? .setAside(reason: failure.summary) : .conclude)
+        case .retry(let delay, let failure):
+            guard let publication = TaskPublication.retry(of: message, at: WallTime.now.advanced(by: delay)) else {
+                conclude(delivery, Verdict.failure(message, failure))
+                return
+            }
+            log.info("Task \(delivery.name) retry: Retry in \(delay)s: \(failure.summary)")
+            var routed = publication
+            // Back to this queue, whatever else its exchange would lead to.
+            routed.exchange = ""
+            routed.routingKey = delivery.queue
+            conclude(delivery, Verdict.retry(message, delay: delay, because: failure), publications: [routed])
+        case .ignore:
+            log.info("Task \(delivery.name) ignored")
+            conclude(delivery, nil)
+        case .reject(let requeue, let reason):
+            log.warning("Task \(delivery.name) reject requeue=\(requeue): \(reason)")
+            if requeue {
+                conclude(delivery, nil, .putBack(front: false))
+            } else {
+                conclude(
+                    delivery, Verdict.failure(message, Verdict.rejected(reason)),
+                    .setAside(reason: "rejected by the task: \(reason)"))
+            }
+        }
+    }
+
+    private func conclude(
+        _ delivery: Delivery, _ record: ResultRecord?, _ step: Commit.Step = .conclude, publications: [TaskPublication] = []
+    ) {
+        delivery.lifecycle.concluded()
+        var writes = record.map { write(delivery, $0) } ?? []
+        if let place = delivery.unsentStart {
+            // Started and ended in one turn: STARTED is announced, but storing it would be overwritten in the same step.
+            outbox.drop(place)
+            delivery.unsentStart = nil
+            if !writes.isEmpty {
+                let started = Verdict.started(delivery.message, pid: delivery.pid, node: options.node)
+                writes.insert(contentsOf: write(delivery, started, reach: .announce), at: 0)
+            }
+        }
+        outbox.add(delivery, step, attempt: delivery.record.note(for: step), writes: writes, publications: publications)
+    }
+
+    func write(
+        _ delivery: Delivery, _ record: ResultRecord, reach: ResultWrite.Reach = .storeAndAnnounce
+    ) -> [ResultWrite] {
+        guard delivery.storesResult || record.state == .failure && storesFailures(of: delivery) else { return [] }
+        var record = record
+        if options.extendsResults { record.extended = delivery.extended(node: options.node) }
+        return [ResultWrite(record, of: delivery.message, reach: reach)]
+    }
+
+    /// Whether failures are stored although results are ignored.
+    private func storesFailures(of delivery: Delivery) -> Bool {
+        delivery.declaration?.storesErrorsEvenIfIgnored ?? options.storesErrorsEvenIfIgnored
+    }
+
+    /// A child is gone. What it had not started is ready again; what ran gets its verdict.
+    func childEnded(_ end: ChildLifecycle.End, _ processEnd: ProcessEnd) {
+        returned(Array(end.hand.waiting))
+        guard let running = end.hand.running, let delivery = byAssignment.removeValue(forKey: running) else { return }
+        let message = delivery.message
+        switch end.killed {
+        case .revoked:
+            log.warning("Task \(delivery.name) terminated")
+            conclude(delivery, Verdict.revoked(message, "terminated"))
+        case .hardTimeLimit(let limit):
+            log.error("Hard time limit (\(limit)s) exceeded for \(delivery.name)")
+            conclude(delivery, Verdict.failure(message, Verdict.hardTimeLimit(limit)))
+        case .shutdown where delivery.acksLate:
+            log.warning("Task \(delivery.name) goes back to its queue: cold shutdown")
+            conclude(delivery, nil, .putBack(front: true))
+        case .shutdown:
+            lose(delivery, "cold shutdown of \(options.node)")
+        case .silent: lose(delivery, "killed after \(Pool.silence) s without a heartbeat")
+        case .protocolError(let complaint): lose(delivery, "killed for breaking the pipe protocol: \(complaint)")
+        case .overstayed, .neverReady, nil: lose(delivery, Verdict.describe(processEnd))
+        }
+    }
+
+    private func lose(_ delivery: Delivery, _ how: String) {
+        delivery.record.died(how)
+        if delivery.acksLate, delivery.declaration?.rejectOnWorkerLost ?? false {
+            guard !delivery.record.isExhausted else {
+                delivery.lifecycle.concluded()
+                return setAsidePoison(delivery)
+            }
+            log.error("Task \(delivery.name) goes back to its queue: its child died (\(how))")
+            conclude(delivery, nil, .putBack(front: true))
+            return
+        }
+        let failure = Verdict.lost(how, assignment: delivery.assignment)
+        log.error("Task \(delivery.name) is lost: \(failure.summary)")
+        conclude(delivery, Verdict.failure(delivery.message, failure))
+    }
+}

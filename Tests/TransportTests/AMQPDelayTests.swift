@@ -32,7 +32,6 @@ import Testing
         try makeDelayQueues(scene, session)
         try scene.send(["1"])
         var message = try #require(try session.takeAll(1).first)
-        // RabbitMQ drops what it takes for going round in circles.
         for _ in 0..<3 {
             let due = try park(session, message, seconds: 3)
             message = try #require(try session.takeAll(1).first)
@@ -75,16 +74,20 @@ import Testing
             .queueDeclare(
                 "celery_delayed_0",
                 arguments: ["x-message-ttl": 1000, "x-dead-letter-exchange": "celery_delayed_delivery", "x-overflow": "reject-publish"]),
+            .queueDeclare("celery_delayed_1", arguments: ["x-message-ttl": 2000, "x-dead-letter-exchange": "celery_delayed_0"]),
         ])
         let session = try bare(fixture, scene)
         try makeDelayQueues(scene, session)
         try scene.send(["1"])
-        let message = try #require(try session.takeAll(1).first)
-        let due = try park(session, message, seconds: 2.5)
         let text = try session.seat.next("notice") { if case .notice(let text) = $0 { text } else { nil } }
         #expect(text.contains("as they stand") && text.contains("406"))
-        #expect(try session.takeAll(1).map(\.id) == ["1"])
-        #expect(WallTime.now < due)
+        // Three seconds: through both. RabbitMQ would take it for a message that goes round in circles the second time, and drop it.
+        var message = try #require(try session.takeAll(1).first)
+        for _ in 0..<2 {
+            let due = try park(session, message, seconds: 4.5)
+            message = try #require(try session.takeAll(1).first)
+            #expect(message.id == "1" && WallTime.now < due)
+        }
     }
 
     @Test func aQueueWhoseNameEndsLikeAnothersGetsItsOwn() throws {

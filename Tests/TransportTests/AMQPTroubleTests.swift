@@ -12,6 +12,13 @@ import Testing
 
     private func fixture() throws -> RabbitMQFixture { try RabbitMQFixture(Self.server.get()) }
 
+    /// A session without a ledger beside it.
+    private func bare(_ fixture: RabbitMQFixture, _ scene: BrokerScene, _ incarnation: Incarnation) throws -> SessionSeat {
+        let session = AMQPBrokerSession(
+            fixture.url, queues: ["celery"], node: "celery@test", incarnation: incarnation, prefetch: 100, largestMessage: 1 << 20)
+        return try SessionSeat(scene.stage, session, incarnation: incarnation).stand()
+    }
+
     /// A session through a proxy.
     private func session(_ fixture: RabbitMQFixture, _ proxy: TCPProxy, _ scene: BrokerScene) throws -> SessionSeat {
         let session = AMQPBrokerSession(
@@ -51,12 +58,12 @@ import Testing
         try scene.send(["1"])
         try fixture.server.control("eval", "application:set_env(rabbit, consumer_timeout, 2000).")
         let incarnation = Incarnation()
-        let session = try scene.session(incarnation: incarnation)
+        let session = try bare(fixture, scene, incarnation)
         let held = try #require(try session.takeAll(1).first)
         #expect(try session.commit(held, .startLate))
         #expect(try session.lost().contains("consumer_timeout"))
         try fixture.server.control("eval", "application:set_env(rabbit, consumer_timeout, 1800000).")
-        let next = try scene.session(incarnation: incarnation)
+        let next = try bare(fixture, scene, incarnation)
         let again = try #require(try next.takeAll(1).first)
         #expect(again.id == "1")
         #expect(try next.commit(held, .conclude) == false)

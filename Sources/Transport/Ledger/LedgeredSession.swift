@@ -175,6 +175,8 @@ public final class LedgeredSession: BrokerSession {
         }
         isTaking = true
         broker.take(upTo: count)
+        // RabbitMQ's messages are here already: there is no answer on the wire to wait for.
+        drain()
     }
 
     private func taken(_ messages: [ReceivedMessage]) {

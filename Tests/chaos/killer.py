@@ -58,6 +58,8 @@ class Killer:
         return self._random.uniform(low, high)
 
     def _disturb(self):
+        # First, since its take-over is timed: also in a run that is too short for a whole round.
+        self._master_gone()
         while not self._over.is_set():
             round = self._random.sample(self._kinds, len(self._kinds))
             for kind in round:

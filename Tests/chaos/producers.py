@@ -6,6 +6,8 @@ import time
 import uuid
 from dataclasses import dataclass
 
+from celery import Celery
+
 LATE, EARLY = "drill.witness.late", "drill.witness.early"
 
 
@@ -26,7 +28,7 @@ def draw(random):
     task = random.choices((LATE, EARLY), (3, 2))[0]
     seconds = random.choices(
         (0.0, random.uniform(0.001, 0.02), random.uniform(0.05, 0.3), random.uniform(1, 3), random.uniform(6, 9)),
-        (600, 250, 130, 10, 1))[0]  # fmt: skip
+        (590, 250, 130, 20, 1))[0]  # fmt: skip
     times = random.choices((0, 1, 2), (90, 8, 2))[0] if seconds < 1 else 0
     return task, round(seconds, 4), times
 
@@ -93,8 +95,6 @@ class CelerySender:
     """One connection of a real client."""
 
     def __init__(self, url, options):
-        from celery import Celery
-
         # No result backend: a client of Redis' would subscribe to each task's channel.
         self._app = Celery("chaos", broker=url, set_as_current=False)
         self._app.conf.update(task_serializer="json", broker_transport_options=options, broker_connection_timeout=3)

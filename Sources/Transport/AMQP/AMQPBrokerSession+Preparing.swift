@@ -12,9 +12,10 @@ extension AMQPBrokerSession {
         guard phase == .connecting else { return }
         phase = .preparing
         for line in [tasks, control, declarations, replies] { line.open(now: now) }
-        // Of RabbitMQ 4 on, and with quorum queues, only a consumer has a limit.
+        // Of RabbitMQ 4 on, and with quorum queues, only a consumer has a limit. With one queue that is the same, and costs the server
+        // less: a channel's limit is a process there that is asked for every message.
         let isOld = (consuming.serverVersion.first ?? 0) < 4
-        limitsWholeChannel = isOld && queues.allSatisfy { $0.kind == .classic }
+        limitsWholeChannel = isOld && queues.count > 1 && queues.allSatisfy { $0.kind == .classic }
         for request in AMQPTopology.sharedExchanges { declareExchange(request, now: now) }
         for queue in queues { declare(queue, now: now) }
         // Answered behind all of them.

@@ -109,7 +109,7 @@ class Judge:
 
     def _early_reason(self, run, again):
         """An early task runs again only if its master died before the start was written."""
-        if self._events_of(run, KILLS + PAUSES, self._open_until(run.start)):
+        if self._events_of(run, MASTER_KILLS + PAUSES, self._open_until(run.start)):
             return "early: before its start was written"
         if self._ran_what_it_had_lost(again):
             return "by a holder that had been paused beyond its lease"

@@ -86,7 +86,8 @@ final class Pool {
     /// How many assignments the children that work could be given now.
     var room: Int {
         children.reduce(0) { sum, child in
-            guard child.lifecycle.isWorking, !child.recallSent, !child.runsAlone else { return sum }
+            // What ran alone in a hand that is empty again is history.
+            guard child.lifecycle.isWorking, !child.recallSent, !child.runsAlone || child.lifecycle.hand.isEmpty else { return sum }
             return sum + max(0, child.handLimit(shortTask: Pool.shortTask, most: Pool.mostAhead) - child.lifecycle.hand.count)
         }
     }

@@ -120,6 +120,21 @@ import Testing
         #expect(try session.takeAll(1).count == 1, "and after its end")
     }
 
+    @Test(arguments: brokers) func aRetryThatWasSentTwiceRunsOnce(broker: Broker) throws {
+        let scene = try BrokerScene(broker)
+        var retry = TaskPublication.named("1")
+        retry.headers = Array(#"{"id": "1", "task": "example.add", "retries": 1}"#.utf8)
+        try scene.send([retry, retry])
+        let session = try scene.session()
+        let first = try #require(try session.takeAll(1).first)
+        try scene.send([retry])
+        try scene.stage.pass(seconds: 1.5)
+        #expect(try session.take(10).isEmpty)
+        #expect(try session.commit(first, .conclude))
+        #expect(try session.close() == "closed")
+        #expect(try (scene.fixture as? RabbitMQFixture)?.count("celery") == 0)
+    }
+
     @Test(arguments: brokers) func whatIsSentOnStandsBeforeTheEnd(broker: Broker) throws {
         let scene = try BrokerScene(broker)
         try scene.send(["1"])

@@ -6,13 +6,13 @@ public struct Claim: Equatable, Sendable {
     public var message: String
     /// `<incarnation>:<sequence>:0`.
     public var mark: String
-    /// Whether the broker says that somebody may have had it before.
-    public var isRedelivered: Bool
+    /// Whether somebody may have had it before; else it is a message of its own, whatever it is called.
+    public var mayBeKnown: Bool
 
-    public init(message: String, mark: String, isRedelivered: Bool) {
+    public init(message: String, mark: String, mayBeKnown: Bool) {
         self.message = message
         self.mark = mark
-        self.isRedelivered = isRedelivered
+        self.mayBeKnown = mayBeKnown
     }
 
     /// What a message is known by that is sent again while the first of its name is still in somebody's hands.

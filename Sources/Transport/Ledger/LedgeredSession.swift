@@ -216,7 +216,7 @@ public final class LedgeredSession: BrokerSession {
         let first = incarnation.reserve(messages.count)
         let claims = messages.enumerated().map { offset, message in
             let mark = RedisTag.make(incarnation, first + UInt64(offset), step: 0)
-            return Claim(message: message.claimName ?? mark, mark: mark, isRedelivered: message.isRedelivered)
+            return Claim(message: message.claimName ?? mark, mark: mark, mayBeKnown: message.mayBeKnown)
         }
         ledger.claim(claims)
         afterClaims.append { [unowned self] verdicts in
@@ -231,6 +231,11 @@ public final class LedgeredSession: BrokerSession {
         case .double: return hold(message, claim.double, under: claim.mark)
         case .resumed(let mark):
             guard let known = book[mark] else { return hold(message, claim.message, under: mark) }
+            // Two of one name: the other is in this connection's hands, and enough.
+            if let other = known.brokerTag, other != message.tag {
+                acknowledge(message)
+                return nil
+            }
             book[mark]?.brokerTag = message.tag
             // Its acknowledgement was lost; the start record is what counts.
             if known.isAcknowledged { acknowledge(message) }
@@ -377,8 +382,10 @@ extension ReceivedMessage {
         return "\(message.id):\(message.retries)"
     }
 
-    fileprivate var isRedelivered: Bool {
+    /// Whether somebody may have had it before. A retry's message may have been sent twice, if the confirmation of the first was lost:
+    /// no client sends a second one of that name.
+    fileprivate var mayBeKnown: Bool {
         guard case .success(let message) = content else { return false }
-        return message.redelivered
+        return message.redelivered || message.retries > 0
     }
 }

@@ -54,7 +54,7 @@ public final class RedisLedger: Ledger {
         for claim in claims {
             command.append(claim.message)
             command.append(claim.mark)
-            command.append(claim.isRedelivered ? "1" : "0")
+            command.append(claim.mayBeKnown ? "1" : "0")
         }
         dialogue.ask(command) { [unowned self] answer in
             let verdicts = (answer.array ?? []).compactMap(\.text).map(RedisLedger.verdict)

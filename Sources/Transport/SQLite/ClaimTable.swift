@@ -12,10 +12,10 @@ struct ClaimTable {
         let now = try database.statement("SELECT node, mark, finished IS NOT NULL FROM claim WHERE message = ?")
             .first(.text(claim.message)) { (owner: $0.isNull(0) ? nil : $0.int(0), mark: $0.text(1), isFinished: $0.int(2) != 0) }
         if let now {
-            if claim.isRedelivered, now.isFinished { return .finished }
-            if claim.isRedelivered, now.owner == node { return .resumed(mark: now.mark) }
+            if claim.mayBeKnown, now.isFinished { return .finished }
+            if claim.mayBeKnown, now.owner == node { return .resumed(mark: now.mark) }
             if let owner = now.owner, try isAlive(owner) {
-                if claim.isRedelivered { return .taken }
+                if claim.mayBeKnown { return .taken }
                 try enter(claim.double, claim.mark, node)
                 return .double
             }

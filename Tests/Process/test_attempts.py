@@ -121,7 +121,7 @@ def test_a_master_that_was_stopped_past_its_lease_starts_nothing_of_what_others_
         # RabbitMQ has them until it finds the connection silent: after two to three heartbeats.
         assert broker.command.result(task, timeout=40 if broker.kind == "rabbitmq" else 15) > 0
     os.kill(first.pid, signal.SIGCONT)
-    first.log.wait("have gone to others")
+    first.log.wait("have gone to others", timeout=15)
     # It is as good as new.
     assert broker.command.result(broker.command.call("drill.add", 1, 2)) == 3
     assert [len(starts(path, f"t{n}")) for n in range(2)] == [1, 1]

@@ -106,6 +106,28 @@ import Testing
         #expect(try scene.state(of: "1") == "FAILURE")
     }
 
+    @Test(arguments: brokers) func theNextSessionIsToldWhatHasGoneMeanwhile(broker: Broker) throws {
+        let scene = try BrokerScene(broker)
+        try scene.send(["1", "2"])
+        let incarnation = Incarnation()
+        var first: SessionSeat? = try scene.session(incarnation: incarnation)
+        let held = try #require(try first?.takeAll(2))
+        let heir = try scene.session()
+        cut(&first, scene)
+        for message in try heir.takeAll(2) { #expect(try heir.commit(message, .conclude)) }
+        // One that counts its lease on and is lost before it hears anything.
+        let silent = scene.fixture.makeSession(
+            ["celery"], node: "celery@test", incarnation: incarnation, holding: held.map(\.tag), joinsResults: true,
+            deadLetters: DeadLetterLimits())
+        let seat = scene.stage.add(silent) { silent.takeEvents() }
+        try seat.next("standing") { if case .standing = $0 { true } else { nil } }
+        scene.stage.leave(seat)
+        let next = try scene.session(incarnation: incarnation, holding: held.map(\.tag))
+        let told = [seat.inbox, next.seat.inbox].flatMap(\.self).contains { if case .gone = $0 { true } else { false } }
+        #expect(told)
+        #expect(try next.commit(held[0], .startEarly) == false)
+    }
+
     @Test(arguments: brokers) func aSecondMessageOfAnIDRunsOnItsOwn(broker: Broker) throws {
         let scene = try BrokerScene(broker)
         try scene.send(["1"])

@@ -180,7 +180,8 @@ public final class RedisLedger: Ledger {
     private func renew(then done: @escaping () -> Void) {
         guard let leases else { return }
         leases.renew([]) { [unowned self] in
-            guard leases.isNew, !book.marks.isEmpty else {
+            // What an earlier session was not told any more, this one is.
+            guard leases.isNew || phase == .preparing, !book.marks.isEmpty else {
                 leaseProven = leases.proven
                 return done()
             }

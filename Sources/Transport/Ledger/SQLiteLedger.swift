@@ -185,7 +185,8 @@ public final class SQLiteLedger: Ledger {
             let holder = try nodes.register(incarnation.id, name: node)
             try nodes.count(holder)
             var gone: [String] = []
-            if wasBuried {
+            // What an earlier session was not told any more, this one is.
+            if wasBuried || phase == .opening {
                 for (mark, holding) in book.marks where try !claims.stands(holding.message, mark) { gone.append(mark) }
             }
             var leases = leases

@@ -235,10 +235,14 @@ public final class SQLiteBrokerSession: BrokerSession {
         line.write(durable: false) { [unowned self] database throws(SQLiteError) in
             let now = MonotonicTime.now
             let nodes = NodeTable(database)
-            // Signed off by others: what we held is theirs.
-            let wasBuried = try nodes.find(incarnation.id) == nil
+            // Signed off by others: what we held is theirs. An earlier session may not have been told.
+            let mayHaveLost = try nodes.find(incarnation.id) == nil || phase == .opening
             let holder = try nodes.register(incarnation.id, name: node)
             try nodes.count(holder)
+            var gone: Set<Int> = []
+            if mayHaveLost {
+                for sequence in held where try MessageTable(database).held(node: holder, sequence: sequence) == nil { gone.insert(sequence) }
+            }
             var leases = leases
             var recovered = 0
             var orphaned: [MessageTable.Taken] = []
@@ -263,9 +267,9 @@ public final class SQLiteBrokerSession: BrokerSession {
             return { [unowned self] in
                 self.leases = leases
                 leaseProven = now
-                if wasBuried, !held.isEmpty {
-                    events.append(.gone(held.map { DeliveryTag("\(incarnation.id):\($0)") }))
-                    held = []
+                if !gone.isEmpty {
+                    events.append(.gone(gone.map { DeliveryTag("\(incarnation.id):\($0)") }))
+                    held.subtract(gone)
                 }
                 lastControl = control
                 beatAt = now.advanced(by: SQLiteBrokerSession.beatInterval)

@@ -241,7 +241,9 @@ public final class SQLiteBrokerSession: BrokerSession {
             try nodes.count(holder)
             var gone: Set<Int> = []
             if mayHaveLost {
-                for sequence in held where try MessageTable(database).held(node: holder, sequence: sequence) == nil { gone.insert(sequence) }
+                for sequence in held where try MessageTable(database).held(node: holder, sequence: sequence) == nil {
+                    gone.insert(sequence)
+                }
             }
             var leases = leases
             var recovered = 0

@@ -156,7 +156,7 @@ def test_a_full_disk_is_said_so_and_the_work_goes_on_when_there_is_room(workers,
     until(lambda: worker.log.find(sleeping), what="the start")
     fill(small_disk)
     refused = command.run("call", "drill.tsum", "--args", "[[" + ",".join(["1"] * 20_000) + "]]")
-    assert refused.returncode == 1 and len(refused.stderr.strip().splitlines()) == 1 and "no space" in refused.stderr, refused.stderr
+    assert refused.returncode == 69 and len(refused.stderr.strip().splitlines()) == 1 and "no space" in refused.stderr, refused.stderr
     worker.log.wait(r"(?i)(full|disk|space)", timeout=10)
     assert worker.running
     (small_disk / "filler").unlink(missing_ok=True)

@@ -110,7 +110,7 @@ final class Intake {
             setAsidePoison(delivery)
         } else {
             delivery.lifecycle.becameReady()
-            ready.prepend([delivery])
+            ready.insertRecorded(delivery)
             recordedReady += 1
         }
     }

@@ -17,6 +17,13 @@ struct ReadyQueue {
         for delivery in deliveries.reversed() { steps[step(delivery)].prepend(delivery) }
     }
 
+    /// Puts a delivery whose record stands behind those of which that is already so, and before all others of its step.
+    mutating func insertRecorded(_ delivery: Delivery) {
+        let step = step(delivery)
+        let place = steps[step].firstIndex { $0.record.state != .standing } ?? steps[step].endIndex
+        steps[step].insert(delivery, at: place)
+    }
+
     /// Takes out, in order, what `body` accepts; what it refuses stays.
     mutating func handOut(_ body: (Delivery) -> Verdict) {
         for index in steps.indices {

@@ -88,4 +88,17 @@ import Testing
             try #require(queue.removeAll().map(\.number) == inOrder(list), "seed \(random.seed)")
         }
     }
+
+    @Test func whatIsRecordedComesBeforeTheRestAndInItsOrder() {
+        var queue = ReadyQueue()
+        for number in 1...3 { queue.append(.numbered(number)) }
+        for number in 4...6 {
+            let delivery = Delivery.numbered(number)
+            delivery.record.order(nil)
+            delivery.record.stands(earlier: [])
+            queue.insertRecorded(delivery)
+        }
+        queue.append(.numbered(7))
+        #expect(queue.removeAll().map(\.number) == [4, 5, 6, 1, 2, 3, 7])
+    }
 }

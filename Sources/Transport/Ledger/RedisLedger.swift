@@ -19,7 +19,7 @@ public final class RedisLedger: Ledger {
     private var digests: [RedisScripts.Name: String] = [:]
     private var nextRenewal = MonotonicTime.distantFuture
     private var lastRevocation = ""
-    private var hasNoticedFullDeadPlace = false
+    private var fullDeadPlace = FullDeadPlace()
     public private(set) var leaseProven: MonotonicTime?
 
     private enum Phase { case preparing, standing, closing, over }
@@ -82,7 +82,7 @@ public final class RedisLedger: Ledger {
             guard let answer = RedisEffects.verdicts($0, attempts: entries.map(\.attempt)) else {
                 return lose("an answer to the ledger that makes no sense")
             }
-            if answer.freesBody { noticeFullDeadPlace() }
+            if answer.freesBody, let text = fullDeadPlace.notice() { events.append(.notice(text)) }
             events.append(.recorded(answer.verdicts))
         }
     }
@@ -222,11 +222,5 @@ public final class RedisLedger: Ledger {
         case .recovered: break
         case .standing, .taken, .revoked, .rang, .committed, .gone, .control, .lost: break
         }
-    }
-
-    private func noticeFullDeadPlace() {
-        guard !hasNoticedFullDeadPlace else { return }
-        hasNoticedFullDeadPlace = true
-        events.append(.notice("the dead-letter place is full: for each new message the oldest body goes, its record stays"))
     }
 }

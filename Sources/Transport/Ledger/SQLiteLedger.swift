@@ -17,7 +17,7 @@ public final class SQLiteLedger: Ledger {
     private var leases = LeaseObserver()
     private var beatAt = MonotonicTime.distantFuture
     private var lastRevocation = 0
-    private var hasNoticedFullDeadPlace = false
+    private var fullDeadPlace = FullDeadPlace()
     public private(set) var leaseProven: MonotonicTime?
 
     private enum Phase: Equatable { case opening, standing, closing(MonotonicTime), lost }
@@ -137,7 +137,7 @@ public final class SQLiteLedger: Ledger {
             if writes > 0 { try ResultTable(database).sweep(upTo: 2 * writes, now: now) }
             return { [unowned self] in
                 events.append(.recorded(verdicts))
-                if freesBody { noticeFullDeadPlace() }
+                if freesBody, let text = fullDeadPlace.notice() { events.append(.notice(text)) }
             }
         }
     }
@@ -165,12 +165,6 @@ public final class SQLiteLedger: Ledger {
     private func report(_ revoked: (ids: [String], newest: Int)) {
         lastRevocation = max(lastRevocation, revoked.newest)
         if !revoked.ids.isEmpty { events.append(.revoked(revoked.ids)) }
-    }
-
-    private func noticeFullDeadPlace() {
-        guard !hasNoticedFullDeadPlace else { return }
-        hasNoticedFullDeadPlace = true
-        events.append(.notice("the dead-letter place is full: for each new message the oldest body goes, its record stays"))
     }
 
     // MARK: leases

@@ -47,7 +47,7 @@ public final class RedisBrokerSession: BrokerSession {
     private var nextPoll: MonotonicTime?
     /// The mark of the newest revocation that was reported.
     private var lastRevocation = ""
-    private var hasNoticedFullDeadPlace = false
+    private var fullDeadPlace = FullDeadPlace()
 
     private enum Phase { case connecting, preparing, standing, closing, over }
 
@@ -141,7 +141,7 @@ public final class RedisBrokerSession: BrokerSession {
                     return lose("an answer to a commit that makes no sense")
                 }
                 verdicts += answer.verdicts
-                if answer.freesBody { noticeFullDeadPlace() }
+                if answer.freesBody, let text = fullDeadPlace.notice() { events.append(.notice(text)) }
                 if part.endIndex == commits.count { committed(commits, verdicts) }
             }
         }
@@ -350,12 +350,6 @@ public final class RedisBrokerSession: BrokerSession {
         guard !gone.isEmpty else { return }
         held.subtract(gone)
         events.append(.gone(gone.map { DeliveryTag($0) }))
-    }
-
-    private func noticeFullDeadPlace() {
-        guard !hasNoticedFullDeadPlace else { return }
-        hasNoticedFullDeadPlace = true
-        events.append(.notice("the dead-letter place is full: for each new message the oldest body goes, its record stays"))
     }
 
     private func committed(_ commits: [Commit], _ verdicts: [CommitVerdict]) {

@@ -34,7 +34,7 @@ public final class SQLiteBrokerSession: BrokerSession {
     private var hasRung = false
     /// When what is parked next is to be handed out.
     private var releaseAt: MonotonicTime?
-    private var hasNoticedFullDeadPlace = false
+    private var fullDeadPlace = FullDeadPlace()
 
     private enum Phase: Equatable {
         case opening
@@ -189,7 +189,7 @@ public final class SQLiteBrokerSession: BrokerSession {
                 events.append(.committed(verdicts))
                 // The file tells us only of what others write.
                 if fills { look() }
-                if freesBody { noticeFullDeadPlace() }
+                if freesBody, let text = fullDeadPlace.notice() { events.append(.notice(text)) }
             }
         }
     }
@@ -332,12 +332,6 @@ public final class SQLiteBrokerSession: BrokerSession {
                 }
             }
         }
-    }
-
-    private func noticeFullDeadPlace() {
-        guard !hasNoticedFullDeadPlace else { return }
-        hasNoticedFullDeadPlace = true
-        events.append(.notice("the dead-letter place is full: for each new message the oldest body goes, its record stays"))
     }
 
     // MARK: tags

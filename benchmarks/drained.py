@@ -27,7 +27,7 @@ class Sampler:
         self._thread.join(10)
 
     def _sample(self):
-        while not self._over.wait(0.005):
+        while not self._over.wait(0.02):
             found = self._count()
             self._samples.append((time.monotonic(), found))
 

@@ -4,12 +4,10 @@ import CoppiceShared
 /// what it writes, what it sends on, and what becomes of the record.
 public struct Commit: Sendable {
     public enum Step: Equatable, Sendable {
-        /// The task has started; acknowledged late, so the record stays.
-        case startLate
         /// The task has started; acknowledged now. The record becomes a start record, from which whoever finds it after our death
         /// stores the loss.
         case startEarly
-        /// The record stays as it is; for progress.
+        /// The record stays as it is; for the start of a late task, and for progress.
         case keep
         /// The end: the record goes.
         case conclude

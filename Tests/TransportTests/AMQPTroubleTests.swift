@@ -60,7 +60,7 @@ import Testing
         let incarnation = Incarnation()
         let session = try bare(fixture, scene, incarnation)
         let held = try #require(try session.takeAll(1).first)
-        #expect(try session.commit(held, .startLate))
+        #expect(try session.commit(held, .keep))
         #expect(try session.lost().contains("consumer_timeout"))
         try fixture.server.control("eval", "application:set_env(rabbit, consumer_timeout, 1800000).")
         let next = try bare(fixture, scene, incarnation)

@@ -141,7 +141,7 @@ import Testing
         try scene.send(["1"])
         let session = try scene.session()
         let message = try #require(try session.takeAll(1).first)
-        #expect(try session.commit(message, .startLate))
+        #expect(try session.commit(message, .keep))
         #expect(try session.commit(message, .keep))
         #expect(try session.commit(message, .conclude))
         #expect(try session.commit(message, .conclude) == false)
@@ -247,10 +247,18 @@ import Testing
         #expect(early == ["early"])
         try scene.revoke(["late", "early"])
         try scene.send(["late"])
-        session.session.take(upTo: 1)
-        session.session.flush()
         func place(_ pick: (BrokerEvent) -> Bool) -> Int? { session.seat.inbox.firstIndex(where: pick) }
-        let taken = try scene.stage.wait("taken") { place { if case .taken(let messages) = $0 { messages.count == 1 } else { false } } }
+        var answers = 0
+        let taken = try scene.stage.wait("taken") {
+            // The first look may come before the message does.
+            let taken = session.seat.inbox.compactMap { if case .taken(let messages) = $0 { messages.count } else { nil } }
+            if taken.count >= answers, taken.last != 1 {
+                answers = taken.count + 1
+                session.session.take(upTo: 1)
+                session.session.flush()
+            }
+            return place { if case .taken(let messages) = $0 { messages.count == 1 } else { false } }
+        }
         let told = try #require(place { if case .revoked(["late"]) = $0 { true } else { false } }, "once, and only what is new")
         #expect(told < taken)
         session.session.revoke(["heard"])

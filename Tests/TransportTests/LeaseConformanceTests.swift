@@ -14,7 +14,7 @@ import Testing
         try scene.send(["1", "2", "3", "4"])
         let dying = try scene.session()
         let held = try dying.take(3)
-        #expect(try dying.commit(held[0], .startLate))
+        #expect(try dying.commit(held[0], .keep))
         #expect(try dying.commit(held[1], .startEarly))
         let heir = try scene.session()
         let start = MonotonicTime.now

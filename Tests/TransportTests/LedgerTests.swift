@@ -23,7 +23,7 @@ import Testing
         try scene.send(["1", "2", "3"])
         var dying: SessionSeat? = try scene.session()
         let held = try #require(try dying?.takeAll(3))
-        #expect(try dying?.commit(held[0], .startLate) == true)
+        #expect(try dying?.commit(held[0], .keep) == true)
         #expect(try dying?.commit(held[1], .startEarly) == true)
         let heir = try scene.session()
         let start = MonotonicTime.now

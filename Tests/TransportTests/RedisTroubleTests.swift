@@ -31,7 +31,7 @@ import Testing
         // More than one script's worth, and steps of one message that must not change places.
         let steps = taken.flatMap { message in
             [
-                Commit(message.tag, queue: message.queue, .startLate, writes: [.named(message.id, .started)]),
+                Commit(message.tag, queue: message.queue, .keep, writes: [.named(message.id, .started)]),
                 Commit(
                     message.tag, queue: message.queue, .conclude, writes: [.named(message.id, .failure)], publications: [.named("next")]),
             ]
@@ -49,7 +49,7 @@ import Testing
         let session = try scene.session()
         let taken = try session.take(10)
         #expect(taken.map(\.id) == ["1", "2", "3"])
-        #expect(try session.commit(taken[0], .startLate, writes: [.named("1", .started)]))
+        #expect(try session.commit(taken[0], .keep, writes: [.named("1", .started)]))
         #expect(try session.commit(taken[1], .startEarly))
         for message in taken { #expect(try session.commit(message, .conclude, writes: [.named(message.id, .success)])) }
         #expect(try scene.state(of: "3") == "SUCCESS")

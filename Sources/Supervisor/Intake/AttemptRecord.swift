@@ -50,7 +50,7 @@ struct AttemptRecord: Equatable {
         switch step {
         case .conclude, .setAside: return .over
         case .putBack: return story.end == nil ? .withdrawn : .died(story)
-        case .startLate, .startEarly, .keep, .park: return nil
+        case .startEarly, .keep, .park: return nil
         }
     }
 }

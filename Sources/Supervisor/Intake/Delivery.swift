@@ -35,7 +35,7 @@ final class Delivery {
     /// Whether it may be handed out at once, for the first time.
     var isRecordedReady: Bool { record.state == .standing && assignment == 0 && lifecycle.progress == .ready }
     /// What its start commits.
-    var startStep: Commit.Step { acksLate ? .startLate : isStrict ? .keep : .startEarly }
+    var startStep: Commit.Step { acksLate || isStrict ? .keep : .startEarly }
     var storesResult: Bool { !(message.ignoreResult ?? declaration?.ignoreResult ?? false) }
     /// What its child says it is called with, as JSON texts; where records shall tell it.
     var call: (arguments: [UInt8], keywords: [UInt8])?

@@ -81,7 +81,7 @@ final class Intake {
         for (entry, verdict) in zip(outbox.committed(), verdicts) {
             let delivery = entry.delivery
             switch entry.commit.step {
-            case .startLate, .startEarly, .keep: if delivery.record.state == .ordered { recorded(delivery, verdict) }
+            case .startEarly, .keep: if delivery.record.state == .ordered { recorded(delivery, verdict) }
             case .conclude, .putBack, .park, .setAside: settled(delivery, held: !verdict.isVoid)
             }
         }

@@ -6,11 +6,12 @@ import CoppiceSystem
 /// publications for want of memory or disk still gives messages and takes acknowledgements.
 ///
 /// Messages come by themselves, up to the prefetch limit, and wait here until they are asked for. What a message's step publishes is
-/// confirmed before the message is acknowledged; a step is answered when the broker has answered a request that stands behind the
-/// acknowledgement on the same channel.
+/// confirmed before the message is acknowledged.
 ///
 /// RabbitMQ keeps no book of what was started, tried or revoked: this session is one half of a `LedgeredSession`, whose other half does.
-/// So an early start is no more than an acknowledgement here, attempts are nobody's, and `keep` publishes whatever is held.
+/// So an early start is no more than an acknowledgement here, attempts are nobody's, and `keep` publishes whatever is held. RabbitMQ
+/// never says that it has read an acknowledgement, and it is not waited for: one that is lost with its connection makes RabbitMQ deliver
+/// the message once more, and the ledger knows it.
 public final class AMQPBrokerSession: BrokerSession {
     /// Numbers of the channels: three of the consuming connection, two of the publishing one.
     enum Channel {
@@ -176,7 +177,7 @@ public final class AMQPBrokerSession: BrokerSession {
         }
         if let deadline = publisher.deadline, deadline <= now { publisher.expired(now: now) }
         if phase == .standing, nextProof <= now {
-            prove(now: now) {}
+            prove(now: now)
             consuming.flush()
         }
         drain(now: now)
@@ -289,11 +290,10 @@ public final class AMQPBrokerSession: BrokerSession {
         }
         guard let tag = AMQPTag(commit.tag), tag.serial == serial, let delivery = held[tag.delivery] else { return false }
         switch commit.step {
-        case .startLate, .keep: return true
+        case .keep: return true
         case .startEarly, .conclude, .setAside: break
         case .putBack(front: true) where messages.isEmpty:
             held[tag.delivery] = nil
-            batch.wantsProof = true
             send(.requeue(tag.delivery), now: now)
             window.settle(tag.delivery)
             return true
@@ -305,13 +305,13 @@ public final class AMQPBrokerSession: BrokerSession {
                 batch.openSteps -= 1
                 // Not before: the queues may have had to be made.
                 messages.append(DelayedDelivery.parked(delivery, queue: commit.queue, until: until, now: .now))
-                publish(messages, in: batch, now: .now) { [unowned self] in acknowledge(tag.delivery, in: batch) }
+                publish(messages, in: batch, now: .now) { [unowned self] in acknowledging.append(tag.delivery) }
                 publishing.flush()
             }
             return true
         }
         held[tag.delivery] = nil
-        publish(messages, in: batch, now: now) { [unowned self] in acknowledge(tag.delivery, in: batch) }
+        publish(messages, in: batch, now: now) { [unowned self] in acknowledging.append(tag.delivery) }
         return true
     }
 
@@ -341,47 +341,24 @@ public final class AMQPBrokerSession: BrokerSession {
         }
     }
 
-    private func acknowledge(_ tag: UInt64, in batch: AMQPCommitBatch) {
-        batch.wantsProof = true
-        acknowledging.append(tag)
-    }
-
-    /// Sends the acknowledgements that have come up, asks for proof where a batch is through, and answers what is proven.
+    /// Sends the acknowledgements that have come up, and answers the batches that are through.
     private func settle(now: MonotonicTime) {
         guard phase == .standing else { return }
         if !acknowledging.isEmpty {
             for ack in window.acknowledge(acknowledging) { send(.ack(ack.tag, multiple: ack.multiple), now: now) }
             acknowledging.removeAll(keepingCapacity: true)
         }
-        for batch in batches where batch.openSteps == 0 && !batch.isAsked {
-            batch.isAsked = true
-            guard batch.wantsProof else {
-                batch.isDone = true
-                continue
-            }
-            prove(now: now) { [unowned self] in
-                batch.isDone = true
-                report()
-            }
+        while let batch = batches.first, batch.openSteps == 0 {
+            batches.removeFirst()
+            events.append(.committed(batch.verdicts))
         }
-        report()
     }
 
     /// Asks for something that changes nothing: it is answered when all that stands before it on the channel has been read, and shows
     /// that the channel was ours when we asked. A refusal closes the channel, and the session with it.
-    private func prove(now: MonotonicTime, then: @escaping () -> Void) {
+    private func prove(now: MonotonicTime) {
         nextProof = now.advanced(by: AMQPBrokerSession.proofInterval)
-        tasks.ask(.qos(count: prefetch, wholeChannel: limitsWholeChannel), now: now) { [unowned self] _ in
-            leaseProven = now
-            then()
-        }
-    }
-
-    private func report() {
-        while let batch = batches.first, batch.isDone {
-            batches.removeFirst()
-            events.append(.committed(batch.verdicts))
-        }
+        tasks.ask(.qos(count: prefetch, wholeChannel: limitsWholeChannel), now: now) { [unowned self] _ in leaseProven = now }
     }
 
     private func send(_ request: AMQPRequest, now: MonotonicTime) {

@@ -318,7 +318,7 @@ public final class LedgeredSession: BrokerSession {
             let tag = book[mark]?.brokerTag
             if !verdicts[index].isVoid, let holding = holdings[index] {
                 switch commit.step {
-                case .startLate, .keep: break
+                case .keep: break
                 case .startEarly:
                     book[mark]?.isAcknowledged = true
                     if let tag { settling.append(Commit(tag, queue: commit.queue, .startEarly)) }
@@ -344,7 +344,7 @@ extension Commit.Step {
     /// Whether nothing is held afterwards.
     fileprivate var isEnd: Bool {
         switch self {
-        case .startLate, .startEarly, .keep: false
+        case .startEarly, .keep: false
         case .conclude, .putBack, .park, .setAside: true
         }
     }
@@ -353,7 +353,7 @@ extension Commit.Step {
 extension Commit {
     fileprivate var ledgerStep: LedgerEntry.Step {
         switch step {
-        case .startLate, .keep: .keep
+        case .keep: .keep
         case .startEarly: .start
         case .conclude: .finish
         case .putBack, .park: .release

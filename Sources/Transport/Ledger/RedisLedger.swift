@@ -49,7 +49,7 @@ public final class RedisLedger: Ledger {
     // MARK: orders
 
     public func claim(_ claims: [Claim]) {
-        var command = RedisCommand("EVALSHA", digests[.claim] ?? "", "1", keys.nodes, incarnation.id, keys.claims)
+        var command = RedisCommand("EVALSHA", digests[.claim] ?? "", "2", keys.nodes, keys.revoked, incarnation.id, keys.claims)
         command.append(ClaimLifetime.held)
         for claim in claims {
             command.append(claim.message)
@@ -57,10 +57,15 @@ public final class RedisLedger: Ledger {
             command.append(claim.mayBeKnown ? "1" : "0")
         }
         dialogue.ask(command) { [unowned self] answer in
-            let verdicts = (answer.array ?? []).compactMap(\.text).map(RedisLedger.verdict)
-            guard verdicts.count == claims.count else { return lose("an answer to claims that makes no sense") }
-            // Revoked ids are looked up behind the claims, and told before them.
-            learnRevocations { [unowned self] in events.append(.claimed(verdicts)) }
+            let parts = (answer.array ?? []).compactMap(\.text)
+            guard let newest = parts.first, parts.count == claims.count + 1 else { return lose("an answer to claims that makes no sense") }
+            let verdicts = parts.dropFirst().map(RedisLedger.verdict)
+            guard newest.isEmpty || newest == lastRevocation else {
+                // Somebody has revoked since: first what, then what it may concern.
+                learnRevocations { [unowned self] in events.append(.claimed(verdicts)) }
+                return
+            }
+            events.append(.claimed(verdicts))
         }
     }
 

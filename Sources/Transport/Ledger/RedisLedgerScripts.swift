@@ -2,11 +2,11 @@
 enum RedisLedgerScripts {
     /// Enters messages of another broker under an incarnation's marks.
     ///
-    /// KEYS: nodes. ARGV: incarnation, claims' prefix, seconds for which a claim is remembered, then per message its name, mark and
-    /// whether it was delivered before. Returns per message: O ours, D another of the same name is in somebody's hands, T taken,
-    /// F finished, or the mark under which it was ours before.
+    /// KEYS: nodes, revoked. ARGV: incarnation, claims' prefix, seconds for which a claim is remembered, then per message its name, mark
+    /// and whether it was delivered before. Returns the newest revocation's mark, then per message: O ours, D another of the same name
+    /// is in somebody's hands, T taken, F finished, or the mark under which it was ours before.
     static let claim = """
-        local out = {}
+        local out = { redis.call('ZREVRANGE', KEYS[2], 0, 0, 'WITHSCORES')[2] or '' }
         for i = 4, #ARGV, 3 do
           local key, mark, again = ARGV[2] .. ARGV[i], ARGV[i + 1], ARGV[i + 2] == '1'
           local now = redis.call('GET', key)

@@ -353,7 +353,7 @@ public final class RedisBrokerSession: BrokerSession {
     }
 
     private func committed(_ commits: [Commit], _ verdicts: [CommitVerdict]) {
-        for commit in commits where commit.step != .keep && commit.step != .startLate { held.remove(commit.tag.value) }
+        for commit in commits where commit.step != .keep { held.remove(commit.tag.value) }
         events.append(.committed(verdicts))
     }
 

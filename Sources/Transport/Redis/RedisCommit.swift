@@ -34,7 +34,7 @@ struct RedisCommit {
         }
         let step = RedisTag.step(commit.tag.value)
         switch commit.step {
-        case .startLate, .keep, .startEarly, .conclude: break
+        case .keep, .startEarly, .conclude: break
         case .putBack:
             command.append(RedisTag.ending(commit.queue).utf8.count)
             command.append(keys.list(commit.queue, step: Int(step) ?? 0))
@@ -52,7 +52,7 @@ struct RedisCommit {
 
     private func operation(_ step: Commit.Step) -> String {
         switch step {
-        case .startLate, .keep: "K"
+        case .keep: "K"
         case .startEarly: "E"
         case .conclude: "C"
         case .putBack(let front): front ? "F" : "B"

@@ -166,7 +166,7 @@ public final class SQLiteBrokerSession: BrokerSession {
                 }
                 for publication in commit.publications { try messages.publish(publication) }
                 switch commit.step {
-                case .startLate, .keep: break
+                case .keep: break
                 case .startEarly: try messages.markStarted(held)
                 case .conclude: try messages.conclude(held)
                 case .putBack(let front): try messages.putBack(held, front: front)
@@ -183,7 +183,7 @@ public final class SQLiteBrokerSession: BrokerSession {
             if writes > 0 { try ResultTable(database).sweep(upTo: 2 * writes, now: now) }
             let fills = commits.contains { $0.step.fillsQueue || !$0.publications.isEmpty }
             return { [unowned self] in
-                for commit in commits where commit.step != .keep && commit.step != .startLate {
+                for commit in commits where commit.step != .keep {
                     if let sequence = sequence(of: commit.tag) { held.remove(sequence) }
                 }
                 events.append(.committed(verdicts))
@@ -355,7 +355,7 @@ extension Commit {
         switch step {
         case .startEarly, .conclude: true
         case .keep where attempt != nil: true
-        case .startLate, .keep, .putBack, .park, .setAside: !publications.isEmpty
+        case .keep, .putBack, .park, .setAside: !publications.isEmpty
         }
     }
 }
@@ -365,7 +365,7 @@ extension Commit.Step {
     fileprivate var fillsQueue: Bool {
         switch self {
         case .putBack, .park: true
-        case .startLate, .startEarly, .keep, .conclude, .setAside: false
+        case .startEarly, .keep, .conclude, .setAside: false
         }
     }
 }

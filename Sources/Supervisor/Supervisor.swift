@@ -162,7 +162,7 @@ public final class Supervisor {
         case .gone(let tags): intake.gone(tags)
         case .revoked(let ids): _ = intake.revoke(ids, signal: nil)
         case .rang: mayHaveMessages = true
-        case .committed(let verdicts): intake.committed(verdicts)
+        case .committed(_, let verdicts): intake.committed(verdicts)
         case .orphaned(let messages): intake.orphaned(messages)
         case .recovered(let count):
             log.warning("\(count) message(s) of a node that died are back in their queues")

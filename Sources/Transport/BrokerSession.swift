@@ -21,9 +21,11 @@ public protocol BrokerSession: Pollable {
     /// Takes up to `count` messages, answered by one `.taken`. One at a time; only while the session stands.
     func take(upTo count: Int)
 
-    /// Carries the steps out in order; answered by one `.committed` with a verdict each. Several calls may be under way; they are
-    /// carried out in the order of the calls.
-    func commit(_ commits: [Commit])
+    /// Carries the steps out in order; answered by one `.committed` with a verdict each. Several calls may be under way; what publishes
+    /// may be answered behind a later one that does not.
+    ///
+    /// - Parameter batch: by which the answer names the call.
+    func commit(_ commits: [Commit], as batch: UInt64)
 
     /// Stores ids as revoked, for every node and for those that come later; not answered. Best effort if the session is lost at once.
     func revoke(_ ids: [String])
@@ -50,8 +52,8 @@ public enum BrokerEvent: Sendable {
     case revoked([String])
     /// Messages may have arrived.
     case rang
-    /// The answer to a `commit`, in its order.
-    case committed([CommitVerdict])
+    /// The answer to the `commit` of that number, in its order.
+    case committed(batch: UInt64, [CommitVerdict])
     /// Held no more: this incarnation was taken for dead, and others have them. Nothing is to be done for them.
     case gone([DeliveryTag])
     /// Started by a node that died, acknowledged early: held now by this incarnation as a start record, to be concluded as lost.

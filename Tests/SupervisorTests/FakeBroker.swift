@@ -26,7 +26,7 @@ final class FakeBroker: BrokerSession {
     func flush() {}
     func close() {}
 
-    func commit(_ commits: [Commit]) {
+    func commit(_ commits: [Commit], as batch: UInt64) {
         batches.append(commits)
         received += commits
     }

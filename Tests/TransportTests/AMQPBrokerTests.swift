@@ -92,15 +92,16 @@ import Testing
         try scene.send([.named("filler", queue: "full")])
         let session = try scene.session()
         let taken = try session.takeAll(2)
-        session.session.commit([
-            Commit(taken[0].tag, queue: "celery", .conclude, publications: [.named("follow-up", queue: "full")]),
-            Commit(taken[1].tag, queue: "celery", .conclude),
-        ])
+        session.session.commit(
+            [
+                Commit(taken[0].tag, queue: "celery", .conclude, publications: [.named("follow-up", queue: "full")]),
+                Commit(taken[1].tag, queue: "celery", .conclude),
+            ], as: 1)
         #expect(try notice(session, "refuses a message for full").contains("tried again"))
         try scene.stage.pass(seconds: 1.5)
-        #expect(session.seat.popFirst { if case .committed(let verdicts) = $0 { verdicts } else { nil } } == nil)
+        #expect(session.seat.popFirst { if case .committed(_, let verdicts) = $0 { verdicts } else { nil } } == nil)
         try fixture.ask([.queuePurge("full")])
-        let verdicts = try session.seat.next("committed") { if case .committed(let verdicts) = $0 { verdicts } else { nil } }
+        let verdicts = try session.seat.next("committed") { if case .committed(_, let verdicts) = $0 { verdicts } else { nil } }
         #expect(verdicts == [.done, .done])
         #expect(try scene.session(["full"]).takeAll(1).map(\.id) == ["follow-up"])
     }
@@ -180,8 +181,8 @@ import Testing
         let session = try scene.session()
         let message = try #require(try session.takeAll(1).first)
         let start = MonotonicTime.now
-        session.session.commit([Commit(message.tag, queue: "celery", .conclude)])
-        _ = try session.seat.next("committed") { if case .committed(let verdicts) = $0 { verdicts } else { nil } }
+        session.session.commit([Commit(message.tag, queue: "celery", .conclude)], as: 1)
+        _ = try session.seat.next("committed") { if case .committed(_, let verdicts) = $0 { verdicts } else { nil } }
         #expect(try session.close() == "closed")
         #expect(MonotonicTime.now.seconds(since: start) < 1)
         #expect(try fixture.count("celery") == 0)

@@ -34,11 +34,11 @@ import Testing
         let session = try scene.session(["celery", "other"])
         let taken = try session.takeAll(2)
         try fixture.server.control("set_vm_memory_high_watermark", "0")
-        session.session.commit([Commit(taken[0].tag, queue: "celery", .conclude, publications: [.named("next", queue: "other")])])
+        session.session.commit([Commit(taken[0].tag, queue: "celery", .conclude, publications: [.named("next", queue: "other")])], as: 1)
         _ = try session.seat.next("notice") { if case .notice(let text) = $0, text.contains("takes no publications") { true } else { nil } }
         // Longer than any answer may take, and than the heartbeat's silence.
         try scene.stage.pass(seconds: 10)
-        session.session.commit([Commit(taken[1].tag, queue: "celery", .conclude)])
+        session.session.commit([Commit(taken[1].tag, queue: "celery", .conclude)], as: 1)
         try scene.stage.pass(seconds: 0.5)
         #expect(try fixture.count("celery") == 0)
         #expect(session.seat.popFirst { if case .lost(let reason) = $0 { reason } else { nil } } == nil)
@@ -46,7 +46,7 @@ import Testing
         #expect(MonotonicTime.now.seconds(since: proven) < 2)
         try fixture.server.control("set_vm_memory_high_watermark", "0.4")
         for _ in 0..<2 {
-            let verdicts = try session.seat.next("committed") { if case .committed(let verdicts) = $0 { verdicts } else { nil } }
+            let verdicts = try session.seat.next("committed") { if case .committed(_, let verdicts) = $0 { verdicts } else { nil } }
             #expect(verdicts == [.done])
         }
         #expect(try session.takeAll(1).map(\.id) == ["next"])

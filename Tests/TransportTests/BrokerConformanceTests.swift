@@ -167,10 +167,10 @@ import Testing
         let scene = try BrokerScene(broker)
         try scene.send((0..<20).map(String.init))
         let session = try scene.session()
-        for message in try session.takeAll(20) { session.session.commit([Commit(message.tag, queue: message.queue, .conclude)]) }
+        for message in try session.takeAll(20) { session.session.commit([Commit(message.tag, queue: message.queue, .conclude)], as: 1) }
         for _ in 0..<20 {
             let verdicts: [CommitVerdict] = try session.seat.next("committed") {
-                if case .committed(let verdicts) = $0 { verdicts } else { nil }
+                if case .committed(_, let verdicts) = $0 { verdicts } else { nil }
             }
             #expect(verdicts == [.done])
         }
@@ -332,10 +332,10 @@ import Testing
                     switch event {
                     case .taken(let messages):
                         seen += messages.map(\.id)
-                        session.session.commit(messages.map { Commit($0.tag, queue: $0.queue, .conclude) })
+                        session.session.commit(messages.map { Commit($0.tag, queue: $0.queue, .conclude) }, as: 1)
                         isAsking[index] = false
                         if messages.count == 7 { hasRung = true }
-                    case .committed(let verdicts): #expect(verdicts.allSatisfy { $0 == .done })
+                    case .committed(_, let verdicts): #expect(verdicts.allSatisfy { $0 == .done })
                     case .rang: hasRung = true
                     default: break
                     }

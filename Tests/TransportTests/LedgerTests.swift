@@ -91,12 +91,12 @@ import Testing
         let orphan = try #require(try orphans(heir).first)
         #expect(try heir.commit(orphan, .conclude, writes: [.named("1", .failure)]))
         scene.stage.enter(stopped.seat)
-        stopped.session.commit([Commit(held[0].tag, queue: "celery", .conclude, taskID: "1", writes: [.named("1", .success)])])
+        stopped.session.commit([Commit(held[0].tag, queue: "celery", .conclude, taskID: "1", writes: [.named("1", .success)])], as: 1)
         // Its connection may be lost for its silence; then the next session asks again.
         let verdict = try scene.stage.wait("an answer or an end") { () -> Bool? in
             stopped.seat.popFirst {
                 switch $0 {
-                case .committed(let verdicts): verdicts == [.void]
+                case .committed(_, let verdicts): verdicts == [.void]
                 case .lost: true
                 default: nil
                 }

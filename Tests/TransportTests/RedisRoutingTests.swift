@@ -87,14 +87,16 @@ import Testing
         try scene.send(["1", "2"])
         let taken = try session.takeAll(2)
         // Two orders at once: the second one needs no look-up, and still comes second.
-        session.session.commit([
-            Commit(
-                taken[0].tag, queue: "celery", .conclude, publications: [Self.message("next", "t", "a.b"), Self.message("no", "gone", "x")])
-        ])
-        session.session.commit([Commit(taken[1].tag, queue: "celery", .conclude, publications: [.named("last")])])
+        session.session.commit(
+            [
+                Commit(
+                    taken[0].tag, queue: "celery", .conclude,
+                    publications: [Self.message("next", "t", "a.b"), Self.message("no", "gone", "x")])
+            ], as: 1)
+        session.session.commit([Commit(taken[1].tag, queue: "celery", .conclude, publications: [.named("last")])], as: 1)
         session.session.flush()
         for _ in 0..<2 {
-            let verdicts = try session.seat.next("committed") { if case .committed(let verdicts) = $0 { verdicts } else { nil } }
+            let verdicts = try session.seat.next("committed") { if case .committed(_, let verdicts) = $0 { verdicts } else { nil } }
             #expect(verdicts == [.done])
         }
         #expect(try session.takeAll(3).map { "\($0.id) \($0.queue)" }.sorted() == ["last celery", "next one", "next two"])

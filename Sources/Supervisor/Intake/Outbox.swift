@@ -59,7 +59,7 @@ struct Outbox {
         }
         guard let broker, committing.isEmpty, !stored.isEmpty else { return }
         swap(&committing, &stored)
-        broker.commit(committing.map(\.commit))
+        broker.commit(committing.map(\.commit), as: 0)
     }
 
     private mutating func takePending() -> [Entry] {

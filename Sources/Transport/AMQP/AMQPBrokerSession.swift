@@ -119,9 +119,9 @@ public final class AMQPBrokerSession: BrokerSession {
         events.append(.taken(messages))
     }
 
-    public func commit(_ commits: [Commit]) {
+    public func commit(_ commits: [Commit], as batch: UInt64) {
         guard phase == .standing, !commits.isEmpty else { return }
-        let batch = AMQPCommitBatch(count: commits.count)
+        let batch = AMQPCommitBatch(batch, count: commits.count)
         batches.append(batch)
         let now = MonotonicTime.now
         for (index, commit) in commits.enumerated() where carryOut(commit, in: batch, now: now) { batch.verdicts[index] = .done }
@@ -348,10 +348,8 @@ public final class AMQPBrokerSession: BrokerSession {
             for ack in window.acknowledge(acknowledging) { send(.ack(ack.tag, multiple: ack.multiple), now: now) }
             acknowledging.removeAll(keepingCapacity: true)
         }
-        while let batch = batches.first, batch.openSteps == 0 {
-            batches.removeFirst()
-            events.append(.committed(batch.verdicts))
-        }
+        for batch in batches where batch.openSteps == 0 { events.append(.committed(batch: batch.number, batch.verdicts)) }
+        batches.removeAll { $0.openSteps == 0 }
     }
 
     /// Asks for something that changes nothing: it is answered when all that stands before it on the channel has been read, and shows

@@ -23,7 +23,8 @@ public final class LedgeredSession: BrokerSession {
     /// What is to be done with the next answers, in the order of the questions.
     private var afterClaims: [([ClaimVerdict]) -> Void] = []
     private var afterRecords: [([CommitVerdict]) -> Void] = []
-    private var afterCommits: [([CommitVerdict]) -> Void] = []
+    private var afterCommits: [UInt64: ([CommitVerdict]) -> Void] = [:]
+    private var lastBatch: UInt64 = 0
 
     private var isTaking = false
     private var hasRung = false
@@ -125,7 +126,7 @@ public final class LedgeredSession: BrokerSession {
             isBrokerStanding = true
             standIfBoth()
         case .taken(let messages): claim(messages)
-        case .committed(let verdicts): afterCommits.removeFirst()(verdicts)
+        case .committed(let batch, let verdicts): afterCommits.removeValue(forKey: batch)?(verdicts)
         case .lost(let reason):
             guard isClosing, isLedgerStanding else { return lose(reason) }
             // In order: the broker has its messages again before the claims on them lapse.
@@ -276,13 +277,13 @@ public final class LedgeredSession: BrokerSession {
 
     // MARK: settling
 
-    public func commit(_ commits: [Commit]) {
+    public func commit(_ commits: [Commit], as batch: UInt64) {
         let holdings = commits.map { book[$0.tag.value] }
         let entries = zip(commits, holdings).map { commit, holding in
             // What is sent on must stand before the claim is finished: only a result so far.
             commit.entry(holding, step: commit.publications.isEmpty ? commit.ledgerStep : .keep, isFirst: true)
         }
-        record(entries) { [unowned self] verdicts in sendOn(commits, holdings, verdicts) }
+        record(entries) { [unowned self] verdicts in sendOn(commits, holdings, verdicts, batch) }
     }
 
     private func record(_ entries: [LedgerEntry], then done: @escaping ([CommitVerdict]) -> Void) {
@@ -293,25 +294,26 @@ public final class LedgeredSession: BrokerSession {
 
     private func commit(_ commits: [Commit], then done: @escaping ([CommitVerdict]) -> Void) {
         guard !commits.isEmpty else { return done([]) }
-        afterCommits.append(done)
-        broker.commit(commits)
+        lastBatch += 1
+        afterCommits[lastBatch] = done
+        broker.commit(commits, as: lastBatch)
     }
 
-    private func sendOn(_ commits: [Commit], _ holdings: [ClaimBook.Holding?], _ verdicts: [CommitVerdict]) {
+    private func sendOn(_ commits: [Commit], _ holdings: [ClaimBook.Holding?], _ verdicts: [CommitVerdict], _ batch: UInt64) {
         let sending = commits.indices.filter { !verdicts[$0].isVoid && !commits[$0].publications.isEmpty }
         let publications = sending.map { index in
             Commit(commits[index].tag, queue: commits[index].queue, .keep, publications: commits[index].publications)
         }
         commit(publications) { [unowned self] _ in
             record(sending.map { commits[$0].entry(holdings[$0], step: commits[$0].ledgerStep, isFirst: false) }) { [unowned self] _ in
-                settle(commits, holdings, verdicts)
+                settle(commits, holdings, verdicts, batch)
             }
         }
     }
 
     /// The last step, the broker's own. A tag that it does not know any more makes no difference: it will deliver the message once
     /// more, and the claim tells what to do with it.
-    private func settle(_ commits: [Commit], _ holdings: [ClaimBook.Holding?], _ verdicts: [CommitVerdict]) {
+    private func settle(_ commits: [Commit], _ holdings: [ClaimBook.Holding?], _ verdicts: [CommitVerdict], _ batch: UInt64) {
         var settling: [Commit] = []
         for (index, commit) in commits.enumerated() {
             let mark = commit.tag.value
@@ -336,7 +338,7 @@ public final class LedgeredSession: BrokerSession {
             }
             if commit.step.isEnd || verdicts[index].isVoid { book[mark] = nil }
         }
-        self.commit(settling) { [unowned self] _ in events.append(.committed(verdicts)) }
+        self.commit(settling) { [unowned self] _ in events.append(.committed(batch: batch, verdicts)) }
     }
 }
 

@@ -48,6 +48,8 @@ public final class RedisBrokerSession: BrokerSession {
     /// The mark of the newest revocation that was reported.
     private var lastRevocation = ""
     private var fullDeadPlace = FullDeadPlace()
+    /// Numbers of the commits that are under way; they are answered in their order.
+    private var batches: [UInt64] = []
 
     private enum Phase { case connecting, preparing, standing, closing, over }
 
@@ -122,8 +124,9 @@ public final class RedisBrokerSession: BrokerSession {
         rotation.append(rotation.removeFirst())
     }
 
-    public func commit(_ commits: [Commit]) {
+    public func commit(_ commits: [Commit], as batch: UInt64) {
         guard phase == .standing, !commits.isEmpty else { return }
+        batches.append(batch)
         line?.append(commits)
     }
 
@@ -354,7 +357,7 @@ public final class RedisBrokerSession: BrokerSession {
 
     private func committed(_ commits: [Commit], _ verdicts: [CommitVerdict]) {
         for commit in commits where commit.step != .keep { held.remove(commit.tag.value) }
-        events.append(.committed(verdicts))
+        events.append(.committed(batch: batches.removeFirst(), verdicts))
     }
 
     private func pushed(_ message: RedisValue) {

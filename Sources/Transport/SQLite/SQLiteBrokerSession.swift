@@ -144,7 +144,7 @@ public final class SQLiteBrokerSession: BrokerSession {
         }
     }
 
-    public func commit(_ commits: [Commit]) {
+    public func commit(_ commits: [Commit], as batch: UInt64) {
         line.write(durable: commits.contains(where: \.mustSurvive)) { [unowned self] database throws(SQLiteError) in
             let now = WallTime.now
             let holder = try NodeTable(database).find(incarnation.id)
@@ -186,7 +186,7 @@ public final class SQLiteBrokerSession: BrokerSession {
                 for commit in commits where commit.step != .keep {
                     if let sequence = sequence(of: commit.tag) { held.remove(sequence) }
                 }
-                events.append(.committed(verdicts))
+                events.append(.committed(batch: batch, verdicts))
                 // The file tells us only of what others write.
                 if fills { look() }
                 if freesBody, let text = fullDeadPlace.notice() { events.append(.notice(text)) }

@@ -45,8 +45,8 @@ final class SessionSeat {
     func commit(_ commits: [Commit]) throws -> [Bool] { try verdicts(commits).map { !$0.isVoid } }
 
     func verdicts(_ commits: [Commit]) throws -> [CommitVerdict] {
-        session.commit(commits)
-        return try seat.next("committed") { if case .committed(let verdicts) = $0 { verdicts } else { nil } }
+        session.commit(commits, as: 1)
+        return try seat.next("committed") { if case .committed(_, let verdicts) = $0 { verdicts } else { nil } }
     }
 
     @discardableResult

@@ -8,9 +8,9 @@ import Testing
 @Suite(.ownThread) struct AMQPDelayTests {
     /// Without a ledger beside it.
     private func bare(_ fixture: RabbitMQFixture, _ scene: BrokerScene, _ queues: [QueueDeclaration] = ["celery"]) throws -> SessionSeat {
-        let session = AMQPBrokerSession(
+        let carrier = AMQPCarrier(
             fixture.url, queues: queues, node: "celery@test", incarnation: Incarnation(), prefetch: 100, largestMessage: 1 << 20)
-        return try SessionSeat(scene.stage, session, incarnation: Incarnation()).stand()
+        return try SessionSeat(scene.stage, LedgeredSession(bare: carrier), incarnation: Incarnation()).stand()
     }
 
     /// The delay queues are made at the first need, which takes RabbitMQ a while: parks one message for longer than the test lasts.

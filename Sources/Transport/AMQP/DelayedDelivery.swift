@@ -54,9 +54,10 @@ final class DelayedDelivery {
         for request in bindings(queue) { declarations.ask(request, now: now) { _ in } }
     }
 
-    /// A copy that comes back a little before `until`, or at once if that is too soon to be worth the way.
-    static func parked(_ delivery: AMQPDelivery, queue: String, until: WallTime, now: WallTime) -> AMQPMessage {
-        var message = AMQPMessage(copyOf: delivery, queue: queue)
+    /// A message to a queue, so that it comes there a little before `until`, or at once if that is too soon to be worth the way.
+    static func delayed(_ message: AMQPMessage, until: WallTime, now: WallTime) -> AMQPMessage {
+        var message = message
+        let queue = message.routingKey
         let delay = (until.seconds - now.seconds - margin).rounded(.down)
         guard delay >= 1 else { return message }
         // What waits for longer comes back in between and is parked again.

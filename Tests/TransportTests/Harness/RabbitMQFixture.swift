@@ -46,9 +46,9 @@ final class RabbitMQFixture: BrokerFixture {
                 path: sqlite?.path ?? "", node: node, joinsResults: true, resultExpiry: 3600, deadLetters: deadLetters,
                 incarnation: incarnation, book: book)
         }
-        let session = AMQPBrokerSession(
+        let carrier = AMQPCarrier(
             url, queues: queues, node: node, incarnation: incarnation, prefetch: prefetch, largestMessage: largestMessage)
-        return LedgeredSession(broker: session, ledger: ledger, incarnation: incarnation, book: book, joinsResults: joinsResults)
+        return LedgeredSession(carrier: carrier, ledger: ledger, incarnation: incarnation, book: book, joinsResults: joinsResults)
     }
 
     /// How much this incarnation has in hand by its own account.

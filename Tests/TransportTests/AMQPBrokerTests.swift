@@ -164,6 +164,20 @@ import Testing
         #expect(try session.takeAll(3).map(\.id) == ["1", "2", "3"])
     }
 
+    @Test func whoStopsTakingLeavesTheRestToOthers() throws {
+        let (_, scene) = try fixture()
+        let session = try scene.session()
+        try scene.send(["1", "2", "3"])
+        let first = try session.takeAll(1)
+        session.session.stopTaking()
+        try scene.send(["4"])
+        let other = try scene.session()
+        #expect(Set(try other.takeAll(3).map(\.id)) == ["2", "3", "4"])
+        #expect(try session.commit(first[0], .putBack(front: true)))
+        #expect(try other.takeAll(1).map(\.id) == ["1"])
+        #expect(try session.take(10).isEmpty)
+    }
+
     @Test func theHigherPriorityGoesFirst() throws {
         let (fixture, scene) = try fixture()
         try fixture.ask([.queueDeclare("celery", arguments: ["x-max-priority": 10])])

@@ -14,7 +14,7 @@ public final class AMQPPublisher {
     private struct Entry {
         let message: AMQPMessage
         let isMandatory: Bool
-        let done: () -> Void
+        let done: (AMQPRefusal?) -> Void
         var isReturned = false
     }
 
@@ -63,10 +63,10 @@ public final class AMQPPublisher {
         }
     }
 
-    /// Queues a message; `done` is called when the server has it.
+    /// Queues a message; `done` is called when the server has it; or, with the reason, where no server can ever have it.
     ///
     /// - Parameter mandatory: it must reach a queue.
-    public func publish(_ message: AMQPMessage, mandatory: Bool = true, now: MonotonicTime, done: @escaping () -> Void) {
+    public func publish(_ message: AMQPMessage, mandatory: Bool = true, now: MonotonicTime, done: @escaping (AMQPRefusal?) -> Void) {
         publish(Entry(message: message, isMandatory: mandatory, done: done), now: now)
     }
 
@@ -151,9 +151,7 @@ public final class AMQPPublisher {
             if first == unconfirmed.count { lastProgress = now }
             unconfirmed.append(entry)
         } catch {
-            // No server can ever have it.
-            onNotice("a message for \(entry.message.routingKey) can't be published and is dropped: \(error)")
-            entry.done()
+            entry.done(AMQPRefusal(unsaid: "\(error)"))
         }
     }
 
@@ -187,7 +185,7 @@ public final class AMQPPublisher {
             } else if entry.isReturned {
                 makeQueue(for: entry, now: now)
             } else {
-                entry.done()
+                entry.done(nil)
             }
         }
     }

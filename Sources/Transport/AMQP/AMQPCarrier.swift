@@ -293,14 +293,14 @@ public final class AMQPCarrier: MessageCarrier {
         switch sending {
         case .publication(let publication):
             guard let message = AMQPMessage(publication) else { return done("its headers are no JSON object, or its body no base64") }
-            publisher.publish(message, now: .now) { done(nil) }
+            publisher.publish(message, now: .now) { done($0?.description) }
         case .copy(let tag, let queue, let mark, let time):
             guard let number = own(tag), let delivery = held[number] else { return done("the message is not here any more") }
             let copy = AMQPMessage(copyOf: delivery, queue: queue, mark: mark)
-            guard let time else { return publisher.publish(copy, now: .now) { done(nil) } }
+            guard let time else { return publisher.publish(copy, now: .now) { done($0?.description) } }
             // Not before: the queues may have to be made.
             delayed.prepare(now: .now) { [unowned self] in
-                publisher.publish(DelayedDelivery.delayed(copy, until: time, now: .now), now: .now) { done(nil) }
+                publisher.publish(DelayedDelivery.delayed(copy, until: time, now: .now), now: .now) { done($0?.description) }
                 publishing.flush()
             }
         }

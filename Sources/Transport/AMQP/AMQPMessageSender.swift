@@ -38,7 +38,7 @@ public final class AMQPMessageSender: MessageSender {
         guard let message = AMQPMessage(publication) else {
             return answer(.refused("a message that can't be sent: its headers are no JSON object, or its body no base64"))
         }
-        send(message, mandatory: true, answer)
+        send(message, .queue, answer)
     }
 
     /// RabbitMQ has no place for them: told to the nodes that are up, as Celery does.
@@ -50,7 +50,7 @@ public final class AMQPMessageSender: MessageSender {
         broadcast(request.bytes)
     }
 
-    public func broadcast(_ request: [UInt8]) { send(AMQPMessage(control: request), mandatory: false, order()) }
+    public func broadcast(_ request: [UInt8]) { send(AMQPMessage(control: request), .none, order()) }
 
     /// Takes an order's place in the line; what is returned is to be told its answer.
     private func order() -> (SenderEvent) -> Void {
@@ -66,8 +66,8 @@ public final class AMQPMessageSender: MessageSender {
         }
     }
 
-    private func send(_ message: AMQPMessage, mandatory: Bool, _ answer: @escaping (SenderEvent) -> Void) {
-        publisher.publish(message, mandatory: mandatory, now: .now) { refusal in
+    private func send(_ message: AMQPMessage, _ demand: AMQPPublisher.Demand, _ answer: @escaping (SenderEvent) -> Void) {
+        publisher.publish(message, demand, now: .now) { refusal in
             answer(refusal.map { .refused("a message that can't be sent: \($0)") } ?? .sent)
         }
         connection.flush()

@@ -63,7 +63,7 @@ final class AMQPMove {
         lastArrival = now
         if delivery.defect == nil, delivery.size == delivery.body.count {
             unconfirmed += 1
-            publisher.publish(AMQPMessage(copyOf: delivery, queue: to), now: now) { [unowned self] refusal in
+            publisher.publish(AMQPMessage(copyOf: delivery, queue: to), .queue, now: now) { [unowned self] refusal in
                 unconfirmed -= 1
                 if refusal == nil { confirmed.append(delivery.deliveryTag) } else { staying.append(delivery.deliveryTag) }
                 settleIfAll(now: .now)

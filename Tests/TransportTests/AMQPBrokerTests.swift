@@ -120,6 +120,16 @@ import Testing
         #expect(Set(try scene.session(["nowhere"]).takeAll(2).map(\.id)) == ["2", "3"])
     }
 
+    @Test func aMessageWhoseFollowUpDoesNotFitIsSetAside() throws {
+        let (fixture, scene) = try fixture()
+        try scene.send(["1"])
+        let session = try scene.session()
+        let message = try #require(try session.takeAll(1).first)
+        try session.commit(message, .conclude, publications: [.named("2", queue: String(repeating: "x", count: 256))])
+        #expect(try notice(session, "what follows task 1").contains("256 bytes"))
+        #expect(try fixture.deadLetters().map(\.taskID) == ["1"])
+    }
+
     @Test func aDeletedQueueIsMadeAnew() throws {
         let (fixture, scene) = try fixture()
         let session = try scene.session(["celery", "other"])

@@ -98,6 +98,16 @@ import Testing
         #expect(scene.stage.longestTurn < 0.2)
     }
 
+    @Test func aFarewellThatNothingAskedForIsNoOrderlyEnd() throws {
+        let fixture = try fixture()
+        let scene = BrokerScene(fixture)
+        let proxy = try TCPProxy(to: fixture.server.port)
+        _ = scene.stage.add(proxy) { [Int]() }
+        let session = try session(fixture, proxy, scene).stand()
+        proxy.bend = { $0 + [1, 0, 0, 0, 0, 0, 4, 0, 10, 0, 51, 0xCE] }
+        #expect(try session.lost().contains("nothing asked for"))
+    }
+
     @Test func aServerThatTalksNonsenseEndsTheSessionAndNothingElse() throws {
         let fixture = try fixture()
         var random = SystemRandomNumberGenerator()

@@ -71,7 +71,7 @@ public final class AMQPCarrier: MessageCarrier {
         declarations = AMQPRequestLine(consuming, channel: Channel.declarations)
         replies = AMQPRequestLine(publishing, channel: Channel.replies)
         publisher = AMQPPublisher(publishing, channel: Channel.publications, declarations: declarations)
-        delayed = DelayedDelivery(declarations, queues: queues)
+        delayed = DelayedDelivery(publisher, declarations: declarations, queues: queues)
         publisher.onNotice = { [unowned self] in events.append(.notice($0)) }
         publisher.onFailure = { [unowned self] in lose($0) }
         delayed.onNotice = { [unowned self] in events.append(.notice($0)) }
@@ -170,7 +170,8 @@ public final class AMQPCarrier: MessageCarrier {
     public var interests: [PollInterest] { consuming.interests + publishing.interests }
 
     public var deadline: MonotonicTime? {
-        [consuming.deadline, publishing.deadline, publisher.deadline, phase == .standing ? nextProbe : nil].compactMap { $0 }.min()
+        [consuming.deadline, publishing.deadline, publisher.deadline, delayed.deadline, phase == .standing ? nextProbe : nil]
+            .compactMap { $0 }.min()
     }
 
     public func ready(_ descriptor: Int32, _ happened: PollEvents, now: MonotonicTime) {
@@ -185,10 +186,10 @@ public final class AMQPCarrier: MessageCarrier {
             if let deadline = connection.deadline, deadline <= now { connection.expired(now: now) }
         }
         if let deadline = publisher.deadline, deadline <= now { publisher.expired(now: now) }
-        if phase == .standing, nextProbe <= now {
-            probe(now: now)
-            consuming.flush()
-        }
+        if let deadline = delayed.deadline, deadline <= now { delayed.expired(now: now) }
+        if phase == .standing, nextProbe <= now { probe(now: now) }
+        consuming.flush()
+        publishing.flush()
         drain(now: now)
     }
 
@@ -293,15 +294,14 @@ public final class AMQPCarrier: MessageCarrier {
         switch sending {
         case .publication(let publication):
             guard let message = AMQPMessage(publication) else { return done("its headers are no JSON object, or its body no base64") }
-            publisher.publish(message, now: .now) { done(nil) }
+            publisher.publish(message, .queue, now: .now) { done($0?.description) }
         case .copy(let tag, let queue, let mark, let time):
             guard let number = own(tag), let delivery = held[number] else { return done("the message is not here any more") }
             let copy = AMQPMessage(copyOf: delivery, queue: queue, mark: mark)
-            guard let time else { return publisher.publish(copy, now: .now) { done(nil) } }
-            // Not before: the queues may have to be made.
-            delayed.prepare(now: .now) { [unowned self] in
-                publisher.publish(DelayedDelivery.delayed(copy, until: time, now: .now), now: .now) { done(nil) }
-                publishing.flush()
+            if let time {
+                delayed.publish(copy, notBefore: time) { done($0?.description) }
+            } else {
+                publisher.publish(copy, .queue, now: .now) { done($0?.description) }
             }
         }
     }

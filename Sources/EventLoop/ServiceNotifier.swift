@@ -27,7 +27,7 @@ public struct ServiceNotifier {
     public func stopping(status: String) -> Bool { send("STOPPING=1\nSTATUS=\(status)") }
     public func watchdog() -> Bool { send("WATCHDOG=1") }
     /// Asks for so many more seconds before a start or stop counts as timed out.
-    public func extendTimeout(seconds: Double) -> Bool { send("EXTEND_TIMEOUT_USEC=\(Int(seconds * 1e6))") }
+    public func extendTimeout(seconds: Double) { _ = send("EXTEND_TIMEOUT_USEC=\(Int(seconds * 1e6))") }
 
     private func send(_ state: String) -> Bool { socket?.send(Array(state.utf8)) ?? true }
 }

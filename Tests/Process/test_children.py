@@ -122,8 +122,7 @@ def test_every_child_has_the_protocols_descriptors_and_no_other(worker, app):
         assert all(found[number].startswith("pipe:") for number in (1, 2, 3, 4)), found
 
 
-def test_more_children_than_a_small_table_of_descriptors_holds_are_all_ready(redis_worker):
-    # Five descriptors each in the master: the last ones are above 600.
+def test_a_hundred_children_and_more_are_all_ready(redis_worker):
     worker = redis_worker(app=EXAMPLE, concurrency=125).all_ready(125)
     assert len(worker.children) == 125
     assert not worker.log.find("ERROR")

@@ -68,6 +68,22 @@ def test_a_task_that_had_begun_may_take_its_time_at_a_warm_shutdown(worker, app,
     assert sent.get(timeout=1) == 2.5
 
 
+def test_a_task_that_begins_as_the_stop_comes_may_take_its_time_too(redis_worker, app, python_worker, folder):
+    mark = folder / "given"
+    worker = redis_worker(concurrency=1, app=python_worker('TASKS["good.slow"] = lambda args, kwargs: time.sleep(2.5)', serve=f"""
+receive()
+ready()
+_, given = receive()
+open({str(mark)!r}, "w").close()
+receive()
+run(given)
+""")).ready()
+    sent = app.send_task("good.slow")
+    until(mark.exists, what="the hand-out")
+    assert worker.stop() == 0
+    assert app.AsyncResult(sent.id).state == "SUCCESS"
+
+
 def test_a_flood_of_frames_holds_up_nobody_and_ends_at_its_time_limit(redis_worker, app, results, python_worker):
     # Three at once, on pipes as large as may be: there is always one to be read.
     worker = redis_worker(concurrency=4, app=python_worker("""

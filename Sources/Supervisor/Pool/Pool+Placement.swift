@@ -11,18 +11,30 @@ extension Pool {
     /// - Parameter idle: only one that has nothing in hand.
     func place(for task: String, idle: Bool) -> Slot? {
         var best: Slot?
-        var bestCount = idle ? 1 : Int.max
-        for slot in slots {
-            guard let child = slot.child else { continue }
-            let count = child.lifecycle.hand.count
-            // The look-up by name last: with many children it is what costs.
-            guard count < bestCount, child.room > 0, child.tasks[task] != nil else { continue }
-            if count == 0 { return slot }
-            best = slot
-            bestCount = count
+        var bestLoad = idle ? 1 : Pool.full
+        for (index, load) in (loads ?? survey()).enumerated() where load < bestLoad {
+            // A child may have been killed since the survey.
+            guard let child = slots[index].child, child.room > 0, child.tasks[task] != nil else { continue }
+            best = slots[index]
+            bestLoad = load
+            if load == 0 { break }
         }
         return best
     }
+
+    private func survey() -> [UInt8] {
+        let loads = slots.map { load(of: $0) }
+        self.loads = loads
+        return loads
+    }
+
+    private func load(of slot: Slot) -> UInt8 {
+        guard let child = slot.child, child.room > 0 else { return Pool.full }
+        return UInt8(clamping: child.lifecycle.hand.count)
+    }
+
+    /// The load of a slot that can be given nothing.
+    private static let full = UInt8.max
 
     /// Writes an assignment to a child that `place` has named.
     ///
@@ -34,6 +46,7 @@ extension Pool {
         expectBeginning(of: child, now: .now)
         child.channel.send(.run(run))
         unflushed.append(slot)
+        loads?[slot.number - 1] = load(of: slot)
     }
 
     /// Sends what has been queued for children in this turn.

@@ -45,6 +45,9 @@ final class Pool {
     var timerTime: MonotonicTime?
     /// Slots whose channel has unsent frames.
     var unflushed: [Slot] = []
+    /// What each slot's child has in hand, as of the first placement in this turn. To ask each child for each delivery would, with
+    /// hundreds of them, cost more than all the rest.
+    var loads: [UInt8]?
     private var readsInTurn = 0
     /// When the last turn ended.
     var lastTurn = MonotonicTime.now
@@ -73,6 +76,7 @@ final class Pool {
     /// To be called at the end of each turn.
     func turnEnds(now: MonotonicTime) {
         readsInTurn = 0
+        loads = nil
         noticeStandstill(now: now)
     }
 

@@ -90,8 +90,8 @@ let package = Package(
         .testTarget(
             name: "TransportTests",
             dependencies: [
-                "CoppiceTransport", "CoppiceResults", "CoppiceRedis", "CoppiceAMQP", "CoppiceDial", "CoppiceSQLite", "CoppiceSystem",
-                "CoppiceShared",
+                "CoppiceTransport", "CoppiceResults", "CoppiceRedis", "CoppiceAMQP", "CoppiceDial", "CoppiceTLS", "CoppiceSQLite",
+                "CoppiceSystem", "CoppiceShared",
             ], path: "Tests/TransportTests"),
         .testTarget(
             name: "CoppiceAMQPTests",

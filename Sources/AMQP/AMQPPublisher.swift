@@ -31,8 +31,7 @@ public final class AMQPPublisher {
 
     private let connection: AMQPConnection
     private let channel: UInt16
-    /// On a connection that never publishes, so that a blocked one does not stop it.
-    private let declarations: AMQPRequestLine
+    private let places: AMQPPlaces
     /// Is told, once each, what the operator should know.
     public var onNotice: (String) -> Void = { _ in }
     /// Is told why no more can be published.
@@ -48,19 +47,13 @@ public final class AMQPPublisher {
     private var first = 0
     private var base: UInt64 = 1
     private var lastProgress = MonotonicTime.distantFuture
-    /// What waits for its queue to be made, by the queue's name.
-    private var homeless: [String: [Entry]] = [:]
     private var refused: [(at: MonotonicTime, entry: Entry)] = []
-    /// The exchanges that are known to be there.
-    private var exchanges: Set<String> = []
-    /// What waits to know whether its exchange is there, by the exchange's name.
-    private var undecided: [String: [Entry]] = [:]
     private var noticed: Set<String> = []
 
     public init(_ connection: AMQPConnection, channel: UInt16, declarations: AMQPRequestLine) {
         self.connection = connection
         self.channel = channel
-        self.declarations = declarations
+        places = AMQPPlaces(declarations)
     }
 
     /// Opens the channel; the connection must be open.
@@ -85,7 +78,7 @@ public final class AMQPPublisher {
     public func flush() { connection.flush() }
 
     /// Takes note of exchanges that are known to be there.
-    public func knows(exchange: String) { exchanges.insert(exchange) }
+    public func knows(exchange: String) { places.knows(exchange: exchange) }
 
     public var deadline: MonotonicTime? {
         let stuck = first < unconfirmed.count && !connection.isBlocked ? lastProgress.advanced(by: AMQPPublisher.patience) : nil
@@ -131,24 +124,12 @@ public final class AMQPPublisher {
             return
         }
         let exchange = entry.message.exchange
-        if exchange.isEmpty || exchanges.contains(exchange) { return send(entry, now: now) }
+        guard !places.isKnown(exchange: exchange) else { return send(entry, now: now) }
         // Publishing to an exchange that is not there would close the channel, and everything under way with it.
-        guard undecided[exchange, default: []].isEmpty else {
-            undecided[exchange]?.append(entry)
-            return
-        }
-        undecided[exchange] = [entry]
-        declarations.ask(.exchangeExists(exchange), now: now) { [unowned self] answer in
-            let entries = undecided.removeValue(forKey: exchange) ?? []
-            switch answer {
-            case .success:
-                exchanges.insert(exchange)
-                for entry in entries { send(entry, now: .now) }
-            case .failure(let refusal): for entry in entries { reroute(entry, refusal, now: .now) }
-            }
+        places.find(exchange: exchange, now: now) { [unowned self] refusal in
+            if let refusal { reroute(entry, refusal, now: .now) } else { send(entry, now: .now) }
             connection.flush()
         }
-        declarations.connection.flush()
     }
 
     /// Its exchange leads nowhere: to the queue that has the routing key's name.
@@ -228,34 +209,18 @@ public final class AMQPPublisher {
     }
 
     private func makeQueue(for entry: Entry, now: MonotonicTime) {
-        var entry = entry
-        entry.isReturned = false
         let queue = entry.message.routingKey
-        guard homeless[queue, default: []].isEmpty else {
-            homeless[queue]?.append(entry)
-            return
-        }
-        homeless[queue] = [entry]
-        declarations.ask(.exchangeDeclare(queue, type: "direct"), now: now) { _ in }
-        declarations.ask(.queueDeclare(queue), now: now) { [unowned self] answer in
-            switch answer {
-            case .success: once("there was no queue \(queue): it has been made")
-            case .failure(let refusal): once("there is no queue \(queue), and none can be made: \(refusal)")
+        let entry = Entry(message: entry.message, demand: entry.demand, done: entry.done)
+        places.makeQueue(queue, now: now) { [unowned self] refusal in
+            if let refusal {
+                once("there is no queue \(queue), and none can be made: \(refusal)")
+                refused.append((MonotonicTime.now.advanced(by: AMQPPublisher.pause), entry))
+            } else {
+                once("there was no queue \(queue): it has been made")
+                publish(entry, now: .now)
+                connection.flush()
             }
         }
-        declarations.ask(.queueBind(queue: queue, exchange: queue, routingKey: queue), now: now) { [unowned self] answer in
-            let now = MonotonicTime.now
-            for entry in homeless.removeValue(forKey: queue) ?? [] {
-                // Without a binding the anonymous exchange still leads there. Whether the queue is there, the server will say.
-                if case .success = answer {
-                    publish(entry, now: now)
-                } else {
-                    refused.append((now.advanced(by: AMQPPublisher.pause), entry))
-                }
-            }
-            connection.flush()
-        }
-        declarations.connection.flush()
     }
 
     private func once(_ text: String) {

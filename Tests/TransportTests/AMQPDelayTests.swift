@@ -100,12 +100,17 @@ import Testing
         let session = try bare(fixture, scene)
         try makeDelayQueues(scene, session)
         try fixture.ask([.queueDelete("celery_delayed_1")])
-        try scene.send(["1"])
-        let due = try park(session, try #require(try session.takeAll(1).first), seconds: 4.5)
+        try fixture.ask([.queueDelete("celery_delayed_9")])
+        try scene.send(["long", "short"])
+        let taken = try session.takeAll(2)
+        // More than 512 seconds, and three.
+        session.session.commit([Commit(taken[0].tag, queue: "celery", .park(until: WallTime.now.advanced(by: 600)))], as: 7)
+        let due = try park(session, taken[1], seconds: 4.5)
         #expect(try heldNotice(session).contains("312"))
         let message = try #require(try session.takeAll(1).first)
-        #expect(message.id == "1" && WallTime.now < due)
-        try fixture.ask([.queueExists("celery_delayed_1")])
+        #expect(message.id == "short" && WallTime.now < due)
+        _ = try session.seat.next("committed") { if case .committed(7, let verdicts) = $0 { verdicts } else { nil } }
+        try fixture.ask([.queueExists("celery_delayed_1"), .queueExists("celery_delayed_9")])
     }
 
     @Test func whereNoDelayQueueCanBeMadeWhatIsParkedIsHeld() throws {

@@ -20,9 +20,11 @@ import Testing
     }
 
     /// A session through a proxy.
-    private func session(_ fixture: RabbitMQFixture, _ proxy: TCPProxy, _ scene: BrokerScene) throws -> SessionSeat {
+    private func session(_ fixture: RabbitMQFixture, _ proxy: TCPProxy, _ scene: BrokerScene, _ queue: QueueDeclaration = "celery") throws
+        -> SessionSeat
+    {
         let carrier = AMQPCarrier(
-            fixture.url(through: proxy), queues: ["celery"], node: "celery@test", incarnation: Incarnation(), prefetch: 100,
+            fixture.url(through: proxy), queues: [queue], node: "celery@test", incarnation: Incarnation(), prefetch: 100,
             largestMessage: 1 << 20)
         return SessionSeat(scene.stage, LedgeredSession(bare: carrier), incarnation: Incarnation())
     }
@@ -96,6 +98,28 @@ import Testing
         _ = try session.lost()
         #expect(MonotonicTime.now.seconds(since: start) < 10)
         #expect(scene.stage.longestTurn < 0.2)
+    }
+
+    /// The greeting says another version than the server's.
+    @Test(arguments: [UInt8(ascii: "3"), UInt8(ascii: "4")]) func ofTheLimitOfANewServersQuorumQueuesTheOperatorIsTold(version: UInt8)
+        throws
+    {
+        let fixture = try fixture()
+        let scene = BrokerScene(fixture)
+        let proxy = try TCPProxy(to: fixture.server.port)
+        _ = scene.stage.add(proxy) { [Int]() }
+        let mark = Array("versionS".utf8) + [0, 0, 0]
+        proxy.bend = { piece in
+            var piece = piece
+            // Behind the length's last byte.
+            if let range = piece.firstRange(of: mark) { piece[range.upperBound + 1] = version }
+            return piece
+        }
+        var queue = QueueDeclaration("celery")
+        queue.kind = .quorum
+        let session = try session(fixture, proxy, scene, queue).stand()
+        let notice = session.seat.popFirst { if case .notice(let text) = $0, text.contains("delivery-limit") { text } else { nil } }
+        #expect((notice != nil) == (version == UInt8(ascii: "4")))
     }
 
     @Test func aFarewellThatNothingAskedForIsNoOrderlyEnd() throws {

@@ -16,6 +16,12 @@ extension AMQPCarrier {
         // less: a channel's limit is a process there that is asked for every message.
         let isOld = (consuming.serverVersion.first ?? 0) < 4
         limitsWholeChannel = isOld && queues.count > 1 && queues.allSatisfy { $0.kind == .classic }
+        if !isOld, queues.contains(where: { $0.kind == .quorum }) {
+            events.append(
+                .notice(
+                    "RabbitMQ 4 drops a message of a quorum queue that has come back more than 20 times, unless a policy sets its delivery-limit to -1"
+                ))
+        }
         for request in AMQPTopology.sharedExchanges { declareExchange(request, now: now) }
         for queue in queues { declare(queue, now: now) }
         // Answered behind all of them.

@@ -4,28 +4,16 @@ import CoppiceSystem
 
 /// Sends task messages and control requests as Celery does, each confirmed by RabbitMQ. A task for a queue that is not there makes it.
 public final class AMQPMessageSender: MessageSender {
-    private enum Channel {
-        static let publications: UInt16 = 1
-        static let declarations: UInt16 = 2
-    }
-
-    private let connection: AMQPConnection
-    private let declarations: AMQPRequestLine
-    private let publisher: AMQPPublisher
+    private let connection: AMQPClientConnection
     private var events: [SenderEvent] = []
-    private var isOver = false
     /// What is to be reported of each order, the oldest first; nil: its answer has not come.
     private var answers: [SenderEvent?] = []
     /// How many orders have been reported, which is the number of the first in `answers`.
     private var reported = 0
 
     public init(_ url: AMQPURL) {
-        let now = MonotonicTime.now
-        connection = AMQPConnection(url, clientName: "coppice-client", messageLimit: 1 << 20, now: now)
-        declarations = AMQPRequestLine(connection, channel: Channel.declarations)
-        publisher = AMQPPublisher(connection, channel: Channel.publications, declarations: declarations)
-        publisher.onFailure = { [unowned self] in lose($0) }
-        drain(now: now)
+        connection = AMQPClientConnection(url, messageLimit: 1 << 20)
+        connection.tell { [unowned self] in accept($0) }
     }
 
     public func takeEvents() -> [SenderEvent] {
@@ -67,7 +55,7 @@ public final class AMQPMessageSender: MessageSender {
     }
 
     private func send(_ message: AMQPMessage, _ demand: AMQPPublisher.Demand, _ answer: @escaping (SenderEvent) -> Void) {
-        publisher.publish(message, demand, now: .now) { refusal in
+        connection.publisher.publish(message, demand, now: .now) { refusal in
             answer(refusal.map { .refused("a message that can't be sent: \($0)") } ?? .sent)
         }
         connection.flush()
@@ -76,43 +64,21 @@ public final class AMQPMessageSender: MessageSender {
     // MARK: Pollable
 
     public var interests: [PollInterest] { connection.interests }
-    public var deadline: MonotonicTime? { [connection.deadline, publisher.deadline].compactMap { $0 }.min() }
+    public var deadline: MonotonicTime? { connection.deadline }
+    public func ready(_ descriptor: Int32, _ happened: PollEvents, now: MonotonicTime) { connection.ready(descriptor, happened, now: now) }
+    public func expired(now: MonotonicTime) { connection.expired(now: now) }
 
-    public func ready(_ descriptor: Int32, _ happened: PollEvents, now: MonotonicTime) {
-        connection.ready(descriptor, happened, now: now)
-        drain(now: now)
-    }
-
-    public func expired(now: MonotonicTime) {
-        if let deadline = connection.deadline, deadline <= now { connection.expired(now: now) }
-        if let deadline = publisher.deadline, deadline <= now { publisher.expired(now: now) }
-        drain(now: now)
-    }
-
-    private func drain(now: MonotonicTime) {
-        for event in connection.takeEvents() where !isOver {
-            switch event {
-            case .open:
-                declarations.open(now: now)
-                // As the nodes declare it; if it stands otherwise, it stands.
-                declarations.ask(.exchangeDeclare(AMQPTopology.controlExchange, type: "fanout", durable: false), now: now) {
-                    [unowned self] _ in
-                    publisher.knows(exchange: AMQPTopology.controlExchange)
-                    publisher.open(now: .now) { [unowned self] in events.append(.standing) }
-                    connection.flush()
-                }
-                connection.flush()
-            case .lost(let reason): lose(reason)
-            default: if !publisher.accept(event, now: now) { _ = declarations.accept(event, now: now) }
+    private func accept(_ event: AMQPEvent) {
+        switch event {
+        case .open:
+            // As the nodes declare it; if it stands otherwise, it stands.
+            let exchange = AMQPTopology.controlExchange
+            connection.declarations.ask(.exchangeDeclare(exchange, type: "fanout", durable: false), now: .now) { [unowned self] _ in
+                connection.publisher.knows(exchange: exchange)
+                connection.publisher.open(now: .now) { [unowned self] in events.append(.standing) }
             }
+        case .lost(let reason): events.append(.lost(reason))
+        default: break
         }
-        connection.flush()
-    }
-
-    private func lose(_ reason: String) {
-        guard !isOver else { return }
-        isOver = true
-        connection.abandon()
-        events.append(.lost(reason))
     }
 }

@@ -32,7 +32,8 @@ final class DelayedDelivery {
     private let declarations: AMQPRequestLine
     private let queues: [QueueDeclaration]
     var onNotice: (String) -> Void = { _ in }
-    private var isDeclared = false
+    /// When all declarations had been answered; nil: they have not.
+    private var declared: MonotonicTime?
     /// Declarations that have not been answered.
     private var left = 0
     private var whenReady: [() -> Void] = []
@@ -54,21 +55,22 @@ final class DelayedDelivery {
     }
 
     private func publish(_ waiting: Waiting) {
-        // Not before: the queues may have to be made.
-        prepare(now: .now) { [unowned self] in
-            let delayed = DelayedDelivery.delayed(waiting.message, until: waiting.time, now: .now)
-            let isDirect = delayed.exchange.isEmpty
-            publisher.publish(delayed, isDirect ? .queue : .standingWay, now: .now) { [unowned self] refusal in
-                guard let refusal, refusal.code != 0, !isDirect else { return waiting.done(refusal) }
-                notTaken(waiting, refusal)
+        let delayed = DelayedDelivery.delayed(waiting.message, until: waiting.time, now: .now)
+        if delayed.exchange.isEmpty {
+            publisher.publish(delayed, .queue, now: .now, done: waiting.done)
+        } else if declared != nil {
+            publisher.publish(delayed, .standingWay, now: .now) { [unowned self] refusal in
+                // What does not fit into AMQP never will.
+                if let refusal, refusal.code != 0 { notTaken(waiting, refusal) } else { waiting.done(refusal) }
             }
-            publisher.flush()
+        } else {
+            return prepare(now: .now) { [unowned self] in publish(waiting) }
         }
+        publisher.flush()
     }
 
     private func notTaken(_ waiting: Waiting, _ refusal: AMQPRefusal) {
         once(.refuse, "the delay queues do not take what is to wait (\(refusal)): it is held here until they do, or until its time")
-        isDeclared = false
         let rest = waiting.time.seconds - WallTime.now.seconds - DelayedDelivery.margin
         refused.append((MonotonicTime.now.advanced(by: max(0, min(rest, DelayedDelivery.pause))), waiting))
     }
@@ -76,6 +78,7 @@ final class DelayedDelivery {
     var deadline: MonotonicTime? { refused.map(\.at).min() }
 
     func expired(now: MonotonicTime) {
+        if let declared, declared.advanced(by: DelayedDelivery.pause) <= now { self.declared = nil }
         let due = refused.filter { $0.at <= now }
         refused.removeAll { $0.at <= now }
         for (_, waiting) in due { publish(waiting) }
@@ -85,7 +88,7 @@ final class DelayedDelivery {
 
     /// Declares what is not declared yet; `then` is called when it stands.
     func prepare(now: MonotonicTime, _ then: @escaping () -> Void) {
-        guard !isDeclared else { return then() }
+        guard declared == nil else { return then() }
         whenReady.append(then)
         guard left == 0 else { return }
         let requests = DelayedDelivery.requests + queues.flatMap(bindings)
@@ -95,7 +98,7 @@ final class DelayedDelivery {
                 if case .failure(let refusal) = answer { once(.differ, "the delay queues are used as they stand: \(refusal)") }
                 left -= 1
                 guard left == 0 else { return }
-                isDeclared = true
+                declared = .now
                 let waiting = whenReady
                 whenReady = []
                 for then in waiting { then() }
@@ -106,7 +109,7 @@ final class DelayedDelivery {
 
     /// A queue was made anew: its way out, too, if there is one.
     func bindAgain(_ queue: QueueDeclaration, now: MonotonicTime) {
-        guard isDeclared || left > 0 else { return }
+        guard declared != nil || left > 0 else { return }
         for request in bindings(queue) { declarations.ask(request, now: now) { _ in } }
     }
 

@@ -6,12 +6,14 @@ public final class SQLiteDatabase {
     private let handle: OpaquePointer
     private var statements: [String: SQLiteStatement] = [:]
 
-    /// Opens the file for reading and writing; a missing one is made. The file itself is not looked at before the first statement.
-    public init(path: String) throws(SQLiteError) {
+    /// Opens the file for reading and writing. What is in it is not looked at before the first statement.
+    ///
+    /// - Parameter creates: whether a missing one is made; else that is an error.
+    public init(path: String, creates: Bool = true) throws(SQLiteError) {
         guard !path.utf8.contains(0) else { throw SQLiteError(code: SQLITE_CANTOPEN, message: "a path can't hold a zero byte") }
         var handle: OpaquePointer?
         // Used by one thread at a time, as every object of this package is: no mutexes.
-        let flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE
+        let flags = SQLITE_OPEN_READWRITE | (creates ? SQLITE_OPEN_CREATE : 0) | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE
         let code = sqlite3_open_v2(path, &handle, flags, nil)
         guard code == SQLITE_OK, let handle else {
             let failure = SQLiteError(code, handle)

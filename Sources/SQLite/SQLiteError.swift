@@ -33,6 +33,7 @@ public struct SQLiteError: Error, Equatable, Sendable, CustomStringConvertible {
     }
     public var isReadOnly: Bool { primary == SQLITE_READONLY }
     public var cantOpen: Bool { [SQLITE_CANTOPEN, SQLITE_PERM, SQLITE_AUTH].contains(primary) }
+    var isMissing: Bool { cantOpen && systemCode == ENOENT }
     public var isCorrupt: Bool { primary == SQLITE_CORRUPT }
     public var isNotADatabase: Bool { primary == SQLITE_NOTADB }
 

@@ -87,6 +87,7 @@ import Testing
             let reason = try reason(path)
             #expect(reason.contains("can't open \(path)") && reason.contains("directory must exist"), "\(reason)")
         }
+        #expect(!FileManager.default.fileExists(atPath: "a"), "made of what stands before the zero byte")
     }
 
     @Test func aFileThatIsNoDatabaseIsLeftAlone() throws {
@@ -112,6 +113,28 @@ import Testing
         try StoreFile.open(fixture.path).execute("PRAGMA user_version = 3")
         let reason = try reason(fixture.path)
         #expect(reason.contains("has format 3") && reason.contains("upgrade"), "\(reason)")
+    }
+
+    @Test func whoOnlyLooksMakesNoFile() throws {
+        let folder = try TemporaryFolder()
+        let (missing, empty) = (folder.file("missing.db"), folder.file("empty.db"))
+        try Data().write(to: URL(fileURLWithPath: empty))
+        for path in [missing, empty, folder.file("no/folder.db")] {
+            let stage = Stage()
+            let operations = SQLiteQueueOperations(path: path)
+            let caller = SQLiteControlCaller(path: path)
+            let store = SQLiteResultStore(path: path, creates: false)
+            let reasons: [String] = [
+                try stage.add(operations) { operations.takeEvents() }.next("lost") {
+                    if case .lost(let reason) = $0 { reason } else { nil }
+                },
+                try stage.add(caller) { caller.takeEvents() }.next("lost") { if case .lost(let reason) = $0 { reason } else { nil } },
+                try stage.add(store) { store.takeEvents() }.next("lost") { if case .lost(let reason) = $0 { reason } else { nil } },
+            ]
+            for reason in reasons { #expect(reason.contains("no file \(path)")) }
+        }
+        #expect(try FileManager.default.contentsOfDirectory(atPath: folder.path) == ["empty.db"])
+        #expect(try Data(contentsOf: URL(fileURLWithPath: empty)).isEmpty)
     }
 
     @Test func anEmptyFileIsTaken() throws {
@@ -211,6 +234,7 @@ import Testing
         #expect(try fixture.count("revoked") == 1 && fixture.count("claim") == 0)
         #expect(try fixture.deadLetters().map(\.reason) == ["as it is"])
     }
+
 
     // MARK: bounds
 

@@ -4,6 +4,8 @@ import CSQLite
 public final class SQLiteDatabase {
     public let path: String
     private let handle: OpaquePointer
+    /// Registered at the first opening.
+    private static let registration = coppice_register_vfs()
     private var statements: [String: SQLiteStatement] = [:]
 
     /// Opens the file for reading and writing. What is in it is not looked at before the first statement.
@@ -11,10 +13,11 @@ public final class SQLiteDatabase {
     /// - Parameter creates: whether a missing one is made; else that is an error.
     public init(path: String, creates: Bool = true) throws(SQLiteError) {
         guard !path.utf8.contains(0) else { throw SQLiteError(code: SQLITE_CANTOPEN, message: "a path can't hold a zero byte") }
+        guard SQLiteDatabase.registration == SQLITE_OK else { throw SQLiteError(SQLiteDatabase.registration, nil) }
         var handle: OpaquePointer?
         // Used by one thread at a time, as every object of this package is: no mutexes.
         let flags = SQLITE_OPEN_READWRITE | (creates ? SQLITE_OPEN_CREATE : 0) | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE
-        let code = sqlite3_open_v2(path, &handle, flags, nil)
+        let code = sqlite3_open_v2(path, &handle, flags, COPPICE_VFS)
         guard code == SQLITE_OK, let handle else {
             let failure = SQLiteError(code, handle)
             sqlite3_close_v2(handle)

@@ -67,6 +67,30 @@ import Testing
         #expect(nodes == ids)
     }
 
+    /// A writer that is stopped in the middle of a commit leaves the log's header half written, and its lock.
+    @Test func aStoppedWriterStopsNobody() throws {
+        let fixture = try SQLiteFixture()
+        let stage = Stage()
+        let session = try session(fixture.path, on: stage).stand()
+        let writer = try StoreFile.open(fixture.path)
+        try writer.execute("BEGIN IMMEDIATE")
+        let header = try #require(FileHandle(forUpdatingAtPath: fixture.path + "-shm"))
+        let counter: UInt64 = 8
+        try header.seek(toOffset: counter)
+        let before = try #require(try header.read(upToCount: 4))
+        func write(_ bytes: Data) throws {
+            try header.seek(toOffset: counter)
+            try header.write(contentsOf: bytes)
+        }
+        try write(Data(before.map { ~$0 }))
+        stage.forgetTurns()
+        try stage.pass(seconds: 2)
+        #expect(stage.longestTurn < 1)
+        try write(before)
+        try writer.execute("ROLLBACK")
+        #expect(try session.take(1).isEmpty)
+    }
+
     // MARK: what is wrong with the file
 
     private func reason(_ path: String) throws -> String {

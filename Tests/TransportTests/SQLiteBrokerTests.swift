@@ -91,6 +91,17 @@ import Testing
         #expect(try session.take(1).isEmpty)
     }
 
+    @Test func whoClosesWaitsForALockASecondAtMost() throws {
+        let fixture = try SQLiteFixture()
+        let stage = Stage()
+        let session = try session(fixture.path, on: stage).stand()
+        let locker = try StoreFile.open(fixture.path)
+        try locker.execute("BEGIN IMMEDIATE")
+        let start = MonotonicTime.now
+        #expect(try session.close().contains("could not be signed off"))
+        #expect(MonotonicTime.now.seconds(since: start) < 3)
+    }
+
     // MARK: what is wrong with the file
 
     private func reason(_ path: String) throws -> String {
@@ -261,6 +272,18 @@ import Testing
 
 
     // MARK: bounds
+
+    @Test func aTakeOfLargeMessagesEndsEarlyAndRings() throws {
+        let fixture = try SQLiteFixture()
+        let stage = Stage()
+        let session = try session(fixture.path, on: stage).stand()
+        for _ in 0..<3 { try fixture.plant([0], in: "celery") }
+        try fixture.execute("UPDATE message SET raw = zeroblob(40 * 1024 * 1024)")
+        try session.rang()
+        #expect(try session.take(10).count == 2)
+        try session.rang()
+        #expect(try session.take(10).count == 1)
+    }
 
     @Test func nothingIsLeftBehindByMessagesThatAreDone() throws {
         let fixture = try SQLiteFixture()

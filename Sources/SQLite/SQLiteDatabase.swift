@@ -50,6 +50,46 @@ public final class SQLiteDatabase {
         guard code == SQLITE_OK else { throw SQLiteError(code, handle) }
     }
 
+    /// Does `body` for each item, inside a transaction, all together. If what one of them wants to write is refused, each is done by
+    /// itself: of the refused one nothing is written, and its error stands in its place.
+    public func each<Item, Value>(
+        _ items: [Item], _ body: (Item) throws(SQLiteError) -> Value
+    ) throws(SQLiteError) -> [Result<Value, SQLiteError>] {
+        var done: [Result<Value, SQLiteError>] = []
+        do throws(SQLiteError) {
+            try undone { () throws(SQLiteError) in
+                for item in items { done.append(.success(try body(item))) }
+            }
+        } catch {
+            guard error.isRefusal else { throw error }
+            done = []
+            for item in items {
+                do throws(SQLiteError) {
+                    try undone { () throws(SQLiteError) in done.append(.success(try body(item))) }
+                } catch {
+                    guard error.isRefusal else { throw error }
+                    done.append(.failure(error))
+                }
+            }
+        }
+        return done
+    }
+
+    /// What `body` has written is undone if it throws; the transaction goes on.
+    private func undone(_ body: () throws(SQLiteError) -> Void) throws(SQLiteError) {
+        try statement("SAVEPOINT step").run()
+        do throws(SQLiteError) {
+            try body()
+            try statement("RELEASE step").run()
+        } catch {
+            if isInTransaction {
+                try statement("ROLLBACK TO step").run()
+                try statement("RELEASE step").run()
+            }
+            throw error
+        }
+    }
+
     /// Rows that the last INSERT, UPDATE or DELETE has changed.
     public var changes: Int { Int(sqlite3_changes64(handle)) }
     public var lastInsertedRow: Int { Int(sqlite3_last_insert_rowid(handle)) }

@@ -270,6 +270,44 @@ import Testing
         #expect(try fixture.deadLetters().map(\.reason) == ["as it is"])
     }
 
+    // MARK: what the file refuses
+
+    @Test func attemptsWithGapsAndDamageStopNobody() throws {
+        let fixture = try SQLiteFixture()
+        let stage = Stage()
+        let session = try session(fixture.path, on: stage).stand()
+        try fixture.execute("INSERT INTO attempt (task, number, at, story) VALUES ('1', 2, 4e15, x'00'), ('1', 3, 4e15, x'00')")
+        try fixture.plant(Array("1".utf8), in: "celery")
+        let message = try #require(try session.takeAll(1).first)
+        let story = AttemptStory(node: "n", mark: message.tag.value, at: .now)
+        let verdicts = try session.verdicts([
+            Commit(message.tag, queue: message.queue, .keep, taskID: "1", attempt: .begins(story))
+        ])
+        #expect(verdicts == [.begun(earlier: [])])
+        #expect(try fixture.count("attempt") == 3)
+    }
+
+    @Test func whatTheFileRefusesTakesNothingElseAlong() throws {
+        let fixture = try SQLiteFixture()
+        let stage = Stage()
+        let session = try session(fixture.path, on: stage).stand()
+        try fixture.execute(
+            "CREATE TRIGGER refusal BEFORE INSERT ON result WHEN NEW.task = 'bad' BEGIN SELECT RAISE(ABORT, 'not this one'); END")
+        for number in 0..<3 { try fixture.plant(Array("\(number)".utf8), in: "celery") }
+        let taken = try session.takeAll(3)
+        let verdicts = try session.verdicts(
+            zip(taken, ["first", "bad", "last"]).map { message, task in
+                Commit(
+                    message.tag, queue: message.queue, .conclude, taskID: task, writes: [.named(task, .success)],
+                    publications: [.named(task, queue: "next")])
+            })
+        #expect(verdicts == [.done, .void, .done])
+        let notices = session.seat.inbox.compactMap { if case .notice(let text) = $0 { text } else { nil } }
+        #expect(notices.count == 1 && notices[0].contains("bad") && notices[0].contains("not this one"))
+        #expect(try fixture.count("result") == 2)
+        #expect(try fixture.count("waiting") == 2, "nothing is sent on without its result")
+        #expect(try fixture.count("held") == 1)
+    }
 
     // MARK: bounds
 
@@ -283,6 +321,28 @@ import Testing
         #expect(try session.take(10).count == 2)
         try session.rang()
         #expect(try session.take(10).count == 1)
+    }
+
+    @Test func aFloodOfDeadLettersIsNoLongTurn() throws {
+        let fixture = try SQLiteFixture()
+        let stage = Stage()
+        let session = try session(fixture.path, on: stage).stand()
+        try fixture.execute(
+            """
+            WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 10000)
+            INSERT INTO dead (queue, reason, died, body) SELECT 'celery', '', 0, zeroblob(100) FROM n
+            """)
+        try fixture.execute(
+            """
+            WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 1500)
+            INSERT INTO message (queue, step, raw) SELECT 'celery', 0, x'00' FROM n;
+            INSERT INTO waiting SELECT queue, step, id, id FROM message
+            """)
+        let taken = try session.takeAll(1500)
+        stage.forgetTurns()
+        try session.commit(taken.map { Commit($0.tag, queue: $0.queue, .setAside(reason: "")) })
+        #expect(stage.longestTurn < 0.8)
+        #expect(try fixture.count("dead") == 10_000)
     }
 
     @Test func nothingIsLeftBehindByMessagesThatAreDone() throws {

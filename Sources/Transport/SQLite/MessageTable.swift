@@ -178,19 +178,23 @@ struct MessageTable {
             .run(.int(Int(until.microseconds)), .int(held.message))
     }
 
-    /// To the dead-letter place. Returns whether an older body had to make room.
-    func setAside(_ held: Held, _ record: DeadLetterRecord, limits: DeadLetterLimits) throws(SQLiteError) -> Bool {
+    /// To the dead-letter place; `makeRoom` comes after the last one of a transaction.
+    func setAside(_ held: Held, _ record: DeadLetterRecord) throws(SQLiteError) {
         let raw = try raw(held.message)
         try conclude(held)
-        return try bury(record, raw, limits: limits)
+        try bury(record, raw)
     }
 
-    func bury(_ record: DeadLetterRecord, _ raw: [UInt8], limits: DeadLetterLimits) throws(SQLiteError) -> Bool {
+    func bury(_ record: DeadLetterRecord, _ raw: [UInt8]) throws(SQLiteError) {
         let stories = record.deaths.isEmpty ? nil : JSONValue.array(record.deaths.map(\.value)).text
         try database.statement("INSERT INTO dead (queue, task, reason, died, deaths, body) VALUES (?, ?, ?, ?, ?, ?)").run(
             .text(record.queue), .text(record.taskID.isEmpty ? nil : record.taskID), .text(record.reason),
             .int(Int(record.at.microseconds)), .text(stories), .blob(raw))
-        let newest = database.lastInsertedRow
+    }
+
+    /// Holds the dead-letter place to its bounds. Returns whether a body had to go.
+    func makeRoom(_ limits: DeadLetterLimits) throws(SQLiteError) -> Bool {
+        let newest = try database.statement("SELECT max(id) FROM dead").first { $0.int(0) } ?? 0
         // Ids are given in order, so that the newest so many are above this bound.
         try database.statement("DELETE FROM dead WHERE id <= ?").run(.int(newest - limits.records))
         return try freeOldBodies(above: limits.bytes)

@@ -50,37 +50,37 @@ public final class SQLiteDatabase {
         guard code == SQLITE_OK else { throw SQLiteError(code, handle) }
     }
 
-    /// Does `body` for each item, inside a transaction, all together. If what one of them wants to write is refused, each is done by
-    /// itself: of the refused one nothing is written, and its error stands in its place.
+    /// Whether `each` lets one item be refused without the others: set for the second try of a transaction that was refused.
+    var isCareful = false
+
+    /// Does `body` for each item, inside a transaction of a line. Of an item that the database refuses to write nothing is written, and
+    /// its error stands in its place.
     public func each<Item, Value>(
         _ items: [Item], _ body: (Item) throws(SQLiteError) -> Value
     ) throws(SQLiteError) -> [Result<Value, SQLiteError>] {
         var done: [Result<Value, SQLiteError>] = []
-        do throws(SQLiteError) {
-            try undone { () throws(SQLiteError) in
-                for item in items { done.append(.success(try body(item))) }
+        for item in items {
+            guard isCareful else {
+                done.append(.success(try body(item)))
+                continue
             }
-        } catch {
-            guard error.isRefusal else { throw error }
-            done = []
-            for item in items {
-                do throws(SQLiteError) {
-                    try undone { () throws(SQLiteError) in done.append(.success(try body(item))) }
-                } catch {
-                    guard error.isRefusal else { throw error }
-                    done.append(.failure(error))
-                }
+            do throws(SQLiteError) {
+                done.append(.success(try undoing { () throws(SQLiteError) in try body(item) }))
+            } catch {
+                guard error.isRefusal else { throw error }
+                done.append(.failure(error))
             }
         }
         return done
     }
 
     /// What `body` has written is undone if it throws; the transaction goes on.
-    private func undone(_ body: () throws(SQLiteError) -> Void) throws(SQLiteError) {
+    private func undoing<Value>(_ body: () throws(SQLiteError) -> Value) throws(SQLiteError) -> Value {
         try statement("SAVEPOINT step").run()
         do throws(SQLiteError) {
-            try body()
+            let value = try body()
             try statement("RELEASE step").run()
+            return value
         } catch {
             if isInTransaction {
                 try statement("ROLLBACK TO step").run()

@@ -158,6 +158,11 @@ public final class TransactionLine {
                 done = waiting[head].kind == .read ? [try waiting[head].body(database)] : try commit(database, started)
             } catch {
                 if database.isInTransaction { try? database.execute("ROLLBACK") }
+                if error.isRefusal, !database.isCareful {
+                    // At once again, this time without what is refused.
+                    database.isCareful = true
+                    return
+                }
                 return failed(error, now, &reports)
             }
             head += done.count
@@ -166,6 +171,7 @@ public final class TransactionLine {
                 head = 0
             }
             proceed(now)
+            database.isCareful = false
             for finish in done { finish() }
         } while head < waiting.count && MonotonicTime.now.seconds(since: started) < TransactionLine.longestTurn
     }

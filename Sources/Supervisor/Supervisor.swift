@@ -29,8 +29,6 @@ public final class Supervisor {
     private var didCloseBroker = false
     private var failure: SupervisorFailure?
     private var hadChild = false
-    private var readsInTurn = 0
-    private static let mostReadsInTurn = 32
     private var sources: [EventSource] = []
 
     /// Sets everything up; nothing runs yet.
@@ -82,11 +80,6 @@ public final class Supervisor {
             }
         }
         pool.onFrame = { [unowned self] slot, frame in accept(frame, from: slot) }
-        // A child that writes without end must not keep the rest waiting.
-        pool.onRead = { [unowned self] in
-            readsInTurn += 1
-            if readsInTurn > Supervisor.mostReadsInTurn { reconcile() }
-        }
         pool.onEnd = { [unowned self] slot, child, end, processEnd in childEnded(slot, child, end, processEnd) }
         pool.onOutput = { [unowned self] slot, line in
             log.warning("\(line)", metadata: ["process": "\(label(slot))"])
@@ -208,7 +201,7 @@ public final class Supervisor {
 
     private func reconcile() {
         let now = MonotonicTime.now
-        readsInTurn = 0
+        pool.turnEnds(now: now)
         switch lifecycle.state {
         case .booting, .running: keepRunning(now: now)
         case .draining(let mode): drain(mode)

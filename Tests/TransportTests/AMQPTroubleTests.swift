@@ -14,17 +14,17 @@ import Testing
 
     /// A session without a ledger beside it.
     private func bare(_ fixture: RabbitMQFixture, _ scene: BrokerScene, _ incarnation: Incarnation) throws -> SessionSeat {
-        let session = AMQPBrokerSession(
+        let carrier = AMQPCarrier(
             fixture.url, queues: ["celery"], node: "celery@test", incarnation: incarnation, prefetch: 100, largestMessage: 1 << 20)
-        return try SessionSeat(scene.stage, session, incarnation: incarnation).stand()
+        return try SessionSeat(scene.stage, LedgeredSession(bare: carrier), incarnation: incarnation).stand()
     }
 
     /// A session through a proxy.
     private func session(_ fixture: RabbitMQFixture, _ proxy: TCPProxy, _ scene: BrokerScene) throws -> SessionSeat {
-        let session = AMQPBrokerSession(
+        let carrier = AMQPCarrier(
             fixture.url(through: proxy), queues: ["celery"], node: "celery@test", incarnation: Incarnation(), prefetch: 100,
             largestMessage: 1 << 20)
-        return SessionSeat(scene.stage, session, incarnation: Incarnation())
+        return SessionSeat(scene.stage, LedgeredSession(bare: carrier), incarnation: Incarnation())
     }
 
     @Test func aBlockedServerStillGivesAndTakesBack() throws {
@@ -42,8 +42,6 @@ import Testing
         try scene.stage.pass(seconds: 0.5)
         #expect(try fixture.count("celery") == 0)
         #expect(session.seat.popFirst { if case .lost(let reason) = $0 { reason } else { nil } } == nil)
-        let proven = try #require(session.session.leaseProven)
-        #expect(MonotonicTime.now.seconds(since: proven) < 2)
         try fixture.server.control("set_vm_memory_high_watermark", "0.4")
         for _ in 0..<2 {
             let verdicts = try session.seat.next("committed") { if case .committed(_, let verdicts) = $0 { verdicts } else { nil } }
@@ -98,6 +96,16 @@ import Testing
         _ = try session.lost()
         #expect(MonotonicTime.now.seconds(since: start) < 10)
         #expect(scene.stage.longestTurn < 0.2)
+    }
+
+    @Test func aFarewellThatNothingAskedForIsNoOrderlyEnd() throws {
+        let fixture = try fixture()
+        let scene = BrokerScene(fixture)
+        let proxy = try TCPProxy(to: fixture.server.port)
+        _ = scene.stage.add(proxy) { [Int]() }
+        let session = try session(fixture, proxy, scene).stand()
+        proxy.bend = { $0 + [1, 0, 0, 0, 0, 0, 4, 0, 10, 0, 51, 0xCE] }
+        #expect(try session.lost().contains("nothing asked for"))
     }
 
     @Test func aServerThatTalksNonsenseEndsTheSessionAndNothingElse() throws {

@@ -50,7 +50,10 @@ import Testing
         cut(&first, scene)
         let second = try scene.session(incarnation: incarnation, holding: held.map(\.tag))
         // Both come once more, and are nothing new.
-        try second.rang()
+        let ledgered = try #require(second.session as? LedgeredSession)
+        try scene.stage.wait("adoption") {
+            ledgered.book.marks.values.filter { $0.brokerTag != nil }.count == 2 ? true : nil
+        }
         #expect(try second.take(10).isEmpty)
         #expect(try second.commit(held[0], .conclude, writes: [.named("1", .success)]))
         #expect(try second.commit(held[1], .conclude, writes: [.named("2", .success)]))
@@ -69,7 +72,8 @@ import Testing
         let other = try scene.session()
         cut(&first, scene)
         // The other one is given both, and may start neither: their holder is alive, as its next session shows.
-        try other.rang()
+        let ledgered = try #require(other.session as? LedgeredSession)
+        try scene.stage.wait("two messages that are another's") { ledgered.contested.count == 2 ? true : nil }
         #expect(try other.take(10).isEmpty)
         let second = try scene.session(incarnation: incarnation, holding: held.map(\.tag))
         for message in held { #expect(try second.commit(message, .conclude, writes: [.named(message.id, .success)])) }

@@ -71,8 +71,11 @@ public final class AMQPResultStore: ResultStore {
             properties.priority = 0
             properties.correlationID = write.correlationID ?? write.taskID
             let message = AMQPMessage(routingKey: write.replyTo ?? "", properties: properties, body: write.record)
-            // Not mandatory: a caller that is gone has taken its queue along.
-            publisher.publish(message, mandatory: false, now: .now) { [unowned self] in
+            // A caller that is gone has taken its queue along.
+            publisher.publish(message, .none, now: .now) { [unowned self] refusal in
+                if let refusal {
+                    events.append(.notice("a result of \(write.taskID) can't be sent to its caller: \(refusal)"))
+                }
                 batch.left -= 1
                 report()
             }

@@ -110,12 +110,11 @@ final class BrokerLink {
                 url, results: joined, resultExpiry: options.resultExpiry, queues: options.queues, node: options.node,
                 incarnation: incarnation, holding: holding())
         case .rabbitmq(let url):
-            // Tasks that run and are acknowledged late have places of their own.
-            let session = AMQPBrokerSession(
+            let carrier = AMQPCarrier(
                 url, queues: options.queues, node: options.node, incarnation: incarnation,
-                prefetch: options.window + options.concurrency, largestMessage: SupervisorOptions.largestMessage)
+                prefetch: options.unsettled, largestMessage: SupervisorOptions.largestMessage)
             return LedgeredSession(
-                broker: session, ledger: makeLedger(), incarnation: incarnation, book: claims, joinsResults: joinsResults)
+                carrier: carrier, ledger: makeLedger(), incarnation: incarnation, book: claims, joinsResults: joinsResults)
         case .sqlite(let path):
             return SQLiteBrokerSession(
                 path: path, queues: options.queues, node: options.node, incarnation: incarnation, holding: holding(),

@@ -131,7 +131,7 @@ extension Intake {
             lose(delivery, "cold shutdown of \(options.node)")
         case .silent: lose(delivery, "killed after \(Pool.silence) s without a heartbeat")
         case .protocolError(let complaint): lose(delivery, "killed for breaking the pipe protocol: \(complaint)")
-        case .overstayed, .neverReady, nil: lose(delivery, Verdict.describe(processEnd))
+        case .overstayed, .neverReady, .neverBegan, nil: lose(delivery, Verdict.describe(processEnd))
         }
     }
 

@@ -40,8 +40,9 @@ public final class AMQPControlCaller: ControlCaller {
         var request = request
         request.append("ticket", .string(Incarnation.randomUUID()))
         request.append("reply_to", ["exchange": .string(AMQPTopology.replyExchange), "routing_key": .string(id)])
-        // Not mandatory: where no node is up there is no mailbox.
-        publisher.publish(AMQPMessage(control: JSONValue.object(request).bytes), mandatory: false, now: .now) { [unowned self] in
+        // Where no node is up there is no mailbox.
+        publisher.publish(AMQPMessage(control: JSONValue.object(request).bytes), .none, now: .now) { [unowned self] refusal in
+            if let refusal { return lose("the request can't be sent: \(refusal)") }
             events.append(.asked(nodes: .max))
         }
         connection.flush()

@@ -14,9 +14,9 @@ public final class AMQPMessageSender: MessageSender {
     private let publisher: AMQPPublisher
     private var events: [SenderEvent] = []
     private var isOver = false
-    /// Whether each order, the oldest first, has been confirmed.
-    private var confirmed: [Bool] = []
-    /// How many orders have been reported, which is the number of the first in `confirmed`.
+    /// What is to be reported of each order, the oldest first; nil: its answer has not come.
+    private var answers: [SenderEvent?] = []
+    /// How many orders have been reported, which is the number of the first in `answers`.
     private var reported = 0
 
     public init(_ url: AMQPURL) {
@@ -34,10 +34,11 @@ public final class AMQPMessageSender: MessageSender {
     }
 
     public func publish(_ publication: TaskPublication) {
+        let answer = order()
         guard let message = AMQPMessage(publication) else {
-            return lose("a message for \(publication.routingKey) can't be published: its headers are no JSON object, or its body no base64")
+            return answer(.refused("a message that can't be sent: its headers are no JSON object, or its body no base64"))
         }
-        send(message, mandatory: true)
+        send(message, .queue, answer)
     }
 
     /// RabbitMQ has no place for them: told to the nodes that are up, as Celery does.
@@ -49,21 +50,30 @@ public final class AMQPMessageSender: MessageSender {
         broadcast(request.bytes)
     }
 
-    public func broadcast(_ request: [UInt8]) { send(AMQPMessage(control: request), mandatory: false) }
+    public func broadcast(_ request: [UInt8]) { send(AMQPMessage(control: request), .none, order()) }
 
-    private func send(_ message: AMQPMessage, mandatory: Bool) {
-        let number = reported + confirmed.count
-        confirmed.append(false)
-        publisher.publish(message, mandatory: mandatory, now: .now) { [unowned self] in
-            confirmed[number - reported] = true
-            while confirmed.first == true {
-                confirmed.removeFirst()
+    /// Takes an order's place in the line; what is returned is to be told its answer.
+    private func order() -> (SenderEvent) -> Void {
+        let number = reported + answers.count
+        answers.append(nil)
+        return { [unowned self] answer in
+            answers[number - reported] = answer
+            while case .some(.some(let first)) = answers.first {
+                answers.removeFirst()
                 reported += 1
-                events.append(.sent)
+                events.append(first)
             }
+        }
+    }
+
+    private func send(_ message: AMQPMessage, _ demand: AMQPPublisher.Demand, _ answer: @escaping (SenderEvent) -> Void) {
+        publisher.publish(message, demand, now: .now) { refusal in
+            answer(refusal.map { .refused("a message that can't be sent: \($0)") } ?? .sent)
         }
         connection.flush()
     }
+
+    // MARK: Pollable
 
     public var interests: [PollInterest] { connection.interests }
     public var deadline: MonotonicTime? { [connection.deadline, publisher.deadline].compactMap { $0 }.min() }

@@ -39,9 +39,9 @@ final class RabbitMQFixture: BrokerFixture {
         let book = books[incarnation.id] ?? ClaimBook()
         books[incarnation.id] = book
         let ledger = makeLedger(node: node, incarnation: incarnation, book: book, deadLetters: deadLetters)
-        let session = AMQPBrokerSession(
+        let carrier = AMQPCarrier(
             url, queues: queues, node: node, incarnation: incarnation, prefetch: prefetch, largestMessage: largestMessage)
-        return LedgeredSession(broker: session, ledger: ledger, incarnation: incarnation, book: book, joinsResults: joinsResults)
+        return LedgeredSession(carrier: carrier, ledger: ledger, incarnation: incarnation, book: book, joinsResults: joinsResults)
     }
 
     /// A master's ledger, without its broker.

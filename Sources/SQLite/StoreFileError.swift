@@ -12,7 +12,7 @@ public enum StoreFileError: Error, Equatable, Sendable, CustomStringConvertible 
 
     public var description: String {
         switch self {
-        case .missing(let path): return "there is no file \(path): nothing has been sent to it or stored there, or its name is another"
+        case .missing(let path): return "\(path): no such file: nothing has been sent or stored there, or its name is another"
         case .newer(let path, let version, let known):
             return "\(path) has format \(version), and this program knows formats up to \(known): upgrade it, or name another file"
         case .sqlite(let error, let path):

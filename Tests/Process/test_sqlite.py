@@ -125,16 +125,6 @@ def test_a_file_that_is_no_database_is_said_so_and_left_alone(workers, folder):
     assert path.read_text() == "Dear Sir or Madam,\n" * 500
 
 
-@pytest.mark.parametrize(
-    "command", [("status",), ("queues",), ("purge", "celery", "--yes"), ("dead",), ("result", "4711", "--timeout", "1")], ids=lambda c: c[0]
-)
-def test_a_command_that_only_looks_makes_no_file(folder, command):
-    done = Command({"COPPICE_BROKER_URL": f"sqlite:///{folder}/mistyped.db"}).run(*command)
-    assert done.returncode == 69 and f"no file {folder}/mistyped.db" in done.stderr, done.stderr
-    assert len(done.stderr.strip().splitlines()) == 1
-    assert not list(folder.glob("mistyped*"))
-
-
 @pytest.fixture
 def small_disk(folder):
     place = folder / "disk"

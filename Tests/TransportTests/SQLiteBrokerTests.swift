@@ -166,7 +166,7 @@ import Testing
                 try stage.add(caller) { caller.takeEvents() }.next("lost") { if case .lost(let reason) = $0 { reason } else { nil } },
                 try stage.add(store) { store.takeEvents() }.next("lost") { if case .lost(let reason) = $0 { reason } else { nil } },
             ]
-            for reason in reasons { #expect(reason.contains("no file \(path)")) }
+            for reason in reasons { #expect(reason.contains("\(path): no such file")) }
         }
         #expect(try FileManager.default.contentsOfDirectory(atPath: folder.path) == ["empty.db"])
         #expect(try Data(contentsOf: URL(fileURLWithPath: empty)).isEmpty)

@@ -155,7 +155,7 @@ public final class Supervisor {
         case .gone(let tags): intake.gone(tags)
         case .revoked(let ids): _ = intake.revoke(ids, signal: nil)
         case .rang: mayHaveMessages = true
-        case .committed(_, let verdicts): intake.committed(verdicts)
+        case .committed(let batch, let verdicts): intake.committed(batch, verdicts)
         case .orphaned(let messages): intake.orphaned(messages)
         case .recovered(let count):
             log.warning("\(count) message(s) of a node that died are back in their queues")
@@ -236,7 +236,7 @@ public final class Supervisor {
 
     /// Not while others may have what we hold: after a pause of this process the broker is asked first.
     private func handOut() {
-        if broker.isTrusted { intake.handOut() }
+        if broker.isTrusted, !intake.outbox.isFull { intake.handOut() }
     }
 
     /// One question to the broker at a time: what has to be settled and what there is room for, in one piece. What comes up while it is

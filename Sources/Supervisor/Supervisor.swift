@@ -156,6 +156,7 @@ public final class Supervisor {
         case .standing:
             isTaking = false
             mayHaveMessages = true
+            if lifecycle.isDraining { stopTaking() }
         case .taken(let messages):
             isTaking = false
             progressed()
@@ -276,10 +277,16 @@ public final class Supervisor {
             didStopChildren = true
             pool.isSpawning = false
             pool.stopAll()
+            stopTaking()
         }
         if mode == .cold { pool.killAll() }
         // A take that was under way when the signal came may still bring something; it goes back, too.
         intake.giveBack()
+    }
+
+    private func stopTaking() {
+        broker.standing?.stopTaking()
+        broker.flush()
     }
 
     /// Ends when nothing runs, everything is settled and the lease has been given up; or when no answer has come for too long. What is left

@@ -38,12 +38,12 @@ final class IntakeScene {
         for task in tasks { child.tasks[task.name] = task }
     }
 
-    func take(_ ids: String...) {
+    func take(_ ids: String..., of task: String = "t") {
         intake.taken(
             ids.map { id in
                 lastTag += 1
                 let message = TaskMessage(
-                    id: id, name: "t", headers: Array("{}".utf8), contentType: "application/json", routingKey: "celery", body: [],
+                    id: id, name: task, headers: Array("{}".utf8), contentType: "application/json", routingKey: "celery", body: [],
                     bodyIsBase64: false)
                 return ReceivedMessage(
                     tag: DeliveryTag("tag-\(lastTag)"), queue: "celery", size: 1, content: .success(message), envelope: nil)

@@ -108,4 +108,20 @@ import Testing
             #expect(scene.intake.byAssignment.values.map(\.message.id) == ["2"])
         }
     }
+
+    /// Strict: only for a child with nothing in hand.
+    @Test func whatFindsNoPlaceHoldsUpNothingElse() throws {
+        try inScene { scene in
+            scene.childIsReady(plain, TaskDeclaration(name: "careful", options: ["strict": true]))
+            scene.slot.child?.ahead = 16
+            scene.slot.child?.ran(for: 0.001)
+            scene.take("1")
+            scene.intake.handOut()
+            scene.take("2", "3", of: "careful")
+            scene.take("4")
+            scene.intake.handOut()
+            #expect(scene.intake.byAssignment.values.map(\.message.id).sorted() == ["1", "4"])
+            #expect(scene.intake.hasReady)
+        }
+    }
 }

@@ -63,7 +63,8 @@ final class Reporter {
         if let interval = notifier.watchdogInterval, nextBeat.map({ $0 <= now }) ?? true, isHealthy(), notifier.watchdog() {
             nextBeat = now.advanced(by: interval * 0.9)
         }
-        if phase != .running, nextExtension.map({ $0 <= now }) ?? true, needsTime(), notifier.extendTimeout(seconds: Reporter.timeExtension) {
+        if phase != .running, nextExtension.map({ $0 <= now }) ?? true, needsTime(), notifier.extendTimeout(seconds: Reporter.timeExtension)
+        {
             nextExtension = now.advanced(by: Reporter.timeExtension / 3)
         }
         timer?.set(now.advanced(by: min(Reporter.statusInterval, notifier.watchdogInterval ?? Reporter.statusInterval)))

@@ -303,8 +303,8 @@ public final class Supervisor {
             broker.close()
         }
         guard didCloseBroker && (broker.isOver || !broker.isStanding) || isOutOfPatience(now: now) else { return }
-        if !intake.isSettled {
-            log.error("leaving although \(intake.unsettled) message(s) are not settled, since nothing is answered any more: \(servers)")
+        if !didCloseBroker {
+            log.error("leaving with \(intake.unsettled) message(s) not settled, since nothing is answered any more: \(servers)")
         }
         lifecycle.finished()
         loop.exit(lifecycle.exitCode)

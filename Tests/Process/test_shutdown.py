@@ -166,7 +166,7 @@ def test_a_cold_stop_leaves_a_file_that_another_process_has_locked(workers, fold
         other.execute("BEGIN IMMEDIATE")
         worker.signal(signal.SIGQUIT)
         assert worker.wait(timeout=6) == 0
-        assert worker.log.find(r"ERROR.*leaving although 1 message\(s\) are not settled")
+        assert worker.log.find(r"ERROR.*leaving with 1 message\(s\) not settled")
         other.execute("ROLLBACK")
         assert other.execute("SELECT count(*) FROM held").fetchone() == (1,), "for others to find"
 
@@ -179,4 +179,4 @@ def test_a_stop_leaves_a_result_store_that_is_silent(workers, folder, own_redis)
     store.pause()
     worker.signal(signal.SIGTERM)
     assert worker.wait(timeout=14) == 0
-    assert worker.log.find(r"ERROR.*leaving although 1 message\(s\) are not settled.*result store away")
+    assert worker.log.find(r"ERROR.*leaving with 1 message\(s\) not settled.*result store away")

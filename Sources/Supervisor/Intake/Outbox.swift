@@ -8,7 +8,7 @@ import CoppiceTransport
 /// with the load by themselves. Where the broker's session joins results a batch is one atomic commit; else its records are stored first
 /// and the commit follows when they stand.
 ///
-/// Its bound is `Intake`'s: deliveries are taken only while few are unsettled, each has at most three steps here, and nothing is handed
+/// Its bound is `Intake`'s: deliveries are taken only while few are unsettled, each has but a few steps here, and nothing is handed
 /// out above `mostBytes`.
 struct Outbox {
     /// One delivery's step.

@@ -124,4 +124,19 @@ import Testing
             #expect(scene.intake.hasReady)
         }
     }
+
+    /// The last child's end and a take's answer may come in one turn of the loop, before another child is spawned.
+    @Test func aTaskIsUnknownOnlyToChildrenThatAreThere() throws {
+        try inScene { scene in
+            scene.childIsReady(plain)
+            scene.take("1", of: "unheard of")
+            scene.flush()
+            #expect(scene.broker.received.map(\.step) == [.setAside(reason: "no worker here has the task unheard of")])
+            scene.answer()
+            try scene.close()
+            scene.take("2")
+            scene.intake.handOut()
+            #expect(scene.intake.outbox.isEmpty && scene.intake.hasReady)
+        }
+    }
 }

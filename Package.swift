@@ -105,7 +105,8 @@ let package = Package(
         .testTarget(
             name: "CoppiceSupervisorTests",
             dependencies: [
-                "CoppiceSupervisor", "CoppiceTransport", "CoppiceResults", "CoppiceSystem", "CoppiceShared", "CoppiceTestSupport",
+                "CoppiceSupervisor", "CoppiceEventLoop", "CoppiceTransport", "CoppiceResults", "CoppiceSystem", "CoppiceShared",
+                "CoppiceTestSupport", .product(name: "Logging", package: "swift-log"),
             ], path: "Tests/SupervisorTests"),
         // Its corpus is libFuzzer's, too: scripts/fuzz compiles the decoders without SwiftPM, which links a main of its own.
         .testTarget(

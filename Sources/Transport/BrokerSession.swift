@@ -40,7 +40,7 @@ public protocol BrokerSession: Pollable {
     func flush()
 
     /// Ends the session in order: this incarnation's lease is given up. Everything that it held must have been settled. Answered by
-    /// `.lost` when done, within a second.
+    /// `.lost` when done, within a second; by a server that is silent, when it counts as lost.
     func close()
 }
 

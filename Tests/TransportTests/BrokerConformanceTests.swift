@@ -54,6 +54,26 @@ import Testing
         #expect(try session.take(1).isEmpty, "the queue d is not ours")
     }
 
+    @Test(arguments: Broker.allCases) func ofSeveralBatchesThatAreUnderWayEachIsAnsweredByItsNumber(broker: Broker) throws {
+        let scene = try BrokerScene(broker)
+        try scene.send(["a", "b", "c"])
+        let session = try scene.session()
+        let commits = try session.takeAll(3).map { Commit($0.tag, queue: $0.queue, .conclude, taskID: $0.id) }
+        var sendingOn = commits[0]
+        sendingOn.publications = [.named("next")]
+        session.session.commit([sendingOn], as: 7)
+        session.session.commit(Array(commits[1...]), as: 8)
+        var held: [UInt64: Int] = [:]
+        for _ in 0..<2 {
+            let answer = try session.seat.next("committed") {
+                if case .committed(let batch, let verdicts) = $0 { (batch, verdicts) } else { nil }
+            }
+            held[answer.0] = answer.1.filter { !$0.isVoid }.count
+        }
+        #expect(held == [7: 1, 8: 2])
+        #expect(try session.takeAll(1).map(\.id) == ["next"])
+    }
+
     @Test(arguments: Broker.allCases) func noMoreIsTakenThanAskedFor(broker: Broker) throws {
         let scene = try BrokerScene(broker)
         try scene.send((0..<10).map { "task-\($0)" })

@@ -89,14 +89,17 @@ final class Pool {
 
     var hasIdle: Bool { children.contains { $0.lifecycle.isWorking && $0.lifecycle.hand.isEmpty } }
 
-    /// Whether a child that is ready, or may become so, has the task.
+    /// Whether a child that is ready has the task, or one that becomes ready may have it. While none works that is anybody's guess: the
+    /// last may have died a moment ago.
     func knows(_ task: String) -> Bool {
-        var starting = false
+        var isStarting = false
+        var isWorking = false
         for child in children {
             if child.tasks[task] != nil { return true }
-            if child.lifecycle.isStarting { starting = true }
+            if child.lifecycle.isStarting { isStarting = true }
+            if child.lifecycle.isWorking { isWorking = true }
         }
-        return starting
+        return isStarting || !isWorking
     }
 
     func declaration(of task: String) -> TaskDeclaration? {

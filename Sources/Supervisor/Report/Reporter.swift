@@ -23,6 +23,8 @@ final class Reporter {
     var status: () -> String = { "" }
     /// Whether the evidence allows WATCHDOG=1.
     var isHealthy: () -> Bool = { true }
+    /// Whether a start or a stop may take its time.
+    var needsTime: () -> Bool = { true }
 
     init(loop: EventLoop) throws(SystemError) {
         notifier = try ServiceNotifier()
@@ -61,7 +63,7 @@ final class Reporter {
         if let interval = notifier.watchdogInterval, nextBeat.map({ $0 <= now }) ?? true, isHealthy(), notifier.watchdog() {
             nextBeat = now.advanced(by: interval * 0.9)
         }
-        if phase != .running, nextExtension.map({ $0 <= now }) ?? true {
+        if phase != .running, nextExtension.map({ $0 <= now }) ?? true, needsTime() {
             notifier.extendTimeout(seconds: Reporter.timeExtension)
             nextExtension = now.advanced(by: Reporter.timeExtension / 3)
         }

@@ -7,21 +7,19 @@ struct RedisCommit {
     private let keys: RedisKeys
     private let routes: RedisRoutes
 
-    /// - Parameter routes: knows every exchange that the commits' publications name.
-    init(
-        digest: String, keys: RedisKeys, routes: RedisRoutes, results: RedisURL, resultExpiry: Int, database: Int,
-        deadLetters: DeadLetterLimits
-    ) {
+    /// - Parameters:
+    ///   - command: the call's beginning, of `CommitEncoding`.
+    ///   - routes: knows every exchange that the commits' publications name.
+    init(_ command: RedisCommand, keys: RedisKeys, routes: RedisRoutes) {
+        self.command = command
         self.keys = keys
         self.routes = routes
-        command = RedisEffects.command(
-            digest: digest, keys: keys, results: results, resultExpiry: resultExpiry, database: database, deadLetters: deadLetters)
     }
 
-    mutating func append(_ commit: Commit) {
-        command.append(operation(commit.step) + RedisEffects.letter(commit.attempt))
+    mutating func append(_ commit: Commit, now: WallTime = .now) {
+        command.append(operation(commit.step) + CommitEncoding.letter(commit.attempt))
         command.append(commit.tag.value)
-        RedisEffects.append(commit.writes, to: &command)
+        CommitEncoding.append(commit.writes, to: &command)
         let copies = commit.publications.flatMap { publication in routes.destinations(of: publication).map { (publication, $0) } }
         command.append(copies.count)
         for (publication, destination) in copies {
@@ -39,15 +37,16 @@ struct RedisCommit {
             command.append(RedisTag.ending(commit.queue).utf8.count)
             command.append(keys.list(commit.queue, step: Int(step) ?? 0))
         case .park(let until):
-            command.append(String(until.seconds))
+            // The server adds it to its own clock, by which it releases what is due: ours may be another.
+            command.append(String(until.seconds - now.seconds))
             command.append(RedisTag.parked(step: step))
             command.append(keys.parked(commit.queue))
         case .setAside(let reason, let deaths):
-            RedisEffects.append(
+            CommitEncoding.append(
                 DeadLetterRecord(reason: reason, queue: commit.queue, taskID: commit.taskID, deaths: deaths), to: &command)
             command.append(RedisTag.ending(commit.queue).utf8.count)
         }
-        RedisEffects.append(commit.attempt, of: commit.taskID, to: &command)
+        CommitEncoding.append(commit.attempt, of: commit.taskID, to: &command)
     }
 
     private func operation(_ step: Commit.Step) -> String {

@@ -18,7 +18,7 @@ import Testing
         command.append(contentsOf: ["60", "celery-task-meta-", "0", "0", "10", "1000", keys.attempts, "60"])
         // A master whose clock is fast.
         let now = WallTime.now.advanced(by: 100)
-        var commit = RedisCommit(command, keys: keys, routes: RedisRoutes(keys))
+        var commit = RedisCommit(command, keys: keys)
         commit.append(Commit(message.tag, queue: "celery", .park(until: now.advanced(by: 5))), now: now)
         #expect(try fixture.ask(commit.command).array?.first?.text == "1")
         for key in [keys.parked("celery"), keys.unackedIndex] {

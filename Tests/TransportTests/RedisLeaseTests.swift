@@ -83,8 +83,8 @@ import Testing
         scene.stage.leave(dying.seat)
         var hasBegun = false
         proxy.bend = {
-            // The end of a walk over the index.
-            if Self.contains("*2\r\n$1\r\n0\r\n*")($0) { hasBegun = true }
+            // The tag of its start record.
+            if Self.contains(dying.incarnation.id + ":")($0) { hasBegun = true }
             return $0
         }
         try scene.stage.wait("the recovery") { hasBegun ? true : nil }

@@ -191,10 +191,12 @@ import Testing
 
     @Test func aParkedSetOfAnotherKindLosesNothing() throws {
         try scene.send(["1"], queue: "a")
-        let session = try scene.session(["a", "b"])
-        let message = try #require(try session.takeAll(1).first)
-        #expect(try session.commit(message, .park(until: .now)))
+        let first = try scene.session(["a"])
+        let message = try #require(try first.takeAll(1).first)
+        #expect(try first.commit(message, .park(until: .now)))
+        scene.stage.leave(first.seat)
         _ = try ask("SET", "coppice.parked.b", "a string")
+        let session = try scene.session(["a", "b"])
         session.session.take(upTo: 2)
         #expect(try session.lost().contains("WRONGTYPE"))
         #expect(try ask("HLEN", "unacked").integer == 1)

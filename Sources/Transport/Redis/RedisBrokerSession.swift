@@ -27,7 +27,6 @@ public final class RedisBrokerSession: BrokerSession {
     private let member: RedisMember
     private let sweep: RedisSweep
     private let memory: RedisMemoryWatch
-    private var line: RedisCommitLine?
 
     private var events: [BrokerEvent] = []
     private var phase = Phase.connecting
@@ -65,9 +64,6 @@ public final class RedisBrokerSession: BrokerSession {
         member = RedisMember(url, clientName: name, incarnation: incarnation, held: Set(holding.map(\.value)))
         sweep = RedisSweep(url, keys: keys, member: member)
         memory = RedisMemoryWatch(member)
-        line = RedisCommitLine(
-            keys: keys, serving: queues, dialogue: commands, carryOut: { [unowned self] in carryOut($0, $1) },
-            report: { [unowned self] in events.append($0) })
         member.report = { [unowned self] in
             if case .lost(let reason) = $0 { lose(reason) } else { events.append($0) }
         }
@@ -110,14 +106,10 @@ public final class RedisBrokerSession: BrokerSession {
         batches.append(batch)
         // At once, not with the answer: the lease's connection may be told first that they are not there any more.
         for commit in commits where commit.step != .keep { member.held.remove(commit.tag.value) }
-        line?.append(commits)
-    }
-
-    private func carryOut(_ commits: [Commit], _ routes: RedisRoutes) {
         var verdicts: [CommitVerdict] = []
         for start in stride(from: 0, to: commits.count, by: RedisBrokerSession.commitsInScript) {
             let part = commits[start..<min(start + RedisBrokerSession.commitsInScript, commits.count)]
-            var script = RedisCommit(encoding.command(.commit, on: commands), keys: keys, routes: routes)
+            var script = RedisCommit(encoding.command(.commit, on: commands), keys: keys)
             for commit in part { script.append(commit) }
             commands.ask(script.command) { [unowned self] in
                 guard let answer = CommitEncoding.verdicts($0, attempts: part.map(\.attempt)) else {

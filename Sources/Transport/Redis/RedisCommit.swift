@@ -5,28 +5,20 @@ import CoppiceShared
 struct RedisCommit {
     private(set) var command: RedisCommand
     private let keys: RedisKeys
-    private let routes: RedisRoutes
 
-    /// - Parameters:
-    ///   - command: the call's beginning, of `CommitEncoding`.
-    ///   - routes: knows every exchange that the commits' publications name.
-    init(_ command: RedisCommand, keys: RedisKeys, routes: RedisRoutes) {
+    /// - Parameter command: the call's beginning, of `CommitEncoding`.
+    init(_ command: RedisCommand, keys: RedisKeys) {
         self.command = command
         self.keys = keys
-        self.routes = routes
     }
 
     mutating func append(_ commit: Commit, now: WallTime = .now) {
         command.append(operation(commit.step) + CommitEncoding.letter(commit.attempt))
         command.append(commit.tag.value)
         CommitEncoding.append(commit.writes, to: &command)
-        let copies = commit.publications.flatMap { publication in routes.destinations(of: publication).map { (publication, $0) } }
-        command.append(copies.count)
-        for (publication, destination) in copies {
-            switch destination {
-            case .list(let key): command.append("L" + key)
-            case .channel(let name): command.append("P" + name)
-            }
+        command.append(commit.publications.count)
+        for publication in commit.publications {
+            command.append(keys.list(publication.routingKey, step: RedisKeys.step(ofPriority: publication.priority)))
             // A tag of its own for each: to a Python worker it is the key of what it holds.
             command.append(Envelope.write(publication, deliveryTag: Incarnation.randomUUID()))
         }

@@ -44,10 +44,7 @@ public final class RedisMessageSender: MessageSender {
             switch order {
             case .publish(let publication):
                 var routes = RedisRoutes(keys)
-                if routes.exchanges(of: [publication]).isEmpty {
-                    bind(publication)
-                    send(publication, to: routes.destinations(of: publication))
-                } else {
+                if RedisRoutes.needsBindings(publication) {
                     dialogue.ask(RedisCommand("SMEMBERS", keys.binding(publication.exchange))) { [unowned self] in
                         routes.learn(publication.exchange, $0)
                         line.removeFirst()
@@ -57,6 +54,8 @@ public final class RedisMessageSender: MessageSender {
                     }
                     return
                 }
+                bind(publication)
+                send(publication, to: routes.destinations(of: publication))
             case .revoke(let ids): sent(RedisRevocations.store(ids, keys))
             case .broadcast(let request):
                 var command = RedisCommand("PUBLISH", keys.controlChannel)

@@ -213,14 +213,10 @@ enum RedisScripts {
           local entry = place and op ~= 'C' and op ~= 'K' and call('HGET', place, tag)
           if place then
             look(op, note, ARGV[rest + (operands[op] or 0)])
-            for p = pubs, pubs + 2 * np - 1, 2 do
-              if string.sub(ARGV[p], 1, 1) == 'L' then call('LLEN', string.sub(ARGV[p], 2)) end
-            end
+            for p = pubs, pubs + 2 * np - 1, 2 do call('LLEN', ARGV[p]) end
             if op == 'F' or op == 'B' then call('LLEN', ARGV[rest + 1]) end
             if nw > 0 then writeAll(writes, nw) end
-            for p = pubs, pubs + 2 * np - 1, 2 do
-              call(string.sub(ARGV[p], 1, 1) == 'P' and 'PUBLISH' or 'LPUSH', string.sub(ARGV[p], 2), ARGV[p + 1])
-            end
+            for p = pubs, pubs + 2 * np - 1, 2 do call('LPUSH', ARGV[p], ARGV[p + 1]) end
             if op == 'F' or op == 'B' then
               call(op == 'F' and 'RPUSH' or 'LPUSH', ARGV[rest + 1], string.sub(entry, 2, -(tonumber(ARGV[rest]) + 1)))
             elseif op == 'P' then

@@ -62,7 +62,7 @@ public final class RedisBrokerSession: BrokerSession {
         commands = RedisDialogue(RedisConnection(url, clientName: name, now: .now))
         listener = RedisListener(url, clientName: name, keys: keys, fanouts: served.fanouts, commands: commands)
         member = RedisMember(url, clientName: name, incarnation: incarnation, held: Set(holding.map(\.value)))
-        sweep = RedisSweep(url, keys: keys, member: member)
+        sweep = RedisSweep(url, keys: keys, dialogue: commands, member: member)
         memory = RedisMemoryWatch(member)
         member.report = { [unowned self] in
             if case .lost(let reason) = $0 { lose(reason) } else { events.append($0) }
@@ -205,8 +205,8 @@ public final class RedisBrokerSession: BrokerSession {
         phase = .preparing
         stepsLeft = joinsResults ? 4 : 3
         listener.subscribe { [unowned self] in hang(bell: $0) }
-        member.join(scripts: RedisScripts.Name.sweep, except: member.held) { [unowned self] in proved() }
-        commands.load([.take, .commit, .probe]) { [unowned self] in
+        member.join(except: member.held) { [unowned self] in proved() }
+        commands.load([.take, .commit, .probe] + RedisScripts.Name.sweep) { [unowned self] in
             proved()
             guard joinsResults else { return }
             encoding.probe(on: commands) { [unowned self] in

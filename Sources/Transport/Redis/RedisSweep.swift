@@ -28,12 +28,12 @@ final class RedisSweep {
     private var unreadable: Set<String> = []
     private var hasNoticed = false
 
-    /// - Parameter member: it sweeps on its connection.
-    init(_ url: RedisURL, keys: RedisKeys, member: RedisMember) {
+    /// - Parameter dialogue: not the member's, since messages pass over it.
+    init(_ url: RedisURL, keys: RedisKeys, dialogue: RedisDialogue, member: RedisMember) {
         self.keys = keys
         timeout = String(url.visibilityTimeout)
         self.member = member
-        dialogue = member.dialogue
+        self.dialogue = dialogue
     }
 
     /// To be called when the session stands, and then with each renewal of the lease.
@@ -54,6 +54,7 @@ final class RedisSweep {
                 lock(then: foreign)
             }
         }
+        dialogue.flush()
     }
 
     private func lock(then tags: [String]) {

@@ -51,8 +51,8 @@ public final class RedisConnection: Pollable {
     private var greetingsLeft = 0
     /// The servers that this connection may still try, as numbers in the URL; of those being dialled the first is the next.
     private var candidates: ArraySlice<Int>
-    /// Which server it has reached, and why others were passed by.
-    private var server = 0
+    /// Which server it has reached, or which Sentinel told it where to go; and why others were passed by.
+    private(set) var server = 0
     private var failures: [String] = []
     /// Where the server is. Of two connections made from one URL it tells whether they have come to the same one.
     public private(set) var endpoint: StreamEndpoint?
@@ -111,9 +111,15 @@ public final class RedisConnection: Pollable {
         state = .closed
     }
 
-    /// Closes a connection whose server turned out to be of no use: of several, the next connection begins with another one.
+    /// Closes a connection whose server turned out to be of no use: of several servers, or Sentinels, the next connection begins with
+    /// another one.
     public func giveUp() {
-        if case .open = state { url.cursor.pass(server, of: url.servers.count) }
+        switch state {
+        case .open: url.cursor.pass(server, of: url.servers.count)
+        // A Sentinel that knows no better than to send us there may have an old view.
+        case .dialling, .greeting: if url.sentinel != nil { url.cursor.pass(server, of: url.servers.count) }
+        case .asking, .closed: break
+        }
         close()
     }
 
@@ -189,7 +195,9 @@ public final class RedisConnection: Pollable {
     private func check(_ lookup: SentinelLookup, now: MonotonicTime) {
         switch lookup.outcome {
         case .none: break
-        case .success(let place): dial([StreamEndpoint(place)], now: now)
+        case .success(let place):
+            server = lookup.answered
+            dial([StreamEndpoint(place)], now: now)
         case .failure(let failure): lose("\(failure)")
         }
     }
@@ -298,6 +306,10 @@ public final class RedisConnection: Pollable {
         if waitingStart == waiting.count {
             waiting.removeAll(keepingCapacity: true)
             waitingStart = 0
+        } else {
+            // Its time begins now: the server had the one before it to answer, which may have been long.
+            let soonest = now.advanced(by: RedisConnection.replyTimeout)
+            waiting[waitingStart].deadline = max(waiting[waitingStart].deadline, soonest)
         }
         guard case .greeting(let stream) = state, let step = Greeting(rawValue: label) else {
             events.append(.reply(label: label, value))

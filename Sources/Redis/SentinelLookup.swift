@@ -7,6 +7,9 @@ final class SentinelLookup: Pollable {
     /// The master's address, or why none is known.
     private(set) var outcome: Result<StreamEndpoint.Place, Failure>?
 
+    /// The Sentinel that knew it, by its number in the URL.
+    private(set) var answered = 0
+
     struct Failure: Error, CustomStringConvertible { let description: String }
 
     private static let label = 100
@@ -56,6 +59,7 @@ final class SentinelLookup: Pollable {
                 connection.flush()
             case .reply(_, let value):
                 if let parts = value.array, parts.count == 2, let host = parts[0].text, let port = parts[1].text.flatMap({ UInt16($0) }) {
+                    answered = connection.server
                     connection.close()
                     outcome = .success(.tcp(host: host, port: port))
                 } else {

@@ -28,6 +28,7 @@ public struct Commit: Sendable {
     public var attempt: AttemptNote?
     /// Only for a session whose `joinsResults` is true.
     public var writes: [ResultWrite]
+    /// Each for the queue that its routing key names.
     public var publications: [TaskPublication]
 
     public init(

@@ -1,3 +1,5 @@
+import CoppiceShared
+
 /// One life of one master: a random id, never the node's name, since two containers may share that. Outlives its connections.
 public final class Incarnation {
     /// 32 hexadecimal digits.
@@ -6,10 +8,15 @@ public final class Incarnation {
 
     public init() { id = Incarnation.randomID() }
 
-    /// Whether it has held nothing yet.
+    /// Whether it has had no session yet.
     public var isFresh: Bool { lastSequence == 0 }
 
-    /// Numbers for tags, counted up for as long as the master lives.
+    /// Whether a text has the form of an id.
+    static func isID(_ text: some StringProtocol) -> Bool {
+        text.utf8.count == 32 && text.utf8.allSatisfy { JSONText.hexDigit($0) != nil }
+    }
+
+    /// Numbers for tags and sessions, counted up for as long as the master lives.
     public func reserve(_ count: Int) -> UInt64 {
         defer { lastSequence += UInt64(count) }
         return lastSequence + 1

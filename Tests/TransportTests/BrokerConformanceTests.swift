@@ -169,6 +169,18 @@ import Testing
         #expect(try session.take(1).isEmpty)
     }
 
+    /// Its answer was lost with a connection: the next session tells it again.
+    @Test(arguments: Broker.keepers) func aStartThatIsToldTwiceIsDoneTwice(broker: Broker) throws {
+        let scene = try BrokerScene(broker)
+        try scene.send(["1"])
+        let session = try scene.session()
+        let message = try #require(try session.takeAll(1).first)
+        #expect(try session.commit(message, .startEarly))
+        #expect(try session.commit(message, .startEarly))
+        #expect(try session.commit(message, .conclude))
+        #expect(try session.commit(message, .startEarly) == false)
+    }
+
     @Test(arguments: Broker.allCases) func everyStepHasItsOwnVerdict(broker: Broker) throws {
         let scene = try BrokerScene(broker)
         try scene.send(["1", "2"])

@@ -88,14 +88,14 @@ import Testing
 
     // MARK: Sentinel
 
-    private func sentinel(_ more: String = "") throws -> (process: RedisProcess, port: UInt16) {
+    private func sentinel(_ more: String = "", of master: UInt16? = nil) throws -> (process: RedisProcess, port: UInt16) {
         let port = try RedisProcess.freePort()
-        let file = folder.file("sentinel.conf")
+        let file = folder.file("sentinel-\(port).conf")
         let settings = """
             port \(port)
             bind 127.0.0.1
             dir \(folder.path)
-            sentinel monitor mymaster 127.0.0.1 \(ports[0]) 1
+            sentinel monitor mymaster 127.0.0.1 \(master ?? ports[0]) 1
             sentinel down-after-milliseconds mymaster 300
             sentinel failover-timeout mymaster 2000
             \(more)
@@ -145,6 +145,29 @@ import Testing
         #expect(MonotonicTime.now.seconds(since: start) < 8)
         replica.kill()
         process.kill()
+    }
+
+    @Test func aSentinelWithAnOldViewIsPassedBy() throws {
+        let primary = try start(0)
+        let old = try sentinel(of: RedisProcess.freePort())
+        let new = try sentinel()
+        let url = try RedisURL("sentinel://127.0.0.1:\(old.port)/0;sentinel://127.0.0.1:\(new.port)/0?master_name=mymaster")
+        #expect(throws: DidNotCome.self) { try server(url) }
+        #expect(try server(url) == ports[0])
+        #expect(try server(url) == ports[0], "the next one begins with the one that knew")
+        for process in [old.process, new.process, primary] { process.kill() }
+    }
+
+    /// What it takes for the master may have become a replica.
+    @Test func aSentinelThatNamesAReplicaIsPassedBy() throws {
+        let primary = try start(0)
+        let replica = try start(1, "--replicaof", "127.0.0.1 \(ports[0])")
+        let old = try sentinel(of: ports[1])
+        let new = try sentinel()
+        let url = try RedisURL("sentinel://127.0.0.1:\(old.port)/0;sentinel://127.0.0.1:\(new.port)/0?master_name=mymaster")
+        #expect(throws: DidNotCome.self) { try server(url) }
+        #expect(try server(url) == ports[0])
+        for process in [old.process, new.process, replica, primary] { process.kill() }
     }
 
     @Test func theSentinelsHaveAPasswordOfTheirOwn() throws {

@@ -87,6 +87,15 @@ import Testing
         #expect(try ask("HEXISTS", "px:unacked", "t2").integer == 1)
     }
 
+    @Test func bindingsOfAnotherKindLeadNowhere() throws {
+        try ask("SET", "px:_kombu.binding.t", "a string")
+        try hold("t1", .named("1"), age: 100, exchange: "t", key: "a")
+        try hold("t2", .named("2"), age: 90)
+        let session = try session()
+        #expect(try recovered(session) == 1)
+        #expect(try ask("HEXISTS", "px:unacked", "t1").integer == 1)
+    }
+
     @Test func whatCannotBeReadStays() throws {
         try hold("bad", text: "[{\"body\": \"x\"}, \"\", \"celery\"]", age: 100)
         try hold("worse", text: "\u{1}", age: 100)

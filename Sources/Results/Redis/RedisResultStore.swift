@@ -4,15 +4,10 @@ import CoppiceSystem
 
 /// Records where Celery's Redis backend keeps them: `<prefix>celery-task-meta-<id>`, stored and published in one step (celery-wire §4.1).
 public final class RedisResultStore: ResultStore {
-    /// ARGV: expiry, then key, 'S' success | 'O' other | 'A' announce only, record.
+    /// ARGV: expiry, keys' prefix, then what the function wants of each write.
     private static let script = """
-        for i = 2, #ARGV, 3 do
-          local key, kind, record = ARGV[i], ARGV[i + 1], ARGV[i + 2]
-          if not (kind == 'O' and redis.call('GETRANGE', key, 0, 19) == '{"status": "SUCCESS"') then
-            if kind ~= 'A' then redis.call('SETEX', key, ARGV[1], record) end
-            redis.call('PUBLISH', key, record)
-          end
-        end
+        \(RedisResultWrites.function)
+        for i = 3, #ARGV, 3 do write(ARGV[2] .. ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[1]) end
         return 'OK'
         """
 
@@ -50,12 +45,8 @@ public final class RedisResultStore: ResultStore {
     }
 
     public func store(_ writes: [ResultWrite]) {
-        var command = RedisCommand("EVALSHA", digest, "0", String(expiry))
-        for write in writes {
-            command.append(prefix + write.taskID)
-            command.append(write.reach == .announce ? "A" : write.state == .success ? "S" : "O")
-            command.append(write.record)
-        }
+        var command = RedisCommand("EVALSHA", digest, "0", String(expiry), prefix)
+        for write in writes { command.append(write) }
         send(command, .stored)
     }
 

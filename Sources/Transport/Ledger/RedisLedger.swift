@@ -6,40 +6,35 @@ import CoppiceSystem
 /// broker has there, and claims.
 public final class RedisLedger: Ledger {
     private let keys: RedisKeys
-    private let url: RedisURL
-    private let resultExpiry: Int
-    private let deadLetters: DeadLetterLimits
+    private let encoding: CommitEncoding
     private let incarnation: Incarnation
     private let book: ClaimBook
-    private let dialogue: RedisDialogue
-    private var leases: RedisLeases?
+    private let commands: RedisDialogue
+    private let member: RedisMember
 
     private var events: [LedgerEvent] = []
-    private var phase = Phase.preparing
-    private var digests: [RedisScripts.Name: String] = [:]
-    private var nextRenewal = MonotonicTime.distantFuture
-    private var lastRevocation = ""
-    private var fullDeadPlace = FullDeadPlace()
-    public private(set) var leaseProven: MonotonicTime?
+    private var phase = Phase.connecting
+    /// What has yet to be answered before the ledger stands.
+    private var stepsLeft = 2
 
-    private enum Phase { case preparing, standing, closing, over }
+    private enum Phase { case connecting, preparing, standing, closing, over }
 
     /// - Parameter book: what this incarnation has claimed, to see after a pause what of it still stands.
     public init(
         _ url: RedisURL, resultExpiry: Int, deadLetters: DeadLetterLimits = DeadLetterLimits(), incarnation: Incarnation, book: ClaimBook
     ) {
-        self.url = url
         keys = RedisKeys(url)
-        self.resultExpiry = resultExpiry
-        self.deadLetters = deadLetters
+        encoding = CommitEncoding(keys: keys, database: url.database, results: url, resultExpiry: resultExpiry, deadLetters: deadLetters)
         self.incarnation = incarnation
         self.book = book
-        dialogue = RedisDialogue(RedisConnection(url, clientName: "coppice-ledger", now: .now), scripts: RedisScripts.Name.ledger)
-        leases = RedisLeases(
-            keys: keys, incarnation: incarnation, dialogue: dialogue, digest: { [unowned self] in digests[$0] ?? "" }, gone: { _ in },
-            report: { [unowned self] in report($0) })
+        commands = RedisDialogue(RedisConnection(url, clientName: "coppice-ledger", now: .now))
+        member = RedisMember(url, clientName: "coppice-ledger", incarnation: incarnation)
+        member.report = { [unowned self] in report($0) }
+        member.check = { [unowned self] in check(isNew: $0, then: $1) }
         drain()
     }
+
+    public var leaseProven: MonotonicTime? { member.proven }
 
     public func takeEvents() -> [LedgerEvent] {
         defer { events.removeAll(keepingCapacity: true) }
@@ -49,23 +44,22 @@ public final class RedisLedger: Ledger {
     // MARK: orders
 
     public func claim(_ claims: [Claim]) {
-        var command = RedisCommand("EVALSHA", digests[.claim] ?? "", "2", keys.nodes, keys.revoked, incarnation.id, keys.claims)
+        var command = commands.command(.claim, keys: [keys.nodes, keys.revoked, keys.started])
+        command.append(incarnation.id)
+        command.append(keys.claims)
         command.append(ClaimLifetime.held)
         for claim in claims {
             command.append(claim.message)
             command.append(claim.mark)
             command.append(claim.mayBeKnown ? "1" : "0")
         }
-        dialogue.ask(command) { [unowned self] answer in
+        commands.ask(command) { [unowned self] answer in
             let parts = (answer.array ?? []).compactMap(\.text)
             guard let newest = parts.first, parts.count == claims.count + 1 else { return lose("an answer to claims that makes no sense") }
-            let verdicts = parts.dropFirst().map(RedisLedger.verdict)
-            guard newest.isEmpty || newest == lastRevocation else {
-                // Somebody has revoked since: first what, then what it may concern.
-                learnRevocations { [unowned self] in events.append(.claimed(verdicts)) }
-                return
+            // Somebody may have revoked since: first what, then what it may concern.
+            member.learnRevocations(upTo: newest) { [unowned self] in
+                events.append(.claimed(parts.dropFirst().map(RedisLedger.verdict)))
             }
-            events.append(.claimed(verdicts))
         }
     }
 
@@ -80,65 +74,63 @@ public final class RedisLedger: Ledger {
     }
 
     public func record(_ entries: [LedgerEntry]) {
-        var script = RedisLedgerRecord(
-            digest: digests[.record] ?? "", keys: keys, url: url, resultExpiry: resultExpiry, deadLetters: deadLetters)
+        var script = RedisLedgerRecord(encoding.command(.record, on: commands), keys: keys)
         for entry in entries { script.append(entry) }
-        dialogue.ask(script.command) { [unowned self] in
-            guard let answer = RedisEffects.verdicts($0, attempts: entries.map(\.attempt)) else {
+        commands.ask(script.command) { [unowned self] in
+            guard let answer = CommitEncoding.verdicts($0, attempts: entries.map(\.attempt)) else {
                 return lose("an answer to the ledger that makes no sense")
             }
-            if answer.freesBody, let text = fullDeadPlace.notice() { events.append(.notice(text)) }
+            if answer.freesBody { member.freedBody() }
             events.append(.recorded(answer.verdicts))
         }
     }
 
     public func revoke(_ ids: [String]) {
-        guard phase == .standing, !ids.isEmpty else { return }
-        dialogue.ask(RedisRevocations.store(ids, keys))
+        if phase == .standing { member.revoke(ids) }
     }
 
     public func flush() {
-        dialogue.flush()
+        commands.flush()
         drain()
     }
 
     public func close() {
-        guard phase == .standing, let leases else { return lose("closed") }
+        guard phase == .standing else { return lose("closed") }
         phase = .closing
-        leases.release { [unowned self] in lose("closed") }
-        dialogue.flush()
+        member.leave { [unowned self] in lose("closed") }
     }
 
     public func abandon() { lose("abandoned") }
 
     // MARK: Pollable
 
-    public var interests: [PollInterest] { dialogue.connection.interests }
+    private var dialogues: [RedisDialogue] { [member.dialogue, commands] }
+
+    public var interests: [PollInterest] { dialogues.flatMap(\.interests) }
 
     public var deadline: MonotonicTime? {
-        [dialogue.connection.deadline, phase == .standing ? nextRenewal : nil].compactMap { $0 }.min()
+        phase == .over ? nil : (dialogues.map(\.deadline) + [member.nextRenewal]).compactMap { $0 }.min()
     }
 
     public func ready(_ descriptor: Int32, _ happened: PollEvents, now: MonotonicTime) {
-        dialogue.connection.ready(descriptor, happened, now: now)
+        for dialogue in dialogues { dialogue.ready(descriptor, happened, now: now) }
         drain()
     }
 
     public func expired(now: MonotonicTime) {
-        if let deadline = dialogue.connection.deadline, deadline <= now { dialogue.connection.expired(now: now) }
-        if phase == .standing, nextRenewal <= now {
-            nextRenewal = now.advanced(by: RedisLeases.interval)
-            renew {}
-        }
+        for dialogue in dialogues { dialogue.expired(now: now) }
+        _ = member.renewIfDue(now: now)
         drain()
     }
 
     private func drain() {
-        for event in dialogue.connection.takeEvents() {
-            switch event {
-            case .open: opened()
-            case .reply(let label, let value): if let error = dialogue.answer(label, value) { lose(error) }
-            case .lost(let reason): lose(reason)
+        for dialogue in dialogues where phase != .over {
+            dialogue.settle { event in
+                switch event {
+                case .open: opened()
+                case .pushed: break
+                case .lost(let reason): lose(reason)
+                }
             }
         }
     }
@@ -146,86 +138,63 @@ public final class RedisLedger: Ledger {
     private func lose(_ reason: String) {
         guard phase != .over else { return }
         phase = .over
-        dialogue.connection.giveUp()
+        commands.connection.giveUp()
+        member.dialogue.connection.close()
         events.append(.lost(reason))
     }
 
     // MARK: standing
 
     private func opened() {
-        dialogue.ask(RedisCommand("INFO"), tolerant: true) { [unowned self] in
-            let facts = RedisServerFacts(info: $0.text ?? "")
-            if let refusal = facts.refusal { lose(refusal) }
-            if let warning = facts.warning { events.append(.notice(warning)) }
+        guard dialogues.allSatisfy(\.connection.isOpen), phase == .connecting else { return }
+        guard dialogues.allSatisfy({ $0.connection.endpoint == commands.connection.endpoint }) else {
+            return lose("the servers of the list changed places while we connected")
         }
-        for name in RedisScripts.Name.ledger {
-            dialogue.ask(RedisCommand("SCRIPT", "LOAD", RedisScripts.text(name))) { [unowned self] in
-                digests[name] = $0.text
-                if digests.count == RedisScripts.Name.ledger.count { prove() }
+        phase = .preparing
+        member.join(scripts: [.check], except: Set(book.marks.keys)) { [unowned self] in proved() }
+        commands.load([.claim, .record, .probe]) { [unowned self] in
+            encoding.probe(on: commands) { [unowned self] in
+                if let refusal = $0 { lose(refusal) } else { proved() }
             }
+            commands.flush()
         }
-        dialogue.flush()
+        commands.flush()
     }
 
-    private func prove() {
-        renew { [unowned self] in
-            leases?.reclaim(except: Set(book.marks.keys)) { [unowned self] in
-                learnRevocations { [unowned self] in
-                    guard phase == .preparing else { return }
-                    phase = .standing
-                    nextRenewal = MonotonicTime.now.advanced(by: RedisLeases.interval)
-                    events.append(.standing)
-                }
-            }
-        }
+    private func proved() {
+        stepsLeft -= 1
+        guard stepsLeft == 0, phase == .preparing else { return }
+        phase = .standing
+        events.append(.standing)
     }
 
-    /// Counts the lease on. It proves nothing until what this incarnation has claimed is known to be its own: it may have been taken
-    /// for dead, and its lease is a new one.
-    private func renew(then done: @escaping () -> Void) {
-        guard let leases else { return }
-        leases.renew([]) { [unowned self] in
-            // What an earlier session was not told any more, this one is.
-            guard leases.isNew || phase == .preparing, !book.marks.isEmpty else {
-                leaseProven = leases.proven
-                return done()
-            }
-            var command = RedisCommand("EVALSHA", digests[.check] ?? "", "1", keys.started)
-            for (mark, holding) in book.marks {
-                command.append(keys.claims + holding.message)
-                command.append(mark)
-            }
-            let proven = leases.proven
-            dialogue.ask(command) { [unowned self] in
-                let gone = ($0.array ?? []).compactMap(\.text)
-                if !gone.isEmpty { events.append(.gone(gone)) }
-                leaseProven = proven
-                done()
-            }
-            dialogue.flush()
+    /// A renewal proves nothing until what this incarnation has claimed is known to be its own: it may have been taken for dead, and its
+    /// lease is a new one.
+    private func check(isNew: Bool, then done: @escaping () -> Void) {
+        // What an earlier session was not told any more, this one is.
+        guard isNew || phase == .preparing, !book.marks.isEmpty else { return done() }
+        var command = member.dialogue.command(.check, keys: [keys.started])
+        for (mark, holding) in book.marks {
+            command.append(keys.claims + holding.message)
+            command.append(mark)
         }
-        dialogue.flush()
-    }
-
-    private func learnRevocations(then done: @escaping () -> Void) {
-        dialogue.ask(RedisRevocations.fetch(after: lastRevocation, keys)) { [unowned self] in
-            let found = RedisRevocations.read($0)
-            if let newest = found.newest {
-                lastRevocation = newest
-                events.append(.revoked(found.ids))
-            }
+        member.dialogue.ask(command) { [unowned self] in
+            let gone = ($0.array ?? []).compactMap(\.text)
+            if !gone.isEmpty { events.append(.gone(gone)) }
             done()
         }
-        dialogue.flush()
+        member.dialogue.flush()
     }
 
     private func report(_ event: BrokerEvent) {
         switch event {
+        case .revoked(let ids): events.append(.revoked(ids))
         case .orphaned(let messages): events.append(.orphaned(messages))
         case .notice(let text): events.append(.notice(text))
+        case .lost(let reason): lose(reason)
         // Of a Redis broker's nodes that share the server.
         case .recovered: break
-        case .standing, .taken, .revoked, .rang, .committed, .gone, .control, .lost: break
+        case .standing, .taken, .rang, .committed, .gone, .control: break
         }
     }
 }

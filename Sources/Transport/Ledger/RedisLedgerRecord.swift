@@ -6,26 +6,26 @@ struct RedisLedgerRecord {
     private(set) var command: RedisCommand
     private let keys: RedisKeys
 
-    init(digest: String, keys: RedisKeys, url: RedisURL, resultExpiry: Int, deadLetters: DeadLetterLimits) {
+    /// - Parameter command: the call's beginning, of `CommitEncoding`.
+    init(_ command: RedisCommand, keys: RedisKeys) {
+        self.command = command
         self.keys = keys
-        command = RedisEffects.command(
-            digest: digest, keys: keys, results: url, resultExpiry: resultExpiry, database: url.database, deadLetters: deadLetters)
     }
 
     mutating func append(_ entry: LedgerEntry) {
-        command.append(operation(entry.step) + RedisEffects.letter(entry.attempt))
+        command.append(operation(entry.step) + CommitEncoding.letter(entry.attempt))
         command.append(entry.mark)
-        RedisEffects.append(entry.writes, to: &command)
+        CommitEncoding.append(entry.writes, to: &command)
         command.append(keys.claims + entry.message)
         command.append(ClaimLifetime.finished)
         switch entry.step {
         case .keep, .finish, .release: break
         case .start: command.append(Array("[".utf8) + entry.envelope + Array(RedisTag.ending(entry.queue).utf8))
         case .setAside(let reason, let deaths):
-            RedisEffects.append(DeadLetterRecord(reason: reason, queue: entry.queue, taskID: entry.taskID, deaths: deaths), to: &command)
+            CommitEncoding.append(DeadLetterRecord(reason: reason, queue: entry.queue, taskID: entry.taskID, deaths: deaths), to: &command)
             command.append(entry.envelope)
         }
-        RedisEffects.append(entry.attempt, of: entry.taskID, to: &command)
+        CommitEncoding.append(entry.attempt, of: entry.taskID, to: &command)
     }
 
     private func operation(_ step: LedgerEntry.Step) -> String {

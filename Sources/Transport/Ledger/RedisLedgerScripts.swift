@@ -2,22 +2,27 @@
 enum RedisLedgerScripts {
     /// Enters messages of another broker under an incarnation's marks.
     ///
-    /// KEYS: nodes, revoked. ARGV: incarnation, claims' prefix, seconds for which a claim is remembered, then per message its name, mark
-    /// and whether it was delivered before. Returns the newest revocation's mark, then per message: O ours, D another of the same name
-    /// is in somebody's hands, T taken, F finished, or the mark under which it was ours before.
+    /// A claim is its mark; of an early task that has been started `started` and the mark, of one that has its verdict `finished` and
+    /// the mark. What was started is never given to another, be its owner dead or alive: its start record's heir brings it to its verdict.
+    ///
+    /// KEYS: nodes, revoked, started. ARGV: incarnation, claims' prefix, seconds for which a claim is remembered, then per message its
+    /// name, mark and whether it was delivered before. Returns the newest revocation's mark, then per message: O ours, D another of the
+    /// same name is in somebody's hands, T taken, F finished, or the mark under which it was ours before.
     static let claim = """
+        redis.call('HDEL', KEYS[1], '')
         local out = { redis.call('ZREVRANGE', KEYS[2], 0, 0, 'WITHSCORES')[2] or '' }
         for i = 4, #ARGV, 3 do
           local key, mark, again = ARGV[2] .. ARGV[i], ARGV[i + 1], ARGV[i + 2] == '1'
-          local now = redis.call('GET', key)
-          local isFinished = now and string.sub(now, 1, 9) == 'finished '
-          local owner = now and string.match(now, '^(%x+):')
+          local value = redis.call('GET', key) or ''
+          local state, held = string.match(value, '^(%a+) (.+)$')
+          held = held or value
+          local owner = string.match(held, '^(%x+):')
           local verdict = 'O'
-          if again and isFinished then
-            verdict = 'F'
-          elseif again and owner == ARGV[1] then
-            verdict = now
-          elseif owner and redis.call('HEXISTS', KEYS[1], owner) == 1 then
+          if state == 'finished' then
+            if again then verdict = 'F' end
+          elseif again and owner == ARGV[1] and (not state or redis.call('HEXISTS', KEYS[3], held) == 1) then
+            verdict = held
+          elseif state == 'started' or (owner and redis.call('HEXISTS', KEYS[1], owner) == 1) then
             verdict = again and 'T' or 'D'
           end
           if verdict == 'O' then redis.call('SET', key, mark, 'EX', ARGV[3]) end
@@ -32,7 +37,8 @@ enum RedisLedgerScripts {
     /// is remembered. K keep, S start, C finish, X release, D set aside.
     static let record = """
         \(RedisScripts.effects)
-        local ttl, prefix, rdb, db = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
+        call('HLEN', KEYS[3])
+        local operands = { S = 1, D = 3 }
         local at = 9
         local verdicts = {}
         while ARGV[at] do
@@ -43,30 +49,28 @@ enum RedisLedgerScripts {
           local rest = writes + 3 * nw
           local claim, keep = ARGV[rest], ARGV[rest + 1]
           rest = rest + 2
+          local operand = rest
+          rest = rest + (operands[op] or 0)
           local now = call('GET', claim)
           local held = now == mark or call('HEXISTS', KEYS[3], mark) == 1
-          if op == 'S' then
-            if held then call('HSET', KEYS[3], mark, ARGV[rest]) end
-            rest = rest + 1
-          elseif op ~= 'K' then
-            if held then
-              call('HDEL', KEYS[3], mark)
+          if held then
+            look(op, note, ARGV[rest])
+            if nw > 0 then writeAll(writes, nw) end
+            if op == 'D' then verdict = setAside(ARGV[operand], ARGV[operand + 1], ARGV[operand + 2]) end
+            if note ~= '' then attempt(note, ARGV[rest], ARGV[rest + 1]) end
+            if op == 'S' then
+              call('HSET', KEYS[3], mark, ARGV[operand])
+              if now == mark then call('SET', claim, 'started ' .. mark, 'KEEPTTL') end
+            elseif op ~= 'K' then
               if op == 'X' then
                 call('DEL', claim)
               else
                 call('SET', claim, 'finished ' .. mark, 'EX', keep)
               end
-            end
-            if op == 'D' then
-              if held then verdict = setAside(ARGV[rest], ARGV[rest + 1], ARGV[rest + 2]) end
-              rest = rest + 3
+              call('HDEL', KEYS[3], mark)
             end
           end
-          if note ~= '' then
-            if held then attempt(note, ARGV[rest], ARGV[rest + 1]) end
-            rest = rest + 2
-          end
-          if held and nw > 0 then write(writes, nw, ttl, prefix, rdb, db) end
+          if note ~= '' then rest = rest + 2 end
           verdicts[#verdicts + 1] = held and verdict or '0'
           at = rest
         end

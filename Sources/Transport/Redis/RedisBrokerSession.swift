@@ -2,7 +2,7 @@ import CoppiceRedis
 import CoppiceShared
 import CoppiceSystem
 
-/// A master's session with a Redis broker: one connection for commands, one that listens.
+/// A master's session with a Redis broker: one connection for commands, one that listens, one for what it is as a member.
 ///
 /// The doorbell: the command connection asks whether the lists exist with tracking on, and Redis tells the listening one when any of
 /// them is written to. One bell for all queues and priorities, no polling, no connection a key (docs/ARCHITECTURE.md).
@@ -17,37 +17,25 @@ public final class RedisBrokerSession: BrokerSession {
 
     public let joinsResults: Bool
 
-    private let url: RedisURL
     private let keys: RedisKeys
-    /// Where results are kept: this server's, whatever `joinsResults` says.
-    private let results: RedisURL
-    private let resultExpiry: Int
+    private let encoding: CommitEncoding
     private let declarations: [QueueDeclaration]
     private let served: RedisServedLists
     private let incarnation: Incarnation
-    private let deadLetters: DeadLetterLimits
-    /// Whether an earlier session of this incarnation may have been told things that it did not pass on.
-    private let isSuccessor: Bool
     private let commands: RedisDialogue
-    private let listener: RedisDialogue
-    private var leases: RedisLeases?
-    private var sweep: RedisSweep?
-    private var memory: RedisMemoryWatch?
-    private var line: RedisCommitLine?
+    private let listener: RedisListener
+    private let member: RedisMember
+    private let sweep: RedisSweep
+    private let memory: RedisMemoryWatch
 
     private var events: [BrokerEvent] = []
     private var phase = Phase.connecting
-    private var clientID: Int?
+    /// What has yet to be answered before the session stands.
+    private var stepsLeft = 0
     private var hasDoorbell = true
-    private var digests: [RedisScripts.Name: String] = [:]
-    private var held: Set<String>
     /// The queues in the order in which the next take visits them.
     private var rotation: [Int]
-    private var nextRenewal = MonotonicTime.distantFuture
     private var nextPoll: MonotonicTime?
-    /// The mark of the newest revocation that was reported.
-    private var lastRevocation = ""
-    private var fullDeadPlace = FullDeadPlace()
     /// Numbers of the commits that are under way; they are answered in their order.
     private var batches: [UInt64] = []
 
@@ -61,37 +49,28 @@ public final class RedisBrokerSession: BrokerSession {
         _ url: RedisURL, results: RedisURL?, resultExpiry: Int, queues: [QueueDeclaration], node: String, incarnation: Incarnation,
         holding: [DeliveryTag], deadLetters: DeadLetterLimits = DeadLetterLimits()
     ) {
-        let now = MonotonicTime.now
-        self.url = url
         keys = RedisKeys(url)
         joinsResults = results != nil
-        self.results = results ?? url
-        self.resultExpiry = resultExpiry
+        encoding = CommitEncoding(
+            keys: keys, database: url.database, results: results ?? url, resultExpiry: resultExpiry, deadLetters: deadLetters)
         declarations = queues
         served = RedisServedLists(queues, keys: keys, incarnation: incarnation)
         self.incarnation = incarnation
-        self.deadLetters = deadLetters
-        isSuccessor = !incarnation.isFresh
-        held = Set(holding.map(\.value))
         rotation = Array(served.names.indices)
         // CLIENT SETNAME takes no spaces or control characters.
         let name = "coppice:" + String(String.UnicodeScalarView(node.unicodeScalars.filter { $0.value > 0x20 && $0.value < 0x7F }))
-        commands = RedisDialogue(RedisConnection(url, clientName: name, now: now), scripts: RedisScripts.Name.broker)
-        listener = RedisDialogue(RedisConnection(url, clientName: name, now: now))
-        leases = RedisLeases(
-            keys: keys, incarnation: incarnation, dialogue: commands, digest: { [unowned self] in digests[$0] ?? "" },
-            gone: { [unowned self] in lost($0) }, report: { [unowned self] in events.append($0) })
-        sweep = RedisSweep(
-            url, keys: keys, dialogue: commands, digest: { [unowned self] in digests[$0] ?? "" },
-            report: { [unowned self] in events.append($0) })
-        memory = RedisMemoryWatch(dialogue: commands, report: { [unowned self] in events.append($0) })
-        line = RedisCommitLine(
-            keys: keys, serving: queues, dialogue: commands, carryOut: { [unowned self] in carryOut($0, $1) },
-            report: { [unowned self] in events.append($0) })
-        drain(now: now)
+        commands = RedisDialogue(RedisConnection(url, clientName: name, now: .now))
+        listener = RedisListener(url, clientName: name, keys: keys, fanouts: served.fanouts, commands: commands)
+        member = RedisMember(url, clientName: name, incarnation: incarnation, held: Set(holding.map(\.value)))
+        sweep = RedisSweep(url, keys: keys, dialogue: commands, member: member)
+        memory = RedisMemoryWatch(member)
+        member.report = { [unowned self] in
+            if case .lost(let reason) = $0 { lose(reason) } else { events.append($0) }
+        }
+        drain()
     }
 
-    public var leaseProven: MonotonicTime? { leases?.proven }
+    public var leaseProven: MonotonicTime? { member.proven }
 
     public func takeEvents() -> [BrokerEvent] {
         defer { events.removeAll(keepingCapacity: true) }
@@ -104,119 +83,103 @@ public final class RedisBrokerSession: BrokerSession {
         guard phase == .standing, count > 0 else { return }
         let first = incarnation.reserve(count)
         let order = rotation
-        var command = RedisCommand("EVALSHA", digests[.take] ?? "")
-        command.append(3 + served.queues.count * (1 + RedisKeys.steps.count))
-        command.append(keys.unacked)
-        command.append(keys.unackedIndex)
-        command.append(keys.revoked)
-        for index in order { command.append(keys.parked(served.queues[index])) }
+        var listed = [keys.unacked, keys.unackedIndex, keys.revoked, keys.nodes]
+        for index in order { listed.append(keys.parked(served.queues[index])) }
         for step in RedisKeys.steps {
-            for index in order { command.append(keys.list(served.names[index], step: step)) }
+            for index in order { listed.append(keys.list(served.names[index], step: step)) }
         }
+        var command = commands.command(.take, keys: listed)
         command.append(count)
-        command.append(incarnation.id + ":")
+        command.append(incarnation.id)
         command.append(String(first))
         command.append(String(RedisBrokerSession.horizon))
         command.append(served.queues.count)
         for index in order { command.append(RedisTag.ending(served.queues[index])) }
         for step in RedisKeys.steps { command.append(step) }
-        commands.ask(command) { [unowned self] in taken($0.array ?? [], asked: count, first: first, order: order) }
+        command.append(member.session)
+        commands.ask(command) { [unowned self] in taken($0.array, asked: count, first: first, order: order) }
         rotation.append(rotation.removeFirst())
     }
 
     public func commit(_ commits: [Commit], as batch: UInt64) {
         guard phase == .standing, !commits.isEmpty else { return }
         batches.append(batch)
-        line?.append(commits)
-    }
-
-    private func carryOut(_ commits: [Commit], _ routes: RedisRoutes) {
+        // At once, not with the answer: the lease's connection may be told first that they are not there any more.
+        for commit in commits where commit.step != .keep { member.held.remove(commit.tag.value) }
         var verdicts: [CommitVerdict] = []
         for start in stride(from: 0, to: commits.count, by: RedisBrokerSession.commitsInScript) {
             let part = commits[start..<min(start + RedisBrokerSession.commitsInScript, commits.count)]
-            var script = RedisCommit(
-                digest: digests[.commit] ?? "", keys: keys, routes: routes, results: results, resultExpiry: resultExpiry,
-                database: url.database,
-                deadLetters: deadLetters)
+            var script = RedisCommit(encoding.command(.commit, on: commands), keys: keys)
             for commit in part { script.append(commit) }
             commands.ask(script.command) { [unowned self] in
-                guard let answer = RedisEffects.verdicts($0, attempts: part.map(\.attempt)) else {
+                guard let answer = CommitEncoding.verdicts($0, attempts: part.map(\.attempt)) else {
                     return lose("an answer to a commit that makes no sense")
                 }
                 verdicts += answer.verdicts
-                if answer.freesBody, let text = fullDeadPlace.notice() { events.append(.notice(text)) }
-                if part.endIndex == commits.count { committed(commits, verdicts) }
+                if answer.freesBody { member.freedBody() }
+                if part.endIndex == commits.count { events.append(.committed(batch: batches.removeFirst(), verdicts)) }
             }
         }
     }
 
     public func revoke(_ ids: [String]) {
-        guard phase == .standing, !ids.isEmpty else { return }
-        commands.ask(RedisRevocations.store(ids, keys))
+        if phase == .standing { member.revoke(ids) }
     }
 
     public func reply(_ reply: ControlReply) {
-        guard phase == .standing else { return }
-        // A caller that is gone, or a key that we may not read, is none of our business.
-        commands.ask(RedisCommand("SMEMBERS", keys.binding(reply.exchange)), tolerant: true) { [unowned self] in
-            send(reply, to: $0.array ?? [])
-        }
+        if phase == .standing { listener.reply(reply) }
     }
 
     public func flush() {
         commands.flush()
-        drain(now: .now)
+        drain()
     }
 
     public func close() {
-        guard phase == .standing, let leases else {
-            lose("closed")
-            return
-        }
+        guard phase == .standing else { return lose("closed") }
         phase = .closing
-        for list in served.fanouts.values { commands.ask(RedisCommand("DEL", keys.list(list)), tolerant: true) }
-        leases.release { [unowned self] in lose("closed") }
-        commands.flush()
+        listener.leave { [unowned self] in
+            member.leave { [unowned self] in lose("closed") }
+        }
     }
 
     // MARK: Pollable
 
-    public var interests: [PollInterest] { commands.connection.interests + listener.connection.interests }
+    private var dialogues: [RedisDialogue] { [listener.dialogue, member.dialogue, commands] }
+
+    public var interests: [PollInterest] { dialogues.flatMap(\.interests) }
 
     public var deadline: MonotonicTime? {
-        let own = phase == .standing ? [nextRenewal, nextPoll].compactMap { $0 }.min() : nil
-        return [commands.connection.deadline, listener.connection.deadline, own].compactMap { $0 }.min()
+        phase == .over ? nil : (dialogues.map(\.deadline) + [member.nextRenewal, nextPoll]).compactMap { $0 }.min()
     }
 
     public func ready(_ descriptor: Int32, _ happened: PollEvents, now: MonotonicTime) {
-        for connection in [commands.connection, listener.connection]
-        where connection.interests.contains(where: { $0.descriptor == descriptor }) {
-            connection.ready(descriptor, happened, now: now)
-        }
-        drain(now: now)
+        for dialogue in dialogues { dialogue.ready(descriptor, happened, now: now) }
+        drain()
     }
 
     public func expired(now: MonotonicTime) {
-        for connection in [commands.connection, listener.connection] {
-            if let deadline = connection.deadline, deadline <= now { connection.expired(now: now) }
+        for dialogue in dialogues { dialogue.expired(now: now) }
+        if member.renewIfDue(now: now), phase == .standing {
+            sweep.turn()
+            memory.turn()
+            listener.prove()
+            // Parked messages may be due, and a bell may have been lost with its server's memory.
+            events.append(.rang)
         }
-        if phase == .standing {
-            if nextRenewal <= now { renew(now: now) }
-            if let poll = nextPoll, poll <= now {
-                nextPoll = now.advanced(by: RedisBrokerSession.pollInterval)
-                events.append(.rang)
-            }
+        if let poll = nextPoll, poll <= now {
+            nextPoll = now.advanced(by: RedisBrokerSession.pollInterval)
+            if phase == .standing { events.append(.rang) }
         }
-        drain(now: now)
+        drain()
     }
 
-    private func drain(now: MonotonicTime) {
-        for dialogue in [listener, commands] {
-            for event in dialogue.connection.takeEvents() {
+    private func drain() {
+        for dialogue in dialogues where phase != .over {
+            dialogue.settle { event in
                 switch event {
                 case .open: opened()
-                case .reply(RedisConnection.pushLabel, let message): pushed(message)
-                case .reply(let label, let value): if let error = dialogue.answer(label, value) { lose(RedisFault.explain(error)) }
+                case .pushed(let message): if let event = listener.event(of: message) { events.append(event) }
                 case .lost(let reason): lose(reason)
                 }
             }
@@ -227,99 +190,66 @@ public final class RedisBrokerSession: BrokerSession {
         guard phase != .over else { return }
         phase = .over
         commands.connection.giveUp()
-        listener.connection.close()
+        listener.dialogue.connection.close()
+        member.dialogue.connection.close()
         events.append(.lost(reason))
     }
 
     // MARK: getting ready
 
     private func opened() {
-        guard commands.connection.isOpen, listener.connection.isOpen, phase == .connecting else { return }
-        guard commands.connection.endpoint == listener.connection.endpoint else {
-            lose("the servers of the list changed places while we connected")
-            return
+        guard dialogues.allSatisfy(\.connection.isOpen), phase == .connecting else { return }
+        guard dialogues.allSatisfy({ $0.connection.endpoint == commands.connection.endpoint }) else {
+            return lose("the servers of the list changed places while we connected")
         }
         phase = .preparing
-        listener.ask(RedisCommand("CLIENT", "ID")) { [unowned self] in
-            clientID = $0.integer
-            prove()
-        }
-        for channel in [RedisKeys.invalidations, keys.controlChannel] { listener.subscribe(channel) }
-        for pattern in served.fanouts.keys { listener.subscribe(pattern, pattern: true) }
-        listener.flush()
-        // INFO may be forbidden; nothing depends on it.
-        commands.ask(RedisCommand("INFO"), tolerant: true) { [unowned self] in inspect($0.text ?? "") }
-        for name in RedisScripts.Name.broker {
-            commands.ask(RedisCommand("SCRIPT", "LOAD", RedisScripts.text(name))) { [unowned self] in
-                digests[name] = $0.text
-                prove()
+        stepsLeft = joinsResults ? 4 : 3
+        listener.subscribe { [unowned self] in hang(bell: $0) }
+        member.join(except: member.held) { [unowned self] in proved() }
+        commands.load([.take, .commit, .probe] + RedisScripts.Name.sweep) { [unowned self] in
+            proved()
+            guard joinsResults else { return }
+            encoding.probe(on: commands) { [unowned self] in
+                if let refusal = $0 { lose(refusal) } else { proved() }
             }
+            commands.flush()
         }
         for declaration in declarations {
-            let member = RedisBinding(declaration).member
-            commands.ask(RedisCommand("SADD", keys.binding(declaration.exchange), member), tolerant: true)
-            commands.ask(RedisCommand("SADD", keys.permanentBinding(declaration.exchange), member), tolerant: true)
+            let binding = RedisBinding(declaration).member
+            commands.ask(RedisCommand("SADD", keys.binding(declaration.exchange), binding), tolerant: true)
+            commands.ask(RedisCommand("SADD", keys.permanentBinding(declaration.exchange), binding), tolerant: true)
         }
         commands.flush()
     }
 
-    private func inspect(_ info: String) {
-        let facts = RedisServerFacts(info: info)
-        if let refusal = facts.refusal { lose(refusal) }
-        if let warning = facts.warning { events.append(.notice(warning)) }
-    }
-
-    /// The last steps, when everything else has been answered: the doorbell, our lease, and what an earlier session left behind.
-    private func prove() {
-        guard let clientID, digests.count == RedisScripts.Name.broker.count, phase == .preparing else { return }
-        commands.ask(RedisCommand("CLIENT", "TRACKING", "ON", "REDIRECT", String(clientID), "OPTIN"), tolerant: true) { [unowned self] in
-            guard $0.error != nil else { return }
-            hasDoorbell = false
-            nextPoll = MonotonicTime.now.advanced(by: RedisBrokerSession.pollInterval)
-            let interval = RedisBrokerSession.pollInterval
-            events.append(.notice("CLIENT TRACKING is refused: looking for messages every \(interval) s instead of being told"))
-        }
-        leases?.renew(held) { [unowned self] in
-            if isSuccessor {
-                leases?.reclaim(except: held) { [unowned self] in learnRevocations { [unowned self] in stand() } }
-            } else {
-                learnRevocations { [unowned self] in stand() }
+    private func hang(bell id: Int) {
+        commands.ask(RedisCommand("CLIENT", "TRACKING", "ON", "REDIRECT", String(id), "OPTIN"), tolerant: true) { [unowned self] in
+            if $0.error != nil {
+                hasDoorbell = false
+                let interval = RedisBrokerSession.pollInterval
+                nextPoll = MonotonicTime.now.advanced(by: interval)
+                events.append(.notice("CLIENT TRACKING is refused: looking for messages every \(interval) s instead of being told"))
             }
+            proved()
         }
         commands.flush()
     }
 
-    private func stand() {
-        guard phase == .preparing else { return }
+    private func proved() {
+        stepsLeft -= 1
+        guard stepsLeft == 0, phase == .preparing else { return }
         phase = .standing
-        nextRenewal = MonotonicTime.now.advanced(by: RedisLeases.interval)
         events.append(.standing)
-        sweep?.turn()
-        commands.flush()
+        sweep.turn()
     }
 
     // MARK: what comes in
 
-    private func taken(_ parts: [RedisValue], asked: Int, first: UInt64, order: [Int]) {
-        guard let newest = parts.first?.text, newest.isEmpty || newest == lastRevocation else {
-            // Somebody has revoked since: first what, then what it may concern.
-            learnRevocations { [unowned self] in received(parts, asked: asked, first: first, order: order) }
-            return
-        }
-        received(parts, asked: asked, first: first, order: order)
-    }
-
-    /// Reports what has been revoked since the last time.
-    private func learnRevocations(then done: @escaping () -> Void) {
-        commands.ask(RedisRevocations.fetch(after: lastRevocation, keys)) { [unowned self] in
-            let found = RedisRevocations.read($0)
-            if let newest = found.newest {
-                lastRevocation = newest
-                events.append(.revoked(found.ids))
-            }
-            done()
-        }
-        commands.flush()
+    /// - Parameter parts: nil: our lease has run out. The next renewal makes a new one, tells what has gone meanwhile, and rings.
+    private func taken(_ parts: [RedisValue]?, asked: Int, first: UInt64, order: [Int]) {
+        guard let parts, let newest = parts.first?.text else { return events.append(.taken([])) }
+        // Somebody may have revoked since: first what, then what it may concern.
+        member.learnRevocations(upTo: newest) { [unowned self] in received(parts, asked: asked, first: first, order: order) }
     }
 
     private func received(_ parts: [RedisValue], asked: Int, first: UInt64, order: [Int]) {
@@ -330,7 +260,7 @@ public final class RedisBrokerSession: BrokerSession {
             let queue = served.queues[order[(list - 1) % served.queues.count]]
             let step = RedisKeys.steps[min((list - 1) / served.queues.count, RedisKeys.steps.count - 1)]
             let tag = RedisTag.make(incarnation, first + UInt64((index - 1) / 2), step: step)
-            held.insert(tag)
+            member.held.insert(tag)
             messages.append(ReceivedMessage(tag: DeliveryTag(tag), queue: queue, raw: raw))
             index += 2
         }
@@ -345,71 +275,5 @@ public final class RedisBrokerSession: BrokerSession {
         for step in RedisKeys.steps { command.append(contentsOf: served.names.map { keys.list($0, step: step) }) }
         commands.ask(command) { [unowned self] in if ($0.integer ?? 0) > 0 { events.append(.rang) } }
         commands.flush()
-    }
-
-    /// Others have these by now. What has been settled since the question was asked is not among them.
-    private func lost(_ tags: Set<String>) {
-        let gone = tags.intersection(held)
-        guard !gone.isEmpty else { return }
-        held.subtract(gone)
-        events.append(.gone(gone.map { DeliveryTag($0) }))
-    }
-
-    private func committed(_ commits: [Commit], _ verdicts: [CommitVerdict]) {
-        for commit in commits where commit.step != .keep { held.remove(commit.tag.value) }
-        events.append(.committed(batch: batches.removeFirst(), verdicts))
-    }
-
-    private func pushed(_ message: RedisValue) {
-        guard let parts = message.array, parts.count >= 3, let channel = parts[1].text else { return }
-        if parts.count == 4 {
-            // Of a pattern; the channel comes after it.
-            if let list = served.fanouts[channel], let raw = parts[3].bytes { broadcast(raw, into: list) }
-            return
-        }
-        if channel == RedisKeys.invalidations {
-            if phase == .standing { events.append(.rang) }
-        } else if let raw = parts[2].bytes, let body = Envelope.controlBody(raw) {
-            events.append(.control(body))
-        }
-    }
-
-    /// What a fanout exchange has sent waits in a list of our own, from which it is taken as any other message: nobody held it before.
-    private func broadcast(_ raw: [UInt8], into list: String) {
-        let key = keys.list(list)
-        var push = RedisCommand("LPUSH", key)
-        push.append(raw)
-        commands.ask(push, tolerant: true)
-        commands.ask(RedisCommand("LTRIM", key, "0", String(RedisKeys.fanoutLimit - 1)), tolerant: true)
-        commands.ask(RedisCommand("EXPIRE", key, RedisKeys.fanoutLifetime), tolerant: true)
-        commands.flush()
-    }
-
-    private func send(_ reply: ControlReply, to bindings: [RedisValue]) {
-        let separator = RedisKeys.separator
-        for binding in bindings.compactMap(\.text) {
-            // routing key, separator, pattern, separator, queue
-            guard binding.hasPrefix(reply.routingKey + separator), let last = binding.ranges(of: separator).last else { continue }
-            let queue = String(binding[last.upperBound...])
-            let list = keys.list(queue)
-            var push = RedisCommand("LPUSH", list)
-            push.append(Envelope.write(reply))
-            commands.ask(push, tolerant: true)
-            // Nobody reads it any more if the caller has given up.
-            commands.ask(RedisCommand("EXPIRE", list, "10"), tolerant: true)
-        }
-        commands.flush()
-    }
-
-    private func renew(now: MonotonicTime) {
-        nextRenewal = now.advanced(by: RedisLeases.interval)
-        leases?.renew(held)
-        sweep?.turn()
-        memory?.turn()
-        listener.ask(RedisCommand("PING"))
-        commands.flush()
-        listener.flush()
-        // Parked messages may be due, and a bell may have been lost with its server's memory.
-        events.append(.rang)
     }
 }

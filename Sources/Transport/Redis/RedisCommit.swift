@@ -5,30 +5,20 @@ import CoppiceShared
 struct RedisCommit {
     private(set) var command: RedisCommand
     private let keys: RedisKeys
-    private let routes: RedisRoutes
 
-    /// - Parameter routes: knows every exchange that the commits' publications name.
-    init(
-        digest: String, keys: RedisKeys, routes: RedisRoutes, results: RedisURL, resultExpiry: Int, database: Int,
-        deadLetters: DeadLetterLimits
-    ) {
+    /// - Parameter command: the call's beginning, of `CommitEncoding`.
+    init(_ command: RedisCommand, keys: RedisKeys) {
+        self.command = command
         self.keys = keys
-        self.routes = routes
-        command = RedisEffects.command(
-            digest: digest, keys: keys, results: results, resultExpiry: resultExpiry, database: database, deadLetters: deadLetters)
     }
 
-    mutating func append(_ commit: Commit) {
-        command.append(operation(commit.step) + RedisEffects.letter(commit.attempt))
+    mutating func append(_ commit: Commit, now: WallTime = .now) {
+        command.append(operation(commit.step) + CommitEncoding.letter(commit.attempt))
         command.append(commit.tag.value)
-        RedisEffects.append(commit.writes, to: &command)
-        let copies = commit.publications.flatMap { publication in routes.destinations(of: publication).map { (publication, $0) } }
-        command.append(copies.count)
-        for (publication, destination) in copies {
-            switch destination {
-            case .list(let key): command.append("L" + key)
-            case .channel(let name): command.append("P" + name)
-            }
+        CommitEncoding.append(commit.writes, to: &command)
+        command.append(commit.publications.count)
+        for publication in commit.publications {
+            command.append(keys.list(publication.routingKey, step: RedisKeys.step(ofPriority: publication.priority)))
             // A tag of its own for each: to a Python worker it is the key of what it holds.
             command.append(Envelope.write(publication, deliveryTag: Incarnation.randomUUID()))
         }
@@ -39,15 +29,16 @@ struct RedisCommit {
             command.append(RedisTag.ending(commit.queue).utf8.count)
             command.append(keys.list(commit.queue, step: Int(step) ?? 0))
         case .park(let until):
-            command.append(String(until.seconds))
+            // The server adds it to its own clock, by which it releases what is due: ours may be another.
+            command.append(String(until.seconds - now.seconds))
             command.append(RedisTag.parked(step: step))
             command.append(keys.parked(commit.queue))
         case .setAside(let reason, let deaths):
-            RedisEffects.append(
+            CommitEncoding.append(
                 DeadLetterRecord(reason: reason, queue: commit.queue, taskID: commit.taskID, deaths: deaths), to: &command)
             command.append(RedisTag.ending(commit.queue).utf8.count)
         }
-        RedisEffects.append(commit.attempt, of: commit.taskID, to: &command)
+        CommitEncoding.append(commit.attempt, of: commit.taskID, to: &command)
     }
 
     private func operation(_ step: Commit.Step) -> String {

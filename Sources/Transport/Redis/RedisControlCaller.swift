@@ -66,28 +66,29 @@ public final class RedisControlCaller: ControlCaller {
 
     // MARK: Pollable
 
-    public var interests: [PollInterest] { dialogue.connection.interests }
-    public var deadline: MonotonicTime? { [dialogue.connection.deadline, nextLook].compactMap { $0 }.min() }
+    public var interests: [PollInterest] { dialogue.interests }
+    public var deadline: MonotonicTime? { [dialogue.deadline, nextLook].compactMap { $0 }.min() }
 
     public func ready(_ descriptor: Int32, _ happened: PollEvents, now: MonotonicTime) {
-        dialogue.connection.ready(descriptor, happened, now: now)
+        dialogue.ready(descriptor, happened, now: now)
         drain()
     }
 
     public func expired(now: MonotonicTime) {
-        if let deadline = dialogue.connection.deadline, deadline <= now { dialogue.connection.expired(now: now) }
+        dialogue.expired(now: now)
         if let nextLook, nextLook <= now { look() }
         drain()
     }
 
     private func drain() {
-        for event in dialogue.connection.takeEvents() {
+        dialogue.settle { event in
             switch event {
             case .open:
-                dialogue.ask(RedisCommand("SADD", keys.binding(Self.exchange), binding)) { [unowned self] _ in events.append(.standing)
+                dialogue.ask(RedisCommand("SADD", keys.binding(Self.exchange), binding)) { [unowned self] _ in
+                    events.append(.standing)
                 }
                 dialogue.flush()
-            case .reply(let label, let value): if let error = dialogue.answer(label, value) { lose(error) }
+            case .pushed: break
             case .lost(let reason): lose(reason)
             }
         }

@@ -2,80 +2,114 @@ import CoppiceRedis
 import CoppiceShared
 import CoppiceSystem
 
-/// A connection on which each command brings along what is to be done with its reply.
+/// A connection on which each command brings along what is to be done with its reply, and scripts are called by their names.
 ///
-/// Handlers are dropped with the dialogue: what a lost connection has not answered is never heard of again.
-///
-/// A server that has forgotten the scripts (SCRIPT FLUSH) is given them again, and what it refused for that is repeated: nothing of such
-/// a command was done. Commands behind it that were refused, too, are repeated in their order.
+/// Handlers are dropped with the dialogue: what a lost connection has not answered is never heard of again. A server that has forgotten the
+/// scripts ends it as any error does: what was asked for over the next connection comes in order again.
 final class RedisDialogue {
     typealias Handler = (RedisValue) -> Void
 
+    /// What is not the answer to a command.
+    enum Event {
+        case open
+        /// A message of a subscription.
+        case pushed(RedisValue)
+        /// The connection is lost, or a command met an error that nobody tolerates.
+        case lost(String)
+    }
+
     let connection: RedisConnection
-    private let scripts: [RedisScripts.Name]
-    private var pending: [Int: Pending] = [:]
+    private var digests: [RedisScripts.Name: String] = [:]
+    private var pending: [Int: (isTolerant: Bool, handle: Handler)] = [:]
     private var lastLabel = 0
-    /// The label of the newest command that gave the scripts again; what was sent before it needs no further one.
-    private var lastReload = 0
 
-    private struct Pending {
-        var command: RedisCommand
-        var isTolerant: Bool
-        var isRepeated = false
-        var handle: Handler
-    }
-
-    /// - Parameter scripts: those that are called by their digests; the owner loads them.
-    init(_ connection: RedisConnection, scripts: [RedisScripts.Name] = []) {
-        self.connection = connection
-        self.scripts = scripts
-    }
+    init(_ connection: RedisConnection) { self.connection = connection }
 
     /// Queues a command.
     ///
     /// - Parameters:
     ///   - tolerant: an error is for the handler; else it ends the session.
     func ask(_ command: RedisCommand, tolerant: Bool = false, _ handle: @escaping Handler = { _ in }) {
-        ask(Pending(command: command, isTolerant: tolerant, handle: handle))
-    }
-
-    private func ask(_ question: Pending) {
         lastLabel += 1
-        pending[lastLabel] = question
-        connection.send(question.command, label: lastLabel, now: .now)
+        pending[lastLabel] = (tolerant, handle)
+        connection.send(command, label: lastLabel, now: .now)
     }
 
     /// As `ask`, for a command after which messages come unasked: SUBSCRIBE or PSUBSCRIBE.
     func subscribe(_ channel: String, pattern: Bool = false) {
         lastLabel += 1
-        let command = RedisCommand(pattern ? "PSUBSCRIBE" : "SUBSCRIBE", channel)
-        pending[lastLabel] = Pending(command: command, isTolerant: false) { _ in }
-        connection.subscribe(command, label: lastLabel, now: .now)
+        pending[lastLabel] = (false, { _ in })
+        connection.subscribe(RedisCommand(pattern ? "PSUBSCRIBE" : "SUBSCRIBE", channel), label: lastLabel, now: .now)
+    }
+
+    /// Gives the server the scripts that will be called.
+    func load(_ names: [RedisScripts.Name], then done: @escaping () -> Void) {
+        var left = names.count
+        for name in names {
+            ask(RedisCommand("SCRIPT", "LOAD", RedisScripts.text(name))) { [unowned self] in
+                digests[name] = $0.text
+                left -= 1
+                if left == 0 { done() }
+            }
+        }
+    }
+
+    /// The beginning of a script's call, for who has many arguments to append before it is asked.
+    func command(_ name: RedisScripts.Name, keys: [String]) -> RedisCommand {
+        var command = RedisCommand("EVALSHA", digests[name] ?? "")
+        command.append(keys.count)
+        command.append(contentsOf: keys)
+        return command
+    }
+
+    /// Calls a script that has been loaded.
+    func call(_ name: RedisScripts.Name, keys: [String], arguments: [String], _ handle: @escaping Handler = { _ in }) {
+        var command = command(name, keys: keys)
+        command.append(contentsOf: arguments)
+        ask(command, handle)
     }
 
     func flush() { connection.flush() }
 
-    /// Hands a reply to its handler; returns the error that nobody tolerates.
-    func answer(_ label: Int, _ value: RedisValue) -> String? {
-        guard let question = pending.removeValue(forKey: label) else { return nil }
-        if let error = value.error {
-            if error.hasPrefix("NOSCRIPT"), !question.isRepeated {
-                reload(for: label)
-                var again = question
-                again.isRepeated = true
-                ask(again)
-                flush()
-                return nil
+    /// Hands replies to their handlers, and everything else to the owner, in order.
+    func settle(_ handle: (Event) -> Void) {
+        var events = connection.takeEvents()
+        while !events.isEmpty {
+            for event in events {
+                switch event {
+                case .open: handle(.open)
+                case .reply(RedisConnection.pushLabel, let message): handle(.pushed(message))
+                case .reply(let label, let value): answer(label, value, handle)
+                case .lost(let reason): handle(.lost(reason))
+                }
             }
-            if !question.isTolerant { return error }
+            // A handler's flush may have found the connection lost.
+            events = connection.takeEvents()
         }
-        question.handle(value)
-        return nil
     }
 
-    private func reload(for label: Int) {
-        guard label > lastReload else { return }
-        for name in scripts { ask(RedisCommand("SCRIPT", "LOAD", RedisScripts.text(name))) }
-        lastReload = lastLabel
+    private func answer(_ label: Int, _ value: RedisValue, _ handle: (Event) -> Void) {
+        guard let question = pending.removeValue(forKey: label) else { return }
+        if let error = value.error, !question.isTolerant {
+            // What else has been answered is not listened to.
+            pending = [:]
+            handle(.lost(RedisFault.explain(error)))
+        } else {
+            question.handle(value)
+        }
+    }
+
+    // MARK: for its owner's `Pollable`
+
+    var interests: [PollInterest] { connection.interests }
+    var deadline: MonotonicTime? { connection.deadline }
+
+    func ready(_ descriptor: Int32, _ happened: PollEvents, now: MonotonicTime) {
+        guard connection.interests.contains(where: { $0.descriptor == descriptor }) else { return }
+        connection.ready(descriptor, happened, now: now)
+    }
+
+    func expired(now: MonotonicTime) {
+        if let deadline = connection.deadline, deadline <= now { connection.expired(now: now) }
     }
 }

@@ -15,7 +15,7 @@ struct RedisKeys {
     var unackedIndex: String { prefix + "unacked_index" }
     /// kombu's, while somebody puts back what dead Python workers left.
     var unackedMutex: String { prefix + "unacked_mutex" }
-    /// Hash, incarnation → counter: the leases. A field goes with its incarnation.
+    /// Hash, incarnation → `<session>.<counter>`: the leases. A field goes with its incarnation.
     var nodes: String { prefix + "coppice.nodes" }
     /// Hash, tag → the entry that was in `unacked`: tasks that were acknowledged when they started. A field goes with its verdict.
     var started: String { prefix + "coppice.started" }
@@ -27,7 +27,7 @@ struct RedisKeys {
     var deadSize: String { prefix + "coppice.dead.bytes" }
     /// Zset, task id → mark: what has been revoked. Bounded in number and age.
     var revoked: String { prefix + "coppice.revoked" }
-    /// `<incarnation>:<sequence>:0`, or "finished" and that: who has a message of a broker that keeps no book; expires.
+    /// `<incarnation>:<sequence>:0`, alone or behind "started" or "finished": who has a message of a broker that keeps no book; expires.
     var claims: String { prefix + "coppice.claim." }
     /// List of `AttemptStory` texts, by task id; expires.
     var attempts: String { prefix + "coppice.attempts." }

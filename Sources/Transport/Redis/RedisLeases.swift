@@ -3,6 +3,9 @@ import CoppiceShared
 import CoppiceSystem
 
 /// Our lease and the others': counts ours on, renews what we hold, and recovers what dead incarnations left.
+///
+/// A lease is `<session>.<count>`. The session's number is higher than that of all earlier ones of its incarnation: an order that an
+/// earlier one gave and that was delayed on its way finds a lease which is not its own, and does nothing. So it does when there is none.
 final class RedisLeases {
     /// Seconds between two renewals.
     static let interval = 1.0
@@ -12,41 +15,39 @@ final class RedisLeases {
     private let keys: RedisKeys
     private let incarnation: Incarnation
     private let dialogue: RedisDialogue
-    private let digest: (RedisScripts.Name) -> String
-    private let report: (BrokerEvent) -> Void
-    private let gone: (Set<String>) -> Void
+    /// Gets `.recovered`, `.orphaned` and `.lost`.
+    var report: (BrokerEvent) -> Void = { _ in }
     private var observer = LeaseObserver()
-    /// As `BrokerSession.leaseProven` has it.
-    private(set) var proven: MonotonicTime?
-    /// Whether the last renewal made a lease that was not there.
-    private(set) var isNew = false
+    /// Who had a lease when ours was renewed last.
+    private var known: Set<String> = []
+    /// Whose recovery is under way.
+    private var recovering: Set<String> = []
+    /// This session's number, as the lease has it.
+    let session: String
 
-    /// - Parameters:
-    ///   - digest: the loaded scripts' digests.
-    ///   - gone: told, with each renewal, what was not there to be renewed.
-    init(
-        keys: RedisKeys, incarnation: Incarnation, dialogue: RedisDialogue, digest: @escaping (RedisScripts.Name) -> String,
-        gone: @escaping (Set<String>) -> Void, report: @escaping (BrokerEvent) -> Void
-    ) {
+    init(keys: RedisKeys, incarnation: Incarnation, dialogue: RedisDialogue) {
         self.keys = keys
         self.incarnation = incarnation
         self.dialogue = dialogue
-        self.digest = digest
-        self.gone = gone
-        self.report = report
+        session = String(incarnation.reserve(1))
     }
 
+    /// Whether something is on its way to this incarnation that it does not know of yet.
+    var isRecovering: Bool { !recovering.isEmpty }
+
     /// Counts the lease on, renews what is held, and looks after the others.
-    func renew(_ held: Set<String>, then done: @escaping () -> Void = {}) {
+    ///
+    /// - Parameter done: is told which tags were not there to be renewed, and whether there was no lease before.
+    func renew(_ held: Set<String>, then done: @escaping (_ gone: Set<String>, _ isNew: Bool) -> Void) {
         let asked = MonotonicTime.now
-        var command = RedisCommand("EVALSHA", digest(.renew), "3", keys.nodes, keys.unackedIndex, keys.started, incarnation.id)
+        var command = dialogue.command(.renew, keys: [keys.nodes, keys.unackedIndex, keys.started])
+        command.append(incarnation.id)
+        command.append(session)
         command.append(contentsOf: held)
         dialogue.ask(command) { [unowned self] answer in
-            guard let parts = answer.array, parts.count == 2 else { return }
-            proven = asked
-            gone(Set((parts[0].array ?? []).compactMap(\.text)))
+            guard let parts = answer.array, parts.count == 3 else { return }
             observe(parts[1], asked: asked)
-            done()
+            done(Set((parts[0].array ?? []).compactMap(\.text)), parts[2].integer == 1)
         }
     }
 
@@ -59,78 +60,105 @@ final class RedisLeases {
     ///
     /// - Parameter known: what it knows of.
     func reclaim(except known: Set<String>, then done: @escaping () -> Void) {
-        collect(keys.unacked, of: incarnation.id) { [unowned self] tags in
-            restore(tags.filter { !known.contains($0) }, of: LeaseObserver.Death(incarnation: incarnation.id, counter: ""))
-            collect(keys.started, of: incarnation.id) { [unowned self] tags in
-                inherit(tags.filter { !known.contains($0) }, of: LeaseObserver.Death(incarnation: incarnation.id, counter: ""))
-                done()
-            }
+        // Whatever our own lease is.
+        recover(LeaseObserver.Death(incarnation: incarnation.id, counter: "*"), except: known) { [unowned self] isComplete in
+            if isComplete { done() } else { report(.lost("our lease ran out while we connected")) }
+        }
+    }
+
+    /// Recovers what stands under incarnations that have no lease: what came in behind a burial, and what a recovery left behind.
+    func recoverLeaseless(_ incarnations: some Sequence<String>) {
+        for incarnation in Set(incarnations) where Incarnation.isID(incarnation) && !known.contains(incarnation) {
+            recover(LeaseObserver.Death(incarnation: incarnation, counter: ""))
         }
     }
 
     private func observe(_ value: RedisValue, asked: MonotonicTime) {
         let parts = (value.array ?? []).compactMap(\.text)
         var counters: [String: String] = [:]
-        for index in stride(from: 0, to: parts.count - 1, by: 2) { counters[parts[index]] = parts[index + 1] }
-        isNew = counters.removeValue(forKey: incarnation.id) == "1"
+        for index in stride(from: 0, to: parts.count - 1, by: 2) where Incarnation.isID(parts[index]) {
+            counters[parts[index]] = parts[index + 1]
+        }
+        known = Set(counters.keys)
+        counters[incarnation.id] = nil
         for death in observer.look(counters, asked: asked, answered: .now) { recover(death) }
     }
 
-    /// What had not started goes back to the front of its queue; what had, acknowledged early, becomes ours to be concluded as lost.
+    // MARK: recovery
+
     private func recover(_ death: LeaseObserver.Death) {
-        collect(keys.unacked, of: death.incarnation) { [unowned self] tags in
-            restore(tags, of: death)
-            collect(keys.started, of: death.incarnation) { [unowned self] tags in
-                inherit(tags, of: death)
-                dialogue.ask(RedisCommand("EVALSHA", digest(.bury), "1", keys.nodes, death.incarnation, death.counter))
-                dialogue.flush()
+        guard recovering.insert(death.incarnation).inserted else { return }
+        recover(death, except: []) { [unowned self] isComplete in
+            if isComplete, !death.counter.isEmpty {
+                dialogue.call(.bury, keys: [keys.nodes], arguments: [death.incarnation, death.counter])
+            }
+            recovering.remove(death.incarnation)
+            dialogue.flush()
+        }
+    }
+
+    /// What had not started goes back to the front of its queue; what had, acknowledged early, becomes ours to be concluded as lost.
+    ///
+    /// - Parameter done: is told whether it came to its end.
+    private func recover(_ death: LeaseObserver.Death, except known: Set<String>, then done: @escaping (Bool) -> Void) {
+        collectHeld(by: death.incarnation) { [unowned self] tags in
+            // Pushed to the front one after the other, the oldest last, so that it is taken first.
+            let ordered = tags.subtracting(known).sorted { RedisTag.sequence($0) > RedisTag.sequence($1) }
+            restore(ordered[...], of: death) { [unowned self] in
+                collectStarted(by: death.incarnation) { [unowned self] tags in
+                    inherit(Array(tags.subtracting(known))[...], of: death, then: done)
+                }
             }
         }
     }
 
-    /// All tags of an incarnation in a hash, piece by piece: nobody waits long for it.
-    private func collect(
-        _ key: String, of incarnation: String, cursor: String = "0", found: Set<String> = [], then done: @escaping (Set<String>) -> Void
+    /// All tags of an incarnation in the index, piece by piece: nobody waits long for it.
+    private func collectHeld(
+        by incarnation: String, cursor: String = "0", found: Set<String> = [], then done: @escaping (Set<String>) -> Void
     ) {
-        dialogue.ask(RedisCommand("HSCAN", key, cursor, "MATCH", "\(incarnation):*", "COUNT", "1000")) { [unowned self] value in
-            guard let parts = value.array, parts.count == 2, let next = parts[0].text, let fields = parts[1].array else { return }
-            let tags = stride(from: 0, to: fields.count, by: 2).compactMap { fields[$0].text }
-            if next == "0" {
-                done(found.union(tags))
-            } else {
-                collect(key, of: incarnation, cursor: next, found: found.union(tags), then: done)
-            }
+        let command = RedisCommand("ZSCAN", keys.unackedIndex, cursor, "MATCH", "\(incarnation):*", "COUNT", "1000")
+        dialogue.ask(command) { [unowned self] value in
+            guard let parts = value.array, parts.count == 2, let next = parts[0].text, let members = parts[1].array else { return }
+            let found = found.union(stride(from: 0, to: members.count, by: 2).compactMap { members[$0].text })
+            if next == "0" { done(found) } else { collectHeld(by: incarnation, cursor: next, found: found, then: done) }
         }
         dialogue.flush()
     }
 
-    private func restore(_ tags: Set<String>, of death: LeaseObserver.Death) {
-        guard !tags.isEmpty else { return }
-        // Pushed to the front one after the other, the oldest last, so that it is taken first.
-        let ordered = tags.sorted { RedisTag.sequence($0) > RedisTag.sequence($1) }
-        for start in stride(from: 0, to: ordered.count, by: RedisLeases.batch) {
-            var command = RedisCommand("EVALSHA", digest(.restore), "3", keys.nodes, keys.unacked, keys.unackedIndex)
-            command.append(contentsOf: [death.incarnation, death.counter, RedisKeys.separator, keys.prefix])
-            command.append(contentsOf: ordered[start..<min(start + RedisLeases.batch, ordered.count)])
-            dialogue.ask(command) { [unowned self] value in
-                if let count = value.integer, count > 0 { report(.recovered(count)) }
-            }
+    /// There are no more of these than tasks run.
+    private func collectStarted(by incarnation: String, then done: @escaping (Set<String>) -> Void) {
+        dialogue.ask(RedisCommand("HKEYS", keys.started)) {
+            done(Set(($0.array ?? []).compactMap(\.text).filter { RedisTag.incarnation($0) == incarnation }))
         }
+        dialogue.flush()
     }
 
-    private func inherit(_ tags: Set<String>, of death: LeaseObserver.Death) {
-        let all = Array(tags)
-        for start in stride(from: 0, to: all.count, by: RedisLeases.batch) {
-            let batch = all[start..<min(start + RedisLeases.batch, all.count)]
-            let first = incarnation.reserve(batch.count)
-            var command = RedisCommand(
-                "EVALSHA", digest(.inherit), "2", keys.nodes, keys.started, death.incarnation, death.counter)
-            for (offset, tag) in batch.enumerated() {
-                command.append(tag)
-                command.append(RedisTag.make(incarnation, first + UInt64(offset), step: RedisTag.step(tag)))
-            }
-            dialogue.ask(command) { [unowned self] value in inherited(value.array ?? []) }
+    private func restore(_ tags: ArraySlice<String>, of death: LeaseObserver.Death, then done: @escaping () -> Void) {
+        guard !tags.isEmpty else { return done() }
+        let arguments = [death.incarnation, death.counter, RedisKeys.separator, keys.prefix] + tags.prefix(RedisLeases.batch)
+        dialogue.call(.restore, keys: [keys.nodes, keys.unacked, keys.unackedIndex], arguments: arguments) { [unowned self] value in
+            if let count = value.integer, count > 0 { report(.recovered(count)) }
+            restore(tags.dropFirst(RedisLeases.batch), of: death, then: done)
         }
+        dialogue.flush()
+    }
+
+    private func inherit(_ tags: ArraySlice<String>, of death: LeaseObserver.Death, then done: @escaping (Bool) -> Void) {
+        guard !tags.isEmpty else { return done(true) }
+        let batch = tags.prefix(RedisLeases.batch)
+        let first = incarnation.reserve(batch.count)
+        var arguments = [death.incarnation, death.counter, incarnation.id, session]
+        for (offset, tag) in batch.enumerated() {
+            arguments.append(tag)
+            arguments.append(RedisTag.make(incarnation, first + UInt64(offset), step: RedisTag.step(tag)))
+        }
+        dialogue.call(.inherit, keys: [keys.nodes, keys.started], arguments: arguments) { [unowned self] value in
+            // Without a lease of ours they would be under nobody's.
+            guard let parts = value.array else { return done(false) }
+            inherited(parts)
+            inherit(tags.dropFirst(RedisLeases.batch), of: death, then: done)
+        }
+        dialogue.flush()
     }
 
     private func inherited(_ parts: [RedisValue]) {

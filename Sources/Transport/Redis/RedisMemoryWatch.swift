@@ -5,30 +5,27 @@ final class RedisMemoryWatch {
     /// Renewals of the lease between two looks, a second each.
     private static let rhythm = 5
 
-    private let dialogue: RedisDialogue
-    private let report: (BrokerEvent) -> Void
+    private let member: RedisMember
     private var turns = 0
     private var isFull = false
 
-    init(dialogue: RedisDialogue, report: @escaping (BrokerEvent) -> Void) {
-        self.dialogue = dialogue
-        self.report = report
-    }
+    init(_ member: RedisMember) { self.member = member }
 
     /// To be called with each renewal of the lease.
     func turn() {
         turns += 1
         guard turns.isMultiple(of: RedisMemoryWatch.rhythm) else { return }
         // INFO may be forbidden; nothing depends on it.
-        dialogue.ask(RedisCommand("INFO", "memory"), tolerant: true) { [unowned self] in
+        member.dialogue.ask(RedisCommand("INFO", "memory"), tolerant: true) { [unowned self] in
             let wasFull = isFull
             isFull = RedisServerFacts(info: $0.text ?? "").isFull
             guard isFull != wasFull else { return }
-            report(
+            member.report(
                 .notice(
                     isFull
                         ? "Redis is at its maxmemory: it takes no new messages, and those that are there are worked off"
                         : "Redis is below its maxmemory again"))
         }
+        member.dialogue.flush()
     }
 }

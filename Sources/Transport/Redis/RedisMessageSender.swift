@@ -44,10 +44,7 @@ public final class RedisMessageSender: MessageSender {
             switch order {
             case .publish(let publication):
                 var routes = RedisRoutes(keys)
-                if routes.exchanges(of: [publication]).isEmpty {
-                    bind(publication)
-                    send(publication, to: routes.destinations(of: publication))
-                } else {
+                if RedisRoutes.needsBindings(publication) {
                     dialogue.ask(RedisCommand("SMEMBERS", keys.binding(publication.exchange))) { [unowned self] in
                         routes.learn(publication.exchange, $0)
                         line.removeFirst()
@@ -57,6 +54,8 @@ public final class RedisMessageSender: MessageSender {
                     }
                     return
                 }
+                bind(publication)
+                send(publication, to: routes.destinations(of: publication))
             case .revoke(let ids): sent(RedisRevocations.store(ids, keys))
             case .broadcast(let request):
                 var command = RedisCommand("PUBLISH", keys.controlChannel)
@@ -94,30 +93,27 @@ public final class RedisMessageSender: MessageSender {
 
     private func sent(_ command: RedisCommand) { dialogue.ask(command) { [unowned self] _ in events.append(.sent) } }
 
-    public var interests: [PollInterest] { dialogue.connection.interests }
-    public var deadline: MonotonicTime? { dialogue.connection.deadline }
+    public var interests: [PollInterest] { dialogue.interests }
+    public var deadline: MonotonicTime? { dialogue.deadline }
 
     public func ready(_ descriptor: Int32, _ happened: PollEvents, now: MonotonicTime) {
-        dialogue.connection.ready(descriptor, happened, now: now)
+        dialogue.ready(descriptor, happened, now: now)
         drain()
     }
 
     public func expired(now: MonotonicTime) {
-        dialogue.connection.expired(now: now)
+        dialogue.expired(now: now)
         drain()
     }
 
     private func drain() {
-        for event in dialogue.connection.takeEvents() {
+        dialogue.settle { event in
             switch event {
             case .open: events.append(.standing)
-            case .reply(let label, let value):
-                if let error = dialogue.answer(label, value) {
-                    dialogue.connection.giveUp()
-                    events.append(.lost(RedisFault.explain(error)))
-                    return
-                }
-            case .lost(let reason): events.append(.lost(reason))
+            case .pushed: break
+            case .lost(let reason):
+                dialogue.connection.giveUp()
+                events.append(.lost(reason))
             }
         }
     }

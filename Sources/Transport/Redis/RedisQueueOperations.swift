@@ -157,7 +157,12 @@ public final class RedisQueueOperations: QueueOperations {
         let command = RedisCommand(
             "EVAL", RedisQueueScripts.moveParked, "3", keys.parked(from), keys.parked(to), keys.unacked,
             String(min(count, Self.batch)), String(RedisQueueScripts.batchBytes), RedisTag.ending(from), RedisTag.ending(to))
-        ask(command) { [unowned self] in events.append(.moved($0.integer ?? 0)) }
+        ask(command) { [unowned self] in
+            let parts = ($0.array ?? []).compactMap(\.integer)
+            // What led nowhere stood before the rest.
+            if parts.count == 2, parts[0] == 0, parts[1] > 0 { return moveParked(from, to, count) }
+            events.append(.moved(parts.first ?? 0))
+        }
     }
 
     private func lists(_ queue: String) -> [String] { RedisKeys.steps.map { keys.list(queue, step: $0) } }
@@ -167,7 +172,7 @@ public final class RedisQueueOperations: QueueOperations {
     public func deadLetters(upTo count: Int) {
         ask(RedisCommand("LRANGE", keys.dead, "0", String(count - 1))) { [unowned self] in
             let records = ($0.array ?? []).compactMap { $0.bytes.flatMap { DeadLetter(record: $0, hasMessage: false) } }
-            var command = RedisCommand("EVAL", Self.presence, "1", keys.deadMessages)
+            var command = RedisCommand("EVAL", RedisQueueScripts.presence, "1", keys.deadMessages)
             command.append(contentsOf: records.map(\.id))
             ask(command) { [unowned self] in
                 let present = $0.array ?? []
@@ -177,13 +182,6 @@ public final class RedisQueueOperations: QueueOperations {
             }
         }
     }
-
-    /// Which ids have a message. KEYS: the messages. ARGV: ids.
-    private static let presence = """
-        local out = {}
-        for i = 1, #ARGV do out[i] = redis.call('HEXISTS', KEYS[1], ARGV[i]) end
-        return out
-        """
 
     public func deadLetter(_ id: String) {
         func page(_ start: Int) {
@@ -205,16 +203,16 @@ public final class RedisQueueOperations: QueueOperations {
 
     // MARK: Pollable
 
-    public var interests: [PollInterest] { dialogue.connection.interests }
-    public var deadline: MonotonicTime? { dialogue.connection.deadline }
+    public var interests: [PollInterest] { dialogue.interests }
+    public var deadline: MonotonicTime? { dialogue.deadline }
 
     public func ready(_ descriptor: Int32, _ happened: PollEvents, now: MonotonicTime) {
-        dialogue.connection.ready(descriptor, happened, now: now)
+        dialogue.ready(descriptor, happened, now: now)
         drain()
     }
 
     public func expired(now: MonotonicTime) {
-        dialogue.connection.expired(now: now)
+        dialogue.expired(now: now)
         drain()
     }
 
@@ -224,10 +222,10 @@ public final class RedisQueueOperations: QueueOperations {
     }
 
     private func drain() {
-        for event in dialogue.connection.takeEvents() {
+        dialogue.settle { event in
             switch event {
             case .open: events.append(.standing)
-            case .reply(let label, let value): if let error = dialogue.answer(label, value) { lose(error) }
+            case .pushed: break
             case .lost(let reason): lose(reason)
             }
         }

@@ -79,21 +79,31 @@ enum RedisQueueScripts {
         return count
         """
 
+    /// Which ids have a message. KEYS: the messages. ARGV: ids.
+    static let presence = """
+        local out = {}
+        for i = 1, #ARGV do out[i] = redis.call('HEXISTS', KEYS[1], ARGV[i]) end
+        return out
+        """
+
     /// Moves parked messages. KEYS: the parked sets of both queues, unacked. ARGV: how many at most, bytes after which to stop, and how
-    /// a record of the one queue and of the other ends. Returns how many were moved.
+    /// a record of the one queue and of the other ends. Returns how many were moved, and how many names without a message went.
     static let moveParked = """
-        local room, count = tonumber(ARGV[2]), 0
+        local room, count, stale = tonumber(ARGV[2]), 0, 0
         redis.call('HLEN', KEYS[3])
         redis.call('ZCARD', KEYS[2])
         for _, tag in ipairs(redis.call('ZRANGE', KEYS[1], 0, ARGV[1] - 1)) do
           local entry = room > 0 and redis.call('HGET', KEYS[3], tag)
-          if entry and string.sub(entry, -#ARGV[3]) == ARGV[3] then
+          if room > 0 and not entry then
+            redis.call('ZREM', KEYS[1], tag)
+            stale = stale + 1
+          elseif entry and string.sub(entry, -#ARGV[3]) == ARGV[3] then
             redis.call('HSET', KEYS[3], tag, string.sub(entry, 1, -(#ARGV[3] + 1)) .. ARGV[4])
             redis.call('ZADD', KEYS[2], redis.call('ZSCORE', KEYS[1], tag), tag)
             redis.call('ZREM', KEYS[1], tag)
             room, count = room - #entry, count + 1
           end
         end
-        return count
+        return {count, stale}
         """
 }

@@ -3,7 +3,7 @@ import CoppiceShared
 
 /// Where publications go: to lists, chosen by the exchange's bindings as kombu does it, or to a channel.
 ///
-/// The anonymous exchange is the queue itself. Of any other the bindings are read first: `exchanges` says which, `learn` takes them in,
+/// The anonymous exchange is the queue itself. Of any other the bindings are read first: `needsBindings` says so, `learn` takes them in,
 /// `destinations` answers.
 struct RedisRoutes {
     enum Destination: Equatable {
@@ -13,23 +13,13 @@ struct RedisRoutes {
     }
 
     private let keys: RedisKeys
-    /// Fanout exchanges that we serve: what one of our tasks sends to them again (its retry) is for us alone, not for all.
-    private let ownFanouts: [String: String]
     private var bindings: [String: [RedisBinding]] = [:]
 
-    init(_ keys: RedisKeys, serving queues: [QueueDeclaration] = []) {
-        self.keys = keys
-        ownFanouts = Dictionary(queues.filter { $0.exchangeType == .fanout }.map { ($0.exchange, $0.name) }) { first, _ in first }
-    }
+    init(_ keys: RedisKeys) { self.keys = keys }
 
-    /// The exchanges whose bindings must be known.
-    func exchanges(of publications: some Sequence<TaskPublication>) -> Set<String> {
-        var found: Set<String> = []
-        for publication in publications
-        where !publication.exchange.isEmpty && publication.exchangeType != .fanout && ownFanouts[publication.exchange] == nil {
-            found.insert(publication.exchange)
-        }
-        return found
+    /// Whether the bindings of the publication's exchange must be known.
+    static func needsBindings(_ publication: TaskPublication) -> Bool {
+        !publication.exchange.isEmpty && publication.exchangeType != .fanout
     }
 
     /// Takes the members of an exchange's binding set in.
@@ -44,7 +34,6 @@ struct RedisRoutes {
         if publication.exchangeType == .fanout {
             return [.channel(keys.fanoutChannel(exchange: publication.exchange, routingKey: publication.routingKey))]
         }
-        if let queue = ownFanouts[publication.exchange] { return [.list(keys.list(queue, step: step))] }
         return queues(of: publication.exchange, routingKey: publication.routingKey).map { .list(keys.list($0, step: step)) }
     }
 

@@ -1,23 +1,28 @@
+import CoppiceRedis
+
 /// The scripts in which a message changes hands. Each is one atomic step for every other client of the server.
 ///
 /// A message that is held stands in kombu's `unacked` hash as `[<message>,"","<queue>"]`, put together without being parsed, under a
 /// tag `<incarnation>:<sequence>:<priority step>`, and in `unacked_index` with the time of the server's clock.
 ///
-/// A server at its `maxmemory` refuses a script's first write if that may take memory, and none after the first. So those that settle
-/// begin with one that takes none: a Redis that is full of messages must let them be worked off.
+/// A server at its `maxmemory` refuses a script's first write if that may take memory, and none after the first. So they begin with one
+/// that takes none: a Redis that is full of messages must let them be worked off.
+///
+/// What a script has written stays when its next command fails. So it looks first whether it can go through, and removes a message last.
 enum RedisScripts {
     enum Name {
-        case take, commit, renew, restore, inherit, bury, claim, record, check, overdue, rescue, unlock
+        case take, commit, probe, renew, restore, inherit, bury, claim, record, check, overdue, rescue, unlock
 
-        /// What a broker's session wants, and what a ledger beside another broker does.
-        static let broker: [Name] = [.take, .commit, .renew, .restore, .inherit, .bury, .overdue, .rescue, .unlock]
-        static let ledger: [Name] = [.claim, .record, .check, .renew, .restore, .inherit, .bury]
+        /// What `RedisMember` wants, and `RedisSweep` besides.
+        static let member: [Name] = [.renew, .restore, .inherit, .bury]
+        static let sweep: [Name] = [.overdue, .rescue, .unlock]
     }
 
     static func text(_ name: Name) -> String {
         switch name {
         case .take: take
         case .commit: commit
+        case .probe: probe
         case .renew: renew
         case .restore: restore
         case .inherit: inherit
@@ -31,17 +36,28 @@ enum RedisScripts {
         }
     }
 
+    /// Whether an incarnation's lease is that of one of its sessions.
+    private static let leads = """
+        local function leads(nodes, incarnation, session)
+          return string.match(redis.call('HGET', nodes, incarnation) or '', '^(%d+)%.') == session
+        end
+        """
+
     /// Pops up to a number of messages, those whose time has come first, and records them as held.
     ///
-    /// KEYS: unacked, unacked_index, revoked, a parked set per queue, then the lists by priority and within it by queue.
-    /// ARGV: count, tag prefix, first sequence number, seconds before its time at which a message may be taken, number of queues, a
-    /// record's ending per queue, the priority steps.
-    /// Returns the newest revocation's mark, then list number (counted from 1) and message, in turn.
+    /// KEYS: unacked, unacked_index, revoked, nodes, a parked set per queue, then the lists by priority and within it by queue.
+    /// ARGV: count, incarnation, first sequence number, seconds before its time at which a message may be taken, number of queues, a
+    /// record's ending per queue, the priority steps, session.
+    /// Returns the newest revocation's mark, then list number (counted from 1) and message, in turn; null if the lease is not this
+    /// session's: what is taken under no lease, or behind a later session's back, nobody would find.
     private static let take = """
-        local want, prefix, sequence, horizon, nq = tonumber(ARGV[1]), ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])
+        \(leads)
+        local want, prefix, sequence, horizon, nq = tonumber(ARGV[1]), ARGV[2] .. ':', tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])
+        if not leads(KEYS[4], ARGV[2], ARGV[10 + nq]) then return false end
         -- A wrong type here must end the script before anything is popped.
         redis.call('HLEN', KEYS[1])
         redis.call('ZCARD', KEYS[2])
+        for q = 1, nq do redis.call('ZCARD', KEYS[4 + q]) end
         local newest = redis.call('ZREVRANGE', KEYS[3], 0, 0, 'WITHSCORES')
         local clock = redis.call('TIME')
         local now = clock[1] + clock[2] / 1000000
@@ -55,10 +71,10 @@ enum RedisScripts {
           n = n + 1
         end
         for q = 1, nq do
-          local due = redis.call('ZRANGEBYSCORE', KEYS[3 + q], '-inf', string.format('%.6f', now + horizon), 'LIMIT', 0, want - n)
+          local due = redis.call('ZRANGEBYSCORE', KEYS[4 + q], '-inf', string.format('%.6f', now + horizon), 'LIMIT', 0, want - n)
           for _, tag in ipairs(due) do
             local entry = redis.call('HGET', KEYS[1], tag)
-            redis.call('ZREM', KEYS[3 + q], tag)
+            redis.call('ZREM', KEYS[4 + q], tag)
             redis.call('ZREM', KEYS[2], tag)
             if entry then
               redis.call('HDEL', KEYS[1], tag)
@@ -71,7 +87,7 @@ enum RedisScripts {
         end
         for s = 1, 4 do
           local step = ARGV[5 + nq + s]
-          local base = 3 + nq + (s - 1) * nq
+          local base = 4 + nq + (s - 1) * nq
           if nq == 1 then
             if n < want then
               -- Protected: a key of another type must not lose what was popped before it.
@@ -107,6 +123,16 @@ enum RedisScripts {
         local call = redis.call
         local answer = { '' }
         call('HDEL', KEYS[1], '')
+        -- Whether a step can go through, as far as the kinds of its keys go; an error if not.
+        local function look(op, note, task)
+          if note ~= '' then call('LLEN', ARGV[7] .. task) end
+          if op == 'D' then
+            call('HLEN', KEYS[5])
+            call('LLEN', KEYS[4])
+            call('LLEN', KEYS[6])
+            call('INCRBY', KEYS[7], 0)
+          end
+        end
         -- To the dead-letter place; tells whether an older message had to make room.
         local function setAside(id, record, message)
           local verdict = '1'
@@ -115,7 +141,7 @@ enum RedisScripts {
           call('LPUSH', KEYS[4], record)
           call('LTRIM', KEYS[4], 0, ARGV[5] - 1)
           local size = call('INCRBY', KEYS[7], #message)
-          while size > tonumber(ARGV[6]) do
+          while size > tonumber(ARGV[6]) or call('LLEN', KEYS[6]) > tonumber(ARGV[5]) do
             local old = call('RPOP', KEYS[6])
             if not old then break end
             size = call('DECRBY', KEYS[7], call('HSTRLEN', KEYS[5], old))
@@ -139,21 +165,27 @@ enum RedisScripts {
             call('DEL', key)
           end
         end
-        local function write(first, count, ttl, prefix, rdb, db)
+        \(RedisResultWrites.function)
+        -- So many writes that stand in the arguments from this one on.
+        local function writeAll(first, count)
+          local ttl, prefix, rdb, db = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
           if rdb ~= db then call('SELECT', rdb) end
-          for w = first, first + 3 * count - 1, 3 do
-            local key, kind, record = prefix .. ARGV[w], ARGV[w + 1], ARGV[w + 2]
-            local final = kind == 'O' and call('GETRANGE', key, 0, 19) == '{"status": "SUCCESS"'
-            if not final then
-              if kind ~= 'A' then call('SETEX', key, ttl, record) end
-              call('PUBLISH', key, record)
-            end
-          end
+          for w = first, first + 3 * count - 1, 3 do write(prefix .. ARGV[w], ARGV[w + 1], ARGV[w + 2], ttl) end
           if rdb ~= db then call('SELECT', db) end
         end
         """
 
-    /// Carries out commits in order, each only if its message is still held. A stored SUCCESS is never overwritten by another state.
+    /// Writes one record, as a commit would, to see whether it can be; and removes it. Keys and arguments are those of commits and of one write.
+    private static let probe = """
+        \(effects)
+        writeAll(10, 1)
+        if ARGV[3] ~= ARGV[4] then call('SELECT', ARGV[3]) end
+        call('DEL', ARGV[2] .. ARGV[10])
+        return 0
+        """
+
+    /// Carries out commits in order, each only if its message is still held. A stored SUCCESS is never overwritten by another state. What
+    /// can't be carried out raises an error and leaves the message where it is.
     ///
     /// KEYS: unacked, unacked_index, started, dead, dead messages, their order, their size.
     /// ARGV: result expiry, result prefix, result database, own database, dead records kept, bytes of dead messages kept, attempts'
@@ -163,7 +195,9 @@ enum RedisScripts {
     /// had to make room, 0 void; and after it per attempt that begins the list of the earlier ones.
     private static let commit = """
         \(effects)
-        local ttl, prefix, rdb, db = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
+        call('ZCARD', KEYS[2])
+        call('HLEN', KEYS[3])
+        local operands = { F = 2, B = 2, P = 3, D = 3 }
         local at = 9
         local verdicts = {}
         while ARGV[at] do
@@ -174,95 +208,72 @@ enum RedisScripts {
           local np = tonumber(ARGV[writes + 3 * nw])
           local pubs = writes + 3 * nw + 1
           local rest = pubs + 2 * np
-          local held = false
-          if op == 'C' then
-            if call('HDEL', KEYS[1], tag) == 1 then
-              call('ZREM', KEYS[2], tag)
-              held = true
-            else
-              held = call('HDEL', KEYS[3], tag) == 1
-            end
-          elseif op == 'E' then
-            local entry = call('HGET', KEYS[1], tag)
-            if entry then
-              call('HDEL', KEYS[1], tag)
-              call('ZREM', KEYS[2], tag)
-              call('HSET', KEYS[3], tag, entry)
-              held = true
-            end
-          elseif op == 'K' then
-            held = call('HEXISTS', KEYS[1], tag) == 1 or call('HEXISTS', KEYS[3], tag) == 1
-          else
-            local entry = call('HGET', KEYS[1], tag)
-            if entry then
-              held = true
-              call('HDEL', KEYS[1], tag)
-              call('ZREM', KEYS[2], tag)
-            else
-              entry = call('HGET', KEYS[3], tag)
-              if entry then
-                held = true
-                call('HDEL', KEYS[3], tag)
-              end
-            end
+          -- Where the message stands: held, or as a start record.
+          local place = call('HEXISTS', KEYS[1], tag) == 1 and KEYS[1] or call('HEXISTS', KEYS[3], tag) == 1 and KEYS[3]
+          local entry = place and op ~= 'C' and op ~= 'K' and call('HGET', place, tag)
+          if place then
+            look(op, note, ARGV[rest + (operands[op] or 0)])
+            for p = pubs, pubs + 2 * np - 1, 2 do call('LLEN', ARGV[p]) end
+            if op == 'F' or op == 'B' then call('LLEN', ARGV[rest + 1]) end
+            if nw > 0 then writeAll(writes, nw) end
+            for p = pubs, pubs + 2 * np - 1, 2 do call('LPUSH', ARGV[p], ARGV[p + 1]) end
             if op == 'F' or op == 'B' then
-              if held then
-                local message = string.sub(entry, 2, -(tonumber(ARGV[rest]) + 1))
-                call(op == 'F' and 'RPUSH' or 'LPUSH', ARGV[rest + 1], message)
-              end
-              rest = rest + 2
+              call(op == 'F' and 'RPUSH' or 'LPUSH', ARGV[rest + 1], string.sub(entry, 2, -(tonumber(ARGV[rest]) + 1)))
             elseif op == 'P' then
-              if held then
-                call('HSET', KEYS[1], ARGV[rest + 1], entry)
-                call('ZADD', KEYS[2], ARGV[rest], ARGV[rest + 1])
-                call('ZADD', ARGV[rest + 2], ARGV[rest], ARGV[rest + 1])
-              end
-              rest = rest + 3
+              local clock = call('TIME')
+              local due = string.format('%.6f', clock[1] + clock[2] / 1000000 + ARGV[rest])
+              call('ZADD', ARGV[rest + 2], due, ARGV[rest + 1])
+              call('ZADD', KEYS[2], due, ARGV[rest + 1])
+              call('HSET', KEYS[1], ARGV[rest + 1], entry)
             elseif op == 'D' then
-              if held then
-                verdict = setAside(ARGV[rest], ARGV[rest + 1], string.sub(entry, 2, -(tonumber(ARGV[rest + 2]) + 1)))
-              end
-              rest = rest + 3
+              verdict = setAside(ARGV[rest], ARGV[rest + 1], string.sub(entry, 2, -(tonumber(ARGV[rest + 2]) + 1)))
+            elseif op == 'E' then
+              call('HSET', KEYS[3], tag, entry)
             end
           end
+          rest = rest + (operands[op] or 0)
           if note ~= '' then
-            if held then attempt(note, ARGV[rest], ARGV[rest + 1]) end
+            if place then attempt(note, ARGV[rest], ARGV[rest + 1]) end
             rest = rest + 2
           end
-          if held then
-            if nw > 0 then write(writes, nw, ttl, prefix, rdb, db) end
-            for p = pubs, pubs + 2 * np - 1, 2 do
-              call(string.sub(ARGV[p], 1, 1) == 'P' and 'PUBLISH' or 'LPUSH', string.sub(ARGV[p], 2), ARGV[p + 1])
-            end
+          -- A start record stays one when the start is told again: the answer was lost.
+          if place and op ~= 'K' and not (op == 'E' and place == KEYS[3]) then
+            call('HDEL', place, tag)
+            if place == KEYS[1] then call('ZREM', KEYS[2], tag) end
           end
-          verdicts[#verdicts + 1] = held and verdict or '0'
+          verdicts[#verdicts + 1] = place and verdict or '0'
           at = rest
         end
         answer[1] = table.concat(verdicts)
         return answer
         """
 
-    /// Counts the lease on, and re-scores what is held. KEYS: nodes, unacked_index, started. ARGV: incarnation, tags.
-    /// Returns the tags that are not there any more, and all leases: incarnation and counter in turn.
+    /// Counts the lease on, and re-scores what is held. KEYS: nodes, unacked_index, started. ARGV: incarnation, session, tags.
+    /// Returns the tags that are not there any more, all leases (incarnation and counter in turn), and 1 if there was none of ours.
     private static let renew = """
         redis.call('HDEL', KEYS[1], '')
-        redis.call('HINCRBY', KEYS[1], ARGV[1], 1)
+        local lease = redis.call('HGET', KEYS[1], ARGV[1])
+        local session, count = string.match(lease or '', '^(%d+)%.(%d+)$')
+        if session and tonumber(session) > tonumber(ARGV[2]) then return redis.error_reply('ERR a later session has the lease') end
+        redis.call('HSET', KEYS[1], ARGV[1], ARGV[2] .. '.' .. string.format('%d', (count or 0) + 1))
         local clock = redis.call('TIME')
         local now = string.format('%.6f', clock[1] + clock[2] / 1000000)
         local gone = {}
-        for i = 2, #ARGV do
+        for i = 3, #ARGV do
           -- The time is another one each time, so that no change means no entry: unless it is an early task that has started.
           if redis.call('ZADD', KEYS[2], 'XX', 'CH', now, ARGV[i]) == 0 and redis.call('HEXISTS', KEYS[3], ARGV[i]) == 0 then
             gone[#gone + 1] = ARGV[i]
           end
         end
-        return { gone, redis.call('HGETALL', KEYS[1]) }
+        return { gone, redis.call('HGETALL', KEYS[1]), lease and 0 or 1 }
         """
 
     /// Puts a dead incarnation's messages back to the front of their lists. KEYS: nodes, unacked, unacked_index.
-    /// ARGV: incarnation, counter that it must still have ('': any), separator, key prefix, tags in the order of pushing. Returns how many were there.
+    /// ARGV: incarnation, counter that it must still have ('': no lease, '*': whatever it is), separator, key prefix, tags in the order of
+    /// pushing. Returns how many went back: not those whose list is none.
     private static let restore = """
-        if ARGV[2] ~= '' and redis.call('HGET', KEYS[1], ARGV[1]) ~= ARGV[2] then return 0 end
+        if ARGV[2] ~= '*' and (redis.call('HGET', KEYS[1], ARGV[1]) or '') ~= ARGV[2] then return 0 end
+        redis.call('HDEL', KEYS[2], '')
         local count = 0
         for i = 5, #ARGV do
           local entry = redis.call('HGET', KEYS[2], ARGV[i])
@@ -271,10 +282,13 @@ enum RedisScripts {
             local step = string.match(ARGV[i], ':(%d+)$')
             if queue and step then
               local list = ARGV[4] .. (step == '0' and queue or queue .. ARGV[3] .. step)
-              redis.call('RPUSH', list, string.sub(entry, 2, -(#queue + 8)))
-              redis.call('HDEL', KEYS[2], ARGV[i])
-              redis.call('ZREM', KEYS[3], ARGV[i])
-              count = count + 1
+              local kind = redis.call('TYPE', list).ok
+              if kind == 'list' or kind == 'none' then
+                redis.call('RPUSH', list, string.sub(entry, 2, -(#queue + 8)))
+                redis.call('HDEL', KEYS[2], ARGV[i])
+                redis.call('ZREM', KEYS[3], ARGV[i])
+                count = count + 1
+              end
             end
           end
         end
@@ -282,11 +296,14 @@ enum RedisScripts {
         """
 
     /// Takes a dead incarnation's start records over. KEYS: nodes, started.
-    /// ARGV: incarnation, counter that it must still have ('': any), pairs of old and new tag. Returns new tag and entry in turn.
+    /// ARGV: incarnation, counter that it must still have (as above), the heir's incarnation and session, pairs of old and new tag.
+    /// Returns new tag and entry in turn; null if the lease is not the heir's.
     private static let inherit = """
-        if ARGV[2] ~= '' and redis.call('HGET', KEYS[1], ARGV[1]) ~= ARGV[2] then return {} end
+        \(leads)
+        if not leads(KEYS[1], ARGV[3], ARGV[4]) then return false end
+        if ARGV[2] ~= '*' and (redis.call('HGET', KEYS[1], ARGV[1]) or '') ~= ARGV[2] then return {} end
         local out = {}
-        for i = 3, #ARGV, 2 do
+        for i = 5, #ARGV, 2 do
           local entry = redis.call('HGET', KEYS[2], ARGV[i])
           if entry then
             redis.call('HDEL', KEYS[2], ARGV[i])
@@ -307,6 +324,7 @@ enum RedisScripts {
     /// Stores ids as revoked, each under a mark that is the time in microseconds and still higher than all before it.
     /// KEYS: revoked. ARGV: lifetime in microseconds, how many are kept, ids.
     static let revoke = """
+        redis.call('ZREM', KEYS[1], '')
         local clock = redis.call('TIME')
         local now = clock[1] * 1000000 + clock[2]
         local newest = redis.call('ZREVRANGE', KEYS[1], 0, 0, 'WITHSCORES')

@@ -2,7 +2,8 @@ import CoppiceRedis
 import CoppiceShared
 
 /// Puts back what dead Python workers left: kombu's rule, entries older than the visibility time-out, one sweeper at a time by kombu's own
-/// mutex (celery-wire §2.7). Entries of ours follow the lease rule (`RedisLeases`) and are passed by, as are parked ones.
+/// mutex (celery-wire §2.7). Entries of ours follow the lease rule (`RedisLeases`): those that are overdue, and so have not been renewed for
+/// long, are left to it. Parked ones are passed by.
 ///
 /// Between the reading of an entry and its putting back it may be settled, or put back by another: the script that moves it looks again,
 /// and moves it as a whole or not at all.
@@ -17,8 +18,7 @@ final class RedisSweep {
     private let keys: RedisKeys
     private let timeout: String
     private let dialogue: RedisDialogue
-    private let digest: (RedisScripts.Name) -> String
-    private let report: (BrokerEvent) -> Void
+    private let member: RedisMember
 
     private var turns = 0
     private var isSweeping = false
@@ -28,16 +28,12 @@ final class RedisSweep {
     private var unreadable: Set<String> = []
     private var hasNoticed = false
 
-    /// - Parameter digest: the loaded scripts' digests.
-    init(
-        _ url: RedisURL, keys: RedisKeys, dialogue: RedisDialogue, digest: @escaping (RedisScripts.Name) -> String,
-        report: @escaping (BrokerEvent) -> Void
-    ) {
+    /// - Parameter dialogue: not the member's, since messages pass over it.
+    init(_ url: RedisURL, keys: RedisKeys, dialogue: RedisDialogue, member: RedisMember) {
         self.keys = keys
         timeout = String(url.visibilityTimeout)
+        self.member = member
         self.dialogue = dialogue
-        self.digest = digest
-        self.report = report
     }
 
     /// To be called when the session stands, and then with each renewal of the lease.
@@ -45,10 +41,10 @@ final class RedisSweep {
         defer { turns += 1 }
         guard turns.isMultiple(of: RedisSweep.rhythm), !isSweeping else { return }
         isSweeping = true
-        let command = RedisCommand(
-            "EVALSHA", digest(.overdue), "1", keys.unackedIndex, timeout, String(passed), String(RedisSweep.page))
-        dialogue.ask(command) { [unowned self] in
+        let arguments = [timeout, String(passed), String(RedisSweep.page)]
+        dialogue.call(.overdue, keys: [keys.unackedIndex], arguments: arguments) { [unowned self] in
             let tags = ($0.array ?? []).compactMap(\.text)
+            member.recoverLeaseless(tags)
             let foreign = tags.filter { !RedisTag.isOurs($0) && !unreadable.contains($0) }
             if foreign.isEmpty {
                 passed = tags.count < RedisSweep.page ? 0 : passed + tags.count
@@ -58,6 +54,7 @@ final class RedisSweep {
                 lock(then: foreign)
             }
         }
+        dialogue.flush()
     }
 
     private func lock(then tags: [String]) {
@@ -75,9 +72,9 @@ final class RedisSweep {
     /// stand in front.
     private func rescue(_ tags: ArraySlice<String>, token: String, count: Int) {
         guard let tag = tags.last else {
-            dialogue.ask(RedisCommand("EVALSHA", digest(.unlock), "1", keys.unackedMutex, token))
+            dialogue.call(.unlock, keys: [keys.unackedMutex], arguments: [token])
             isSweeping = false
-            if count > 0 { report(.recovered(count)) }
+            if count > 0 { member.report(.recovered(count)) }
             // There may be more: on with the next renewal.
             if count >= RedisSweep.page / 2 { turns = 0 }
             dialogue.flush()
@@ -113,7 +110,8 @@ final class RedisSweep {
     private func route(_ exchange: String, _ routingKey: String, step: Int, then done: @escaping ([String]) -> Void) {
         var routes = RedisRoutes(keys)
         guard !exchange.isEmpty else { return done([keys.list(routingKey, step: step)]) }
-        dialogue.ask(RedisCommand("SMEMBERS", keys.binding(exchange))) { [keys] in
+        // A key of another kind leads nowhere.
+        dialogue.ask(RedisCommand("SMEMBERS", keys.binding(exchange)), tolerant: true) { [keys] in
             routes.learn(exchange, $0)
             done(routes.queues(of: exchange, routingKey: routingKey).map { keys.list($0, step: step) })
         }
@@ -121,8 +119,7 @@ final class RedisSweep {
     }
 
     private func move(_ tag: String, entry: [UInt8], to lists: [String], as message: [UInt8], then done: @escaping (Int) -> Void) {
-        var command = RedisCommand("EVALSHA", digest(.rescue), String(2 + lists.count), keys.unacked, keys.unackedIndex)
-        command.append(contentsOf: lists)
+        var command = dialogue.command(.rescue, keys: [keys.unacked, keys.unackedIndex] + lists)
         command.append(timeout)
         command.append(tag)
         command.append(entry)
@@ -137,6 +134,7 @@ final class RedisSweep {
         if unreadable.count < 10_000 { unreadable.insert(tag) }
         guard !hasNoticed else { return }
         hasNoticed = true
-        report(.notice("a message that a Python worker left in '\(keys.unacked)' can't be put back and stays there (tag \(tag)): \(why)"))
+        member.report(
+            .notice("a message that a Python worker left in '\(keys.unacked)' can't be put back and stays there (tag \(tag)): \(why)"))
     }
 }

@@ -14,9 +14,14 @@ enum RedisTag {
     /// Whether a Coppice put the tag there, held or parked: `<32 hexadecimal digits>:<sequence>:<step>` or `parked-…`.
     static func isOurs(_ tag: String) -> Bool {
         if tag.hasPrefix("parked-") { return true }
+        return incarnation(tag) != nil
+    }
+
+    /// Who holds the message; nil for a tag that is none of ours, or of a message that is parked.
+    static func incarnation(_ tag: String) -> String? {
         let parts = tag.split(separator: ":", omittingEmptySubsequences: false)
-        return parts.count == 3 && parts[0].utf8.count == 32 && parts[0].utf8.allSatisfy { JSONText.hexDigit($0) != nil }
-            && UInt64(parts[1]) != nil && UInt8(parts[2]) != nil
+        guard parts.count == 3, Incarnation.isID(parts[0]), UInt64(parts[1]) != nil, UInt8(parts[2]) != nil else { return nil }
+        return String(parts[0])
     }
 
     static func step(_ tag: String) -> Substring { tag.split(separator: ":").last ?? "0" }

@@ -9,6 +9,8 @@ final class TCPProxy: Pollable {
     private final class Pair {
         let client: Descriptor
         let server: Descriptor
+        /// What the client has said and the server is not told yet.
+        var held: [UInt8]?
         init(client: Descriptor, server: Descriptor) {
             self.client = client
             self.server = server
@@ -23,6 +25,8 @@ final class TCPProxy: Pollable {
     var isFrozen = false
     /// Is given each piece that the server says and may change it.
     var bend: ([UInt8]) -> [UInt8] = { $0 }
+    /// Is given each piece that a client says; when it says yes, this client is not forwarded any more, until `release`.
+    var holds: ([UInt8]) -> Bool = { _ in false }
     /// Bytes that the server has said so far.
     private(set) var forwarded = 0
 
@@ -47,7 +51,7 @@ final class TCPProxy: Pollable {
         var interests = [PollInterest(descriptor: listener.raw, events: .read)]
         guard !isFrozen else { return interests }
         for pair in pairs {
-            interests.append(PollInterest(descriptor: pair.client.raw, events: .read))
+            if pair.held == nil { interests.append(PollInterest(descriptor: pair.client.raw, events: .read)) }
             interests.append(PollInterest(descriptor: pair.server.raw, events: .read))
         }
         return interests
@@ -59,11 +63,28 @@ final class TCPProxy: Pollable {
         let isServer = pair.server.raw == descriptor
         guard case .bytes(let bytes) = try? (isServer ? pair.server : pair.client).read(upTo: 1 << 16) else { return end(pair) }
         if isServer { forwarded += bytes.count }
+        if !isServer, holds(bytes) {
+            pair.held = bytes
+            return
+        }
         do {
             // Both ends are blocking, and read by somebody.
             try Descriptor.write(all: isServer ? bend(bytes) : bytes, to: (isServer ? pair.client : pair.server).raw)
         } catch {
             end(pair)
+        }
+    }
+
+    /// Whether a client is being held.
+    var isHolding: Bool { pairs.contains { $0.held != nil } }
+
+    /// What was held goes on, and nothing is held any more.
+    func release() throws {
+        holds = { _ in false }
+        for pair in pairs {
+            guard let held = pair.held else { continue }
+            pair.held = nil
+            try Descriptor.write(all: held, to: pair.server.raw)
         }
     }
 

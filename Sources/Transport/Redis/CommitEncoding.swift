@@ -1,18 +1,42 @@
 import CoppiceRedis
 import CoppiceShared
 
-/// What the commit script and the ledger's record script have in common: their first keys and arguments, how they are given records
+/// What the commit script and the ledger's record script have in common: their keys and first arguments, how they are given records
 /// and attempts, and what they answer.
-enum RedisEffects {
-    static func command(
-        digest: String, keys: RedisKeys, results: RedisURL, resultExpiry: Int, database: Int, deadLetters: DeadLetterLimits
-    ) -> RedisCommand {
-        var command = RedisCommand("EVALSHA", digest, "7", keys.unacked, keys.unackedIndex, keys.started)
-        command.append(keys.dead)
-        command.append(keys.deadMessages)
-        command.append(keys.deadOrder)
-        command.append(keys.deadSize)
-        command.append(resultExpiry)
+struct CommitEncoding {
+    let keys: RedisKeys
+    /// The broker's or the ledger's; results may have another one.
+    let database: Int
+    let results: RedisURL
+    let resultExpiry: Int
+    let deadLetters: DeadLetterLimits
+
+    /// The beginning of a call of the script.
+    func command(_ script: RedisScripts.Name, on dialogue: RedisDialogue) -> RedisCommand {
+        command(script, on: dialogue, expiry: resultExpiry)
+    }
+
+    /// Tries whether results can be written, and says why not.
+    func probe(on dialogue: RedisDialogue, then done: @escaping (_ refusal: String?) -> Void) {
+        var command = command(.probe, on: dialogue, expiry: 1)
+        let record = ResultRecord(taskID: "coppice-probe-" + Incarnation.randomID(), state: .started, result: Array("null".utf8))
+        CommitEncoding.append([ResultWrite(record)], to: &command)
+        dialogue.ask(command, tolerant: true) { [results] answer in
+            done(
+                answer.error.map { error in
+                    let reason = error.contains("DB index") ? "the server has no database \(results.database)" : RedisFault.explain(error)
+                    return "results can't be written: \(reason)"
+                })
+        }
+    }
+
+    private func command(_ script: RedisScripts.Name, on dialogue: RedisDialogue, expiry: Int) -> RedisCommand {
+        var command = dialogue.command(
+            script,
+            keys: [
+                keys.unacked, keys.unackedIndex, keys.started, keys.dead, keys.deadMessages, keys.deadOrder, keys.deadSize,
+            ])
+        command.append(expiry)
         command.append(results.resultPrefix)
         command.append(results.database)
         command.append(database)
@@ -25,11 +49,7 @@ enum RedisEffects {
 
     static func append(_ writes: [ResultWrite], to command: inout RedisCommand) {
         command.append(writes.count)
-        for write in writes {
-            command.append(write.taskID)
-            command.append(write.reach == .announce ? "A" : write.state == .success ? "S" : "O")
-            command.append(write.record)
-        }
+        for write in writes { command.append(write) }
     }
 
     /// The operation's second letter.

@@ -1,0 +1,158 @@
+import CoppiceRedis
+import CoppiceShared
+import CoppiceSystem
+import CoppiceTransport
+import Testing
+
+/// What stands under a lease of Redis, and what does not: orders that were delayed, recoveries that were broken off, lines that are slow.
+@Suite(.ownThread) struct RedisLeaseTests {
+    private let fixture: RedisFixture
+    private let scene: BrokerScene
+    private let proxy: TCPProxy
+    /// The same server over the proxy.
+    private let slow: RedisURL
+
+    init() throws {
+        let port = try RedisProcess.freePort()
+        fixture = try RedisFixture(options: ["--port", "\(port)"])
+        scene = BrokerScene(fixture)
+        let proxy = try TCPProxy(to: port)
+        self.proxy = proxy
+        slow = RedisURL(endpoint: .tcp(host: "127.0.0.1", port: proxy.port))
+        _ = scene.stage.add(proxy) { [Never]() }
+    }
+
+    @discardableResult
+    private func ask(_ words: String...) throws -> RedisValue {
+        var command = RedisCommand()
+        command.append(contentsOf: words)
+        return try fixture.ask(command)
+    }
+
+    private func seat(_ url: RedisURL, incarnation: Incarnation = Incarnation()) -> SessionSeat {
+        let session = RedisBrokerSession(
+            url, results: url, resultExpiry: 60, queues: ["celery"], node: "celery@test", incarnation: incarnation, holding: [])
+        return SessionSeat(scene.stage, session, incarnation: incarnation)
+    }
+
+    private static func contains(_ text: String) -> ([UInt8]) -> Bool {
+        { String(decoding: $0, as: UTF8.self).contains(text) }
+    }
+
+    private func orphans(_ session: SessionSeat) throws -> [String] {
+        try session.seat.next("orphaned") { if case .orphaned(let messages) = $0 { messages.map(\.id) } else { nil } }
+    }
+
+    // MARK: delayed orders
+
+    @Test func aTakeWithoutALeaseTakesNothing() throws {
+        let session = try scene.session()
+        // With the lease's renewal.
+        try session.rang()
+        try scene.stage.pass(seconds: 0.1)
+        try scene.send(["1"])
+        try ask("DEL", "coppice.nodes")
+        #expect(try session.take(1).isEmpty)
+        #expect(try ask("LLEN", "celery").integer == 1)
+        #expect(try session.takeAll(1).map(\.id) == ["1"], "with the next renewal")
+    }
+
+    @Test func aTakeOfAnEarlierSessionTakesNothing() throws {
+        let first = try seat(slow).stand()
+        proxy.holds = Self.contains("coppice.parked.celery")
+        first.session.take(upTo: 1)
+        first.session.flush()
+        try scene.stage.wait("the take") { proxy.isHolding ? true : nil }
+        scene.stage.leave(first.seat)
+        let second = try seat(fixture.url, incarnation: first.incarnation).stand()
+        try scene.send(["1"])
+        let before = proxy.forwarded
+        try proxy.release()
+        try scene.stage.wait("its answer") { proxy.forwarded > before ? true : nil }
+        #expect(try ask("HLEN", "unacked").integer == 0)
+        #expect(try second.takeAll(1).map(\.id) == ["1"])
+    }
+
+    // MARK: recoveries
+
+    @Test func whoClosesInTheMidstOfARecoveryTakesNothingAlong() throws {
+        let dying = try scene.session()
+        let message = try #require(try scene.taken(by: dying, "1"))
+        #expect(try dying.commit(message, .startEarly))
+        let heir = try seat(slow).stand()
+        scene.stage.leave(dying.seat)
+        var hasBegun = false
+        proxy.bend = {
+            // The tag of its start record.
+            if Self.contains(dying.incarnation.id + ":")($0) { hasBegun = true }
+            return $0
+        }
+        try scene.stage.wait("the recovery") { hasBegun ? true : nil }
+        #expect(try heir.close() == "closed")
+        #expect(try orphans(try scene.session()) == ["1"])
+    }
+
+    @Test func aStartRecordUnderNoLeaseIsFound() throws {
+        let dying = try scene.session()
+        let message = try #require(try scene.taken(by: dying, "1"))
+        #expect(try dying.commit(message, .startEarly))
+        scene.stage.leave(dying.seat)
+        try ask("DEL", "coppice.nodes")
+        let heir = try scene.session()
+        #expect(try orphans(heir) == ["1"])
+    }
+
+    @Test func aMessageUnderNoLeaseIsPutBackWhenItIsOverdue() throws {
+        let dying = try scene.session()
+        _ = try scene.taken(by: dying, "1")
+        scene.stage.leave(dying.seat)
+        try ask("DEL", "coppice.nodes")
+        var url = fixture.url
+        url.visibilityTimeout = 1
+        try scene.stage.pass(seconds: 1.1)
+        let heir = try seat(url).stand()
+        #expect(try heir.takeAll(1).map(\.id) == ["1"])
+    }
+
+    @Test func aFieldThatIsNoLeaseIsNobodys() throws {
+        let session = try scene.session()
+        let message = try #require(try scene.taken(by: session, "1"))
+        try ask("HSET", "coppice.nodes", "*", "1")
+        try scene.stage.pass(seconds: 6.5)
+        #expect(session.seat.popFirst { if case .gone(let tags) = $0 { tags } else { nil } } == nil)
+        #expect(try session.commit(message, .conclude))
+    }
+
+    // MARK: slow lines
+
+    @Test func aLongResultHoldsUpNoLease() throws {
+        let session = try seat(slow).stand()
+        let message = try #require(try scene.taken(by: session, "1"))
+        proxy.holds = Self.contains("big-result")
+        let result = "\"" + String(repeating: "x", count: 8 << 20) + "\""
+        let commit = Commit(message.tag, queue: "celery", .conclude, writes: [.named("big-result", .success, result)])
+        session.session.commit([commit], as: 1)
+        session.session.flush()
+        try scene.stage.wait("the result") { proxy.isHolding ? true : nil }
+        try scene.stage.pass(seconds: 3)
+        let proven = try #require(session.session.leaseProven)
+        #expect(MonotonicTime.now.seconds(since: proven) < 2)
+        #expect(session.seat.popFirst { if case .gone(let tags) = $0 { tags } else { nil } } == nil)
+        try proxy.release()
+        let verdicts = try session.seat.next("committed") { if case .committed(_, let verdicts) = $0 { verdicts } else { nil } }
+        #expect(verdicts == [.done])
+    }
+
+    @Test func theLeaseIsRenewedWhileASessionGetsReady() throws {
+        proxy.holds = Self.contains("TRACKING")
+        let slow = seat(slow)
+        try scene.stage.wait("the bell") { proxy.isHolding ? true : nil }
+        try scene.stage.wait("renewals") { () -> Bool? in
+            let lease = try? ask("HGET", "coppice.nodes", slow.incarnation.id).text
+            return (lease?.split(separator: ".").last).flatMap { Int($0) } ?? 0 >= 3 ? true : nil
+        }
+        #expect(slow.seat.popFirst { if case .standing = $0 { true } else { nil } } == nil)
+        try proxy.release()
+        _ = try slow.stand()
+    }
+}

@@ -50,6 +50,12 @@ final class IntakeScene {
             })
     }
 
+    /// As the supervisor does, once a turn.
+    func handOut() {
+        pool.turnEnds(now: .now)
+        intake.handOut()
+    }
+
     /// The child starts what it was given last.
     func start() {
         guard let child = slot.child, let assignment = intake.byAssignment.keys.max() else { return }

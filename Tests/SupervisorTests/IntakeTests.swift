@@ -20,15 +20,15 @@ import Testing
         for (declaration, step) in [(strict, Commit.Step.startEarly), (late, .keep)] {
             try inScene { scene in
                 scene.take("1")
-                scene.intake.handOut()
+                scene.handOut()
                 #expect(scene.intake.byAssignment.isEmpty, "no child is ready")
                 scene.childIsReady(declaration)
-                scene.intake.handOut()
+                scene.handOut()
                 #expect(scene.intake.byAssignment.isEmpty, "not before its record stands")
                 scene.flush()
                 #expect(scene.broker.received.map(\.step) == [step])
                 scene.answer(declaration == late ? .begun(earlier: []) : .done)
-                scene.intake.handOut()
+                scene.handOut()
                 #expect(scene.intake.byAssignment.count == 1)
             }
         }
@@ -38,7 +38,7 @@ import Testing
         try inScene { scene in
             scene.childIsReady(plain)
             scene.take("1")
-            scene.intake.handOut()
+            scene.handOut()
             scene.start()
             scene.flush()
             for number in 1...1000 { scene.intake.progressed(1, state: "PROGRESS", meta: Array("\(number)".utf8)) }
@@ -60,7 +60,7 @@ import Testing
         try inScene { scene in
             scene.childIsReady(plain)
             scene.take("1")
-            scene.intake.handOut()
+            scene.handOut()
             scene.start()
             scene.intake.progressed(1, state: "PROGRESS", meta: Array("5".utf8))
             scene.end()
@@ -80,7 +80,7 @@ import Testing
             while scene.intake.room > 0, taken < 1000 {
                 taken += 1
                 scene.take("\(taken)")
-                scene.intake.handOut()
+                scene.handOut()
                 scene.start()
                 scene.end()
             }
@@ -95,16 +95,16 @@ import Testing
         try inScene { scene in
             scene.childIsReady(plain)
             scene.take("1", "2", "3", "4")
-            scene.intake.handOut()
+            scene.handOut()
             scene.start()
-            scene.intake.handOut()
+            scene.handOut()
             #expect(scene.intake.revoke(["3", "1", "9"], signal: nil).isEmpty)
             scene.flush()
             #expect(scene.broker.received.map(\.step) == [.startEarly, .conclude])
             #expect(scene.broker.received.last?.taskID == "3")
             #expect(scene.broker.received.last?.writes.map(\.state.name) == ["REVOKED"])
             scene.end()
-            scene.intake.handOut()
+            scene.handOut()
             #expect(scene.intake.byAssignment.values.map(\.message.id) == ["2"])
         }
     }
@@ -116,10 +116,10 @@ import Testing
             scene.slot.child?.ahead = 16
             scene.slot.child?.ran(for: 0.001)
             scene.take("1")
-            scene.intake.handOut()
+            scene.handOut()
             scene.take("2", "3", of: "careful")
             scene.take("4")
-            scene.intake.handOut()
+            scene.handOut()
             #expect(scene.intake.byAssignment.values.map(\.message.id).sorted() == ["1", "4"])
             #expect(scene.intake.hasReady)
         }
@@ -135,7 +135,7 @@ import Testing
             scene.answer()
             try scene.close()
             scene.take("2")
-            scene.intake.handOut()
+            scene.handOut()
             #expect(scene.intake.outbox.isEmpty && scene.intake.hasReady)
         }
     }

@@ -52,7 +52,8 @@ def test_a_parked_task_is_in_kombus_hash_with_its_time_as_score(worker, app, red
 
     due = time.time() + 60
     sent = app.send_task("drill.add", (1, 1), countdown=60)
-    until(lambda: kombus_keys(redis) == (0, 1, 1), what="the task to be parked")
+    until(lambda: redis.zcard("coppice.parked.celery") == 1, what="the task to be parked")
+    assert kombus_keys(redis) == (0, 1, 1)
     [(tag, score)] = redis.zrange("unacked_index", 0, -1, withscores=True)
     assert abs(score - due) < 2
     assert json.loads(redis.hget("unacked", tag))[0]["headers"]["id"] == sent.id

@@ -118,7 +118,7 @@ enum RedisScripts {
         return out
         """
 
-    /// What commits and a ledger's entries have in common; their first ten arguments and keys are the same.
+    /// What commits and a ledger's entries have in common; their keys and first eight arguments are the same.
     static let effects = """
         local call = redis.call
         local answer = { '' }
@@ -141,12 +141,15 @@ enum RedisScripts {
           call('LPUSH', KEYS[4], record)
           call('LTRIM', KEYS[4], 0, ARGV[5] - 1)
           local size = call('INCRBY', KEYS[7], #message)
-          while size > tonumber(ARGV[6]) or call('LLEN', KEYS[6]) > tonumber(ARGV[5]) do
+          while true do
+            local isFull = size > tonumber(ARGV[6])
+            -- Whose record is gone has no use for its body either.
+            if not isFull and call('LLEN', KEYS[6]) <= tonumber(ARGV[5]) then break end
             local old = call('RPOP', KEYS[6])
             if not old then break end
             size = call('DECRBY', KEYS[7], call('HSTRLEN', KEYS[5], old))
             call('HDEL', KEYS[5], old)
-            verdict = '2'
+            if isFull then verdict = '2' end
           end
           return verdict
         end

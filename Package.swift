@@ -90,8 +90,8 @@ let package = Package(
         .testTarget(
             name: "TransportTests",
             dependencies: [
-                "CoppiceTransport", "CoppiceResults", "CoppiceRedis", "CoppiceAMQP", "CoppiceDial", "CoppiceSQLite", "CoppiceSystem",
-                "CoppiceShared",
+                "CoppiceTransport", "CoppiceResults", "CoppiceRedis", "CoppiceAMQP", "CoppiceDial", "CoppiceTLS", "CoppiceSQLite",
+                "CoppiceSystem", "CoppiceShared",
             ], path: "Tests/TransportTests"),
         .testTarget(
             name: "CoppiceAMQPTests",
@@ -105,7 +105,8 @@ let package = Package(
         .testTarget(
             name: "CoppiceSupervisorTests",
             dependencies: [
-                "CoppiceSupervisor", "CoppiceTransport", "CoppiceResults", "CoppiceSystem", "CoppiceShared", "CoppiceTestSupport",
+                "CoppiceSupervisor", "CoppiceEventLoop", "CoppiceTransport", "CoppiceResults", "CoppiceSystem", "CoppiceShared",
+                "CoppiceTestSupport", .product(name: "Logging", package: "swift-log"),
             ], path: "Tests/SupervisorTests"),
         // Its corpus is libFuzzer's, too: scripts/fuzz compiles the decoders without SwiftPM, which links a main of its own.
         .testTarget(

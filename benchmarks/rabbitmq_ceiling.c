@@ -1,7 +1,6 @@
-// What a RabbitMQ does when there is nothing but RabbitMQ: the operations of a drain, without a worker.
+// What a RabbitMQ does when there is nothing but RabbitMQ: a drain without a worker.
 //
-//   rabbitmq_ceiling publish PORT VHOST QUEUE COUNT SIZE [WINDOW]   confirmed publications of persistent messages, WINDOW of them unconfirmed
-//   rabbitmq_ceiling drain   PORT VHOST QUEUE COUNT PREFETCH        deliveries under this prefetch, each acknowledged
+//   rabbitmq_ceiling PORT VHOST QUEUE COUNT PREFETCH    so many deliveries under this prefetch, each acknowledged
 //
 // Prints messages per second. Acknowledgements go out half a prefetch at a time, with `multiple`: no consumer asks less of the server.
 #include <amqp.h>
@@ -37,38 +36,6 @@ static amqp_connection_state_t open_connection(int port, const char *vhost) {
     return connection;
 }
 
-// Waits until the server has confirmed `upto`; `multiple` confirms count for all before them.
-static void await_confirms(amqp_connection_state_t connection, uint64_t *confirmed, uint64_t upto) {
-    while (*confirmed < upto) {
-        amqp_frame_t frame;
-        if (amqp_simple_wait_frame(connection, &frame) != AMQP_STATUS_OK) fail("confirm");
-        if (frame.frame_type != AMQP_FRAME_METHOD || frame.payload.method.id != AMQP_BASIC_ACK_METHOD) fail("confirm");
-        amqp_basic_ack_t *ack = frame.payload.method.decoded;
-        // Confirms may come out of order singly: counted. A multiple one states how far it goes.
-        if (ack->multiple && ack->delivery_tag > *confirmed) {
-            *confirmed = ack->delivery_tag;
-        } else {
-            *confirmed += 1;
-        }
-        amqp_maybe_release_buffers(connection);
-    }
-}
-
-static void publish(amqp_connection_state_t connection, const char *queue, uint64_t count, size_t size, uint64_t window) {
-    amqp_confirm_select(connection, 1);
-    expect(connection, "confirm.select");
-    amqp_basic_properties_t properties = {._flags = AMQP_BASIC_DELIVERY_MODE_FLAG, .delivery_mode = 2};
-    amqp_bytes_t body = amqp_bytes_malloc(size);
-    memset(body.bytes, 'x', size);
-    uint64_t confirmed = 0;
-    for (uint64_t sent = 1; sent <= count; sent++) {
-        if (amqp_basic_publish(connection, 1, amqp_empty_bytes, amqp_cstring_bytes(queue), 0, 0, &properties, body)) fail("publish");
-        if (sent % window == 0) await_confirms(connection, &confirmed, sent);
-    }
-    await_confirms(connection, &confirmed, count);
-    amqp_bytes_free(body);
-}
-
 static void drain(amqp_connection_state_t connection, const char *queue, uint64_t count, uint16_t prefetch) {
     amqp_basic_qos(connection, 1, 0, prefetch, 0);
     expect(connection, "basic.qos");
@@ -92,15 +59,11 @@ static void drain(amqp_connection_state_t connection, const char *queue, uint64_
 }
 
 int main(int argc, char **argv) {
-    if (argc < 7) fail("reading the arguments");
-    amqp_connection_state_t connection = open_connection(atoi(argv[2]), argv[3]);
-    uint64_t count = strtoull(argv[5], NULL, 10), sixth = strtoull(argv[6], NULL, 10);
+    if (argc != 6) fail("reading the arguments");
+    amqp_connection_state_t connection = open_connection(atoi(argv[1]), argv[2]);
+    uint64_t count = strtoull(argv[4], NULL, 10);
     double start = now();
-    if (!strcmp(argv[1], "publish")) {
-        publish(connection, argv[4], count, sixth, argc > 7 ? strtoull(argv[7], NULL, 10) : 1000);
-    } else {
-        drain(connection, argv[4], count, (uint16_t)sixth);
-    }
+    drain(connection, argv[3], count, (uint16_t)atoi(argv[5]));
     printf("%.1f\n", (double)count / (now() - start));
     amqp_connection_close(connection, AMQP_REPLY_SUCCESS);
     amqp_destroy_connection(connection);

@@ -90,7 +90,9 @@ public final class AMQPConnection: Pollable {
 
     // MARK: orders
 
-    /// Queues a request; `flush` sends it. Its answer comes as `.reply`, or the channel is closed.
+    /// Queues a request; `flush` sends it. Its answer comes as `.reply`, or the channel is closed: then it was not carried out.
+    ///
+    /// On a channel whose end has been read and is still among the events nothing is sent: it would end the connection.
     ///
     /// - Throws: what of it does not fit into AMQP; nothing is sent then.
     public func send(_ request: AMQPRequest, on channel: UInt16, now: MonotonicTime) throws(AMQPError) {
@@ -98,15 +100,16 @@ public final class AMQPConnection: Pollable {
         var bytes: [UInt8] = []
         try encoder.append(request, channel: channel, to: &bytes)
         if request == .channelOpen { channels[channel] = Channel() }
+        guard channels[channel] != nil else { return }
         if request.isAnswered {
             // Behind the frame's head of seven bytes stands the method's number.
             let method = bytes[7..<11].reduce(0) { $0 << 8 | UInt32($1) }
-            channels[channel, default: Channel()].waiting.append((method, now.advanced(by: AMQPConnection.replyTimeout)))
+            channels[channel]?.waiting.append((method, now.advanced(by: AMQPConnection.replyTimeout)))
         }
         write(bytes, stream, now: now)
     }
 
-    /// Queues a message.
+    /// Queues a message; as with `send`, not on a channel that is closed.
     ///
     /// - Parameter mandatory: it comes back as `.returned` if no queue wants it.
     /// - Throws: what of it does not fit into AMQP; nothing is sent then.
@@ -114,7 +117,7 @@ public final class AMQPConnection: Pollable {
         _ properties: AMQPProperties, body: [UInt8], exchange: String, routingKey: String, mandatory: Bool, on channel: UInt16,
         now: MonotonicTime
     ) throws(AMQPError) {
-        guard case .open(let stream) = state else { return }
+        guard case .open(let stream) = state, channels[channel] != nil else { return }
         var bytes: [UInt8] = []
         bytes.reserveCapacity(body.count + 1024)
         try encoder.append(
@@ -301,7 +304,9 @@ public final class AMQPConnection: Pollable {
             flush()
             if code == 320 { url.cursor.pass(server, of: url.servers.count) }
             return lose(explain(code, text))
-        case .closeOK: return lose("closed")
+        case .closeOK:
+            guard case .closing = state else { throw AMQPError("a farewell that nothing asked for") }
+            return lose("closed")
         case .blocked(let reason):
             isBlocked = true
             events.append(.blocked(reason))

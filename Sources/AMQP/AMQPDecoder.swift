@@ -76,7 +76,7 @@ final class AMQPDecoder {
             return try read(number, arguments, amqp_queue_delete_ok_t.self) {
                 .reply(to: number - 1, .removed(messages: Int($0.message_count)))
             }
-        case AMQP_CHANNEL_OPEN_OK_METHOD, AMQP_CHANNEL_CLOSE_OK_METHOD, AMQP_EXCHANGE_DECLARE_OK_METHOD, AMQP_EXCHANGE_BIND_OK_METHOD,
+        case AMQP_CHANNEL_OPEN_OK_METHOD, AMQP_EXCHANGE_DECLARE_OK_METHOD, AMQP_EXCHANGE_BIND_OK_METHOD,
             AMQP_QUEUE_BIND_OK_METHOD, AMQP_BASIC_QOS_OK_METHOD, AMQP_BASIC_CONSUME_OK_METHOD, AMQP_BASIC_CANCEL_OK_METHOD,
             AMQP_CONFIRM_SELECT_OK_METHOD:
             return .reply(to: number - 1, .done)

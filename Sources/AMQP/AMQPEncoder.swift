@@ -18,10 +18,6 @@ final class AMQPEncoder {
         defer { pool.reuse() }
         switch request {
         case .channelOpen: try method(AMQP_CHANNEL_OPEN_METHOD, amqp_channel_open_t(), channel, &out)
-        case .channelClose:
-            var value = amqp_channel_close_t()
-            value.reply_code = 200
-            try method(AMQP_CHANNEL_CLOSE_METHOD, value, channel, &out)
         case .exchangeDeclare(let name, let type, let durable):
             var value = amqp_exchange_declare_t()
             value.exchange = try pool.short(name)

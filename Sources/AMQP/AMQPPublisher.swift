@@ -4,24 +4,34 @@ import CoppiceSystem
 /// Publishes in confirm mode: each message is answered for when the server has it, on disk where the queue is durable.
 ///
 /// A message that no queue wanted is not lost: its queue is made as Celery makes a queue that it knows by name alone, and the message is
-/// published there. One that the server refuses (a full queue, a queue without a leader) is published again after a pause.
+/// published there. One that the server refuses (a full queue, a queue without a leader) is published again after a pause. Who demands
+/// otherwise is told instead.
 public final class AMQPPublisher {
     /// Seconds before a refused message is tried again.
     static let pause = 1.0
     /// Seconds without a confirmation after which something is wrong. A server that has blocked publications does not count.
     static let patience = 30.0
 
+    /// Where a message must get to.
+    public enum Demand {
+        /// To whoever listens, or to nobody.
+        case none
+        /// To a queue, which is made where there is none.
+        case queue
+        /// To a queue, by the way that is there. It is tried once.
+        case standingWay
+    }
+
     private struct Entry {
         let message: AMQPMessage
-        let isMandatory: Bool
-        let done: () -> Void
+        let demand: Demand
+        let done: (AMQPRefusal?) -> Void
         var isReturned = false
     }
 
     private let connection: AMQPConnection
     private let channel: UInt16
-    /// On a connection that never publishes, so that a blocked one does not stop it.
-    private let declarations: AMQPRequestLine
+    private let places: AMQPPlaces
     /// Is told, once each, what the operator should know.
     public var onNotice: (String) -> Void = { _ in }
     /// Is told why no more can be published.
@@ -37,18 +47,13 @@ public final class AMQPPublisher {
     private var first = 0
     private var base: UInt64 = 1
     private var lastProgress = MonotonicTime.distantFuture
-    /// What waits for its queue to be made, by the queue's name.
-    private var homeless: [String: [Entry]] = [:]
     private var refused: [(at: MonotonicTime, entry: Entry)] = []
-    /// Whether an exchange is there; what waits to know is in `undecided`.
-    private var exchanges: [String: Bool] = [:]
-    private var undecided: [String: [Entry]] = [:]
     private var noticed: Set<String> = []
 
     public init(_ connection: AMQPConnection, channel: UInt16, declarations: AMQPRequestLine) {
         self.connection = connection
         self.channel = channel
-        self.declarations = declarations
+        places = AMQPPlaces(declarations)
     }
 
     /// Opens the channel; the connection must be open.
@@ -63,15 +68,17 @@ public final class AMQPPublisher {
         }
     }
 
-    /// Queues a message; `done` is called when the server has it.
-    ///
-    /// - Parameter mandatory: it must reach a queue.
-    public func publish(_ message: AMQPMessage, mandatory: Bool = true, now: MonotonicTime, done: @escaping () -> Void) {
-        publish(Entry(message: message, isMandatory: mandatory, done: done), now: now)
+    /// Queues a message; `done` is called when the server has it; or, with the reason, where no server can ever have it, or the demand is
+    /// not met.
+    public func publish(_ message: AMQPMessage, _ demand: Demand, now: MonotonicTime, done: @escaping (AMQPRefusal?) -> Void) {
+        publish(Entry(message: message, demand: demand, done: done), now: now)
     }
 
+    /// Hands what is queued to the kernel.
+    public func flush() { connection.flush() }
+
     /// Takes note of exchanges that are known to be there.
-    public func knows(exchange: String) { exchanges[exchange] = true }
+    public func knows(exchange: String) { places.knows(exchange: exchange) }
 
     public var deadline: MonotonicTime? {
         let stuck = first < unconfirmed.count && !connection.isBlocked ? lastProgress.advanced(by: AMQPPublisher.patience) : nil
@@ -117,28 +124,21 @@ public final class AMQPPublisher {
             return
         }
         let exchange = entry.message.exchange
-        if exchange.isEmpty || exchanges[exchange] == true { return send(entry, now: now) }
+        guard !places.isKnown(exchange: exchange) else { return send(entry, now: now) }
         // Publishing to an exchange that is not there would close the channel, and everything under way with it.
-        if exchanges[exchange] == false { return send(rerouted(entry), now: now) }
-        guard undecided[exchange, default: []].isEmpty else {
-            undecided[exchange]?.append(entry)
-            return
-        }
-        undecided[exchange] = [entry]
-        declarations.ask(.exchangeExists(exchange), now: now) { [unowned self] answer in
-            if case .success = answer { exchanges[exchange] = true } else { exchanges[exchange] = false }
-            for entry in undecided.removeValue(forKey: exchange) ?? [] { publish(entry, now: .now) }
+        places.find(exchange: exchange, now: now) { [unowned self] refusal in
+            if let refusal { reroute(entry, refusal, now: .now) } else { send(entry, now: .now) }
             connection.flush()
         }
-        declarations.connection.flush()
     }
 
-    /// To the queue that has the routing key's name.
-    private func rerouted(_ entry: Entry) -> Entry {
+    /// Its exchange leads nowhere: to the queue that has the routing key's name.
+    private func reroute(_ entry: Entry, _ refusal: AMQPRefusal, now: MonotonicTime) {
+        guard entry.demand != .standingWay else { return entry.done(refusal) }
         var message = entry.message
         once("the exchange \(message.exchange) is not there, or leads nowhere: \(message.routingKey) is taken for a queue's name")
         message.exchange = ""
-        return Entry(message: message, isMandatory: entry.isMandatory, done: entry.done)
+        send(Entry(message: message, demand: entry.demand, done: entry.done), now: now)
     }
 
     private func send(_ entry: Entry, now: MonotonicTime) {
@@ -147,13 +147,11 @@ public final class AMQPPublisher {
             guard !message.routingKey.isEmpty || !message.exchange.isEmpty else { throw AMQPError("a message for no queue") }
             try connection.publish(
                 message.properties, body: message.body, exchange: message.exchange, routingKey: message.routingKey,
-                mandatory: entry.isMandatory, on: channel, now: now)
+                mandatory: entry.demand != .none, on: channel, now: now)
             if first == unconfirmed.count { lastProgress = now }
             unconfirmed.append(entry)
         } catch {
-            // No server can ever have it.
-            onNotice("a message for \(entry.message.routingKey) can't be published and is dropped: \(error)")
-            entry.done()
+            entry.done(AMQPRefusal(unsaid: "\(error)"))
         }
     }
 
@@ -181,13 +179,17 @@ public final class AMQPPublisher {
             first = 0
         }
         for entry in answered {
-            if !isTaken {
+            if !isTaken, entry.demand == .standingWay {
+                entry.done(AMQPRefusal(code: 506, text: "RabbitMQ refuses it, as a full queue does"))
+            } else if !isTaken {
                 once("RabbitMQ refuses a message for \(entry.message.routingKey), as a full queue does; it is tried again")
                 refused.append((now.advanced(by: AMQPPublisher.pause), entry))
-            } else if entry.isReturned {
+            } else if entry.isReturned, entry.message.exchange.isEmpty, entry.demand == .queue {
                 makeQueue(for: entry, now: now)
+            } else if entry.isReturned {
+                reroute(entry, AMQPRefusal(code: 312, text: "no queue is bound to the exchange \(entry.message.exchange)"), now: now)
             } else {
-                entry.done()
+                entry.done(nil)
             }
         }
     }
@@ -207,35 +209,18 @@ public final class AMQPPublisher {
     }
 
     private func makeQueue(for entry: Entry, now: MonotonicTime) {
-        var entry = entry
-        entry.isReturned = false
-        if !entry.message.exchange.isEmpty { return send(rerouted(entry), now: now) }
         let queue = entry.message.routingKey
-        guard homeless[queue, default: []].isEmpty else {
-            homeless[queue]?.append(entry)
-            return
-        }
-        homeless[queue] = [entry]
-        declarations.ask(.exchangeDeclare(queue, type: "direct"), now: now) { _ in }
-        declarations.ask(.queueDeclare(queue), now: now) { [unowned self] answer in
-            switch answer {
-            case .success: once("there was no queue \(queue): it has been made")
-            case .failure(let refusal): once("there is no queue \(queue), and none can be made: \(refusal)")
+        let entry = Entry(message: entry.message, demand: entry.demand, done: entry.done)
+        places.makeQueue(queue, now: now) { [unowned self] refusal in
+            if let refusal {
+                once("there is no queue \(queue), and none can be made: \(refusal)")
+                refused.append((MonotonicTime.now.advanced(by: AMQPPublisher.pause), entry))
+            } else {
+                once("there was no queue \(queue): it has been made")
+                publish(entry, now: .now)
+                connection.flush()
             }
         }
-        declarations.ask(.queueBind(queue: queue, exchange: queue, routingKey: queue), now: now) { [unowned self] answer in
-            let now = MonotonicTime.now
-            for entry in homeless.removeValue(forKey: queue) ?? [] {
-                // Without a binding the anonymous exchange still leads there. Whether the queue is there, the server will say.
-                if case .success = answer {
-                    publish(entry, now: now)
-                } else {
-                    refused.append((now.advanced(by: AMQPPublisher.pause), entry))
-                }
-            }
-            connection.flush()
-        }
-        declarations.connection.flush()
     }
 
     private func once(_ text: String) {

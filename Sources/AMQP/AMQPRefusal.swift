@@ -1,6 +1,7 @@
 /// Why a server did not do what it was asked to.
 public struct AMQPRefusal: Error, Equatable, Sendable, CustomStringConvertible {
-    /// 403: not allowed, 404: not there, 405: locked by another connection, 406: stands with other arguments.
+    /// 403: not allowed, 404: not there, 405: locked by another connection, 406: stands with other arguments. 0: the server was never
+    /// asked.
     public var code: UInt16
     public var text: String
 
@@ -9,5 +10,8 @@ public struct AMQPRefusal: Error, Equatable, Sendable, CustomStringConvertible {
         self.text = text
     }
 
-    public var description: String { "\(code) \(text)" }
+    /// It can't be said in AMQP, and was not said.
+    init(unsaid text: String) { self.init(code: 0, text: text) }
+
+    public var description: String { code == 0 ? text : "\(code) \(text)" }
 }

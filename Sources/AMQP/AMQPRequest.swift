@@ -3,7 +3,6 @@ import CoppiceShared
 /// A method that we send. What it means stands in the AMQP 0-9-1 reference; here are its arguments as far as we use them.
 public enum AMQPRequest: Equatable, Sendable {
     case channelOpen
-    case channelClose
     case exchangeDeclare(String, type: String, durable: Bool = true)
     /// Asks whether the exchange is there; else the server closes the channel with 404.
     case exchangeExists(String)
@@ -28,7 +27,7 @@ public enum AMQPRequest: Equatable, Sendable {
     public var isAnswered: Bool {
         switch self {
         case .ack, .requeue: false
-        case .channelOpen, .channelClose, .exchangeDeclare, .exchangeExists, .exchangeBind, .queueDeclare, .queueExists, .queueBind,
+        case .channelOpen, .exchangeDeclare, .exchangeExists, .exchangeBind, .queueDeclare, .queueExists, .queueBind,
             .queueDelete, .queuePurge, .qos, .consume, .cancel, .confirmSelect:
             true
         }

@@ -26,8 +26,7 @@ public final class AMQPRequestLine {
             try connection.send(request, on: channel, now: now)
             waiting.append((request, handle))
         } catch {
-            // It can't be said in AMQP, and was not said.
-            handle(.failure(AMQPRefusal(code: 0, text: error.description)))
+            handle(.failure(AMQPRefusal(unsaid: error.description)))
         }
     }
 

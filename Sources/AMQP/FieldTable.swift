@@ -94,9 +94,12 @@ enum FieldTable {
         }
     }
 
-    /// A copy of bytes that librabbitmq has measured; what is no UTF-8 is repaired.
+    /// A copy of bytes that librabbitmq has measured. What is no UTF-8 is repaired, and becomes no longer by that: whatever came has
+    /// room in a message that is sent on.
     static func text(_ bytes: amqp_bytes_t) -> String {
-        String(decoding: UnsafeRawBufferPointer(start: bytes.bytes, count: bytes.bytes == nil ? 0 : bytes.len), as: UTF8.self)
+        let bytes = UnsafeRawBufferPointer(start: bytes.bytes, count: bytes.bytes == nil ? 0 : bytes.len)
+        if let text = String(validating: bytes, as: UTF8.self) { return text }
+        return String(String(decoding: bytes, as: UTF8.self).unicodeScalars.map { $0 == "\u{FFFD}" ? "?" : Character($0) })
     }
 
     // MARK: to the server

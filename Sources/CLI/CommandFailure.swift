@@ -19,17 +19,19 @@ struct CommandFailure: Error {
     static func reporting<Value>(_ body: () throws -> Value) throws -> Value {
         do {
             return try body()
-        } catch let failure as CommandFailure {
-            StandardError.write("coppice: \(failure.text)")
-            throw ExitCode(failure.code)
         } catch let exit as ExitCode {
             throw exit
-        } catch let error as ClientError {
-            StandardError.write("coppice: \(error)")
-            throw ExitCode(unavailable)
         } catch {
-            StandardError.write("coppice: \(error)")
-            throw ExitCode(1)
+            let failure =
+                switch error {
+                case let failure as CommandFailure: failure
+                case is SettingsError: CommandFailure("\(error)", code: 2)
+                case is ClientError: CommandFailure("\(error)", code: unavailable)
+                default: CommandFailure("\(error)")
+                }
+            // Names, reasons and what a task raised are others' words.
+            StandardError.write("coppice: \(TerminalText.safe(failure.text))")
+            throw ExitCode(failure.code)
         }
     }
 }

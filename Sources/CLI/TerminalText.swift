@@ -14,6 +14,11 @@ enum TerminalText {
         return out
     }
 
+    /// Of several lines.
+    static func lines(_ text: String) -> String {
+        text.split(separator: "\n", omittingEmptySubsequences: false).map { safe(String($0)) }.joined(separator: "\n")
+    }
+
     /// Bytes of any kind, as Python shows them; what is beyond `limit` is only counted.
     static func bytes(_ bytes: [UInt8], limit: Int) -> String {
         var out = "b'"

@@ -60,15 +60,16 @@ public final class Client {
         }
     }
 
-    /// Waits until the task is ready and returns its record, or nil when the time is over.
+    /// Waits until the task is ready and returns its record, or nil when the time is over. Looks once at least.
     ///
     /// - Parameters:
-    ///   - timeout: seconds; nil: for as long as it takes.
+    ///   - timeout: seconds, 0 for one look; nil: for as long as it takes.
     ///   - changed: called with every record that is seen on the way.
     public func result(of taskID: String, timeout: Double?, changed: (StoredResult) -> Void) throws(ClientError) -> StoredResult? {
         let store = results.open()
         let deadline = timeout.map { MonotonicTime.now.advanced(by: $0) } ?? .distantFuture
-        var firstAnswer = MonotonicTime.now.advanced(by: Client.patience)
+        let firstAnswer = MonotonicTime.now.advanced(by: Client.patience)
+        var hasLooked = false
         while true {
             for event in store.takeEvents() {
                 switch event {
@@ -76,7 +77,7 @@ public final class Client {
                     store.watch(taskID)
                     store.fetch(taskID)
                 case .record(_, let text):
-                    firstAnswer = .distantFuture
+                    hasLooked = true
                     guard let text, let result = StoredResult(text) else { break }
                     changed(result)
                     if result.state.isReady { return result }
@@ -84,14 +85,16 @@ public final class Client {
                 case .lost(let reason): throw ClientError("the result store \(results): \(reason)")
                 }
             }
-            if deadline <= .now { return nil }
-            try turn(store, until: min(deadline, firstAnswer), deadline < firstAnswer ? nil : "the result store \(results)")
+            if hasLooked, deadline <= .now { return nil }
+            try turn(store, until: hasLooked ? deadline : firstAnswer, hasLooked ? nil : "the result store \(results)")
         }
     }
 
+    /// One turn. What it brings is read before the next one, which finds the deadline reached.
+    ///
     /// - Parameter peer: named in the error when the deadline is reached; nil: reaching it is no error.
     func turn(_ pollable: any Pollable, until deadline: MonotonicTime, _ peer: String?) throws(ClientError) {
-        do { try Poll.turn([pollable], until: deadline) } catch { throw ClientError("\(error)") }
         if let peer, deadline <= .now { throw ClientError("\(peer) does not answer") }
+        do { try Poll.turn([pollable], until: deadline) } catch { throw ClientError("\(error)") }
     }
 }

@@ -21,6 +21,9 @@ public class EventSource {
         sd_event_source_set_priority(source, Int64(priority))
     }
 
+    /// Moves the source to another place in the order of service.
+    public final func set(priority: Int) { sd_event_source_set_priority(source, Int64(priority)) }
+
     deinit { sd_event_source_disable_unref(source) }
 
     /// The object behind a callback's user data, held for the callback's length.

@@ -1,22 +1,33 @@
 import CSystemd
 import CoppiceSystem
 
-/// sd_notify: what systemd is told. Without a NOTIFY_SOCKET every call is a no-op.
+/// What systemd is told. Without a NOTIFY_SOCKET every call is a no-op.
+///
+/// sd_notify(3) itself waits while the service manager does not read. So the datagrams are sent here, and each call says whether it was
+/// heard; what must be heard is the caller's to say again.
 public struct ServiceNotifier {
     /// Half of what the unit's WatchdogSec says, in seconds; nil where there is no watchdog for this process.
     public let watchdogInterval: Double?
+    private let socket: DatagramSocket?
 
-    public init() {
+    public init() throws(SystemError) {
         var microseconds: UInt64 = 0
         watchdogInterval = sd_watchdog_enabled(0, &microseconds) > 0 ? Double(microseconds) / 2e6 : nil
+        socket = try ServiceNotifier.address.map { (address) throws(SystemError) in try DatagramSocket(to: address) }
     }
 
-    public func ready(status: String) { send("READY=1\nSTATUS=\(status)") }
-    public func status(_ text: String) { send("STATUS=\(text)") }
-    public func stopping(status: String) { send("STOPPING=1\nSTATUS=\(status)") }
-    public func watchdog() { send("WATCHDOG=1") }
-    /// Asks for so many more seconds before a start or stop counts as timed out.
-    public func extendTimeout(seconds: Double) { send("EXTEND_TIMEOUT_USEC=\(Int(seconds * 1e6))") }
+    /// A path, or `@` and a name in the abstract namespace.
+    private static var address: SocketAddress? {
+        guard let name = CurrentProcess.environment("NOTIFY_SOCKET") else { return nil }
+        return name.hasPrefix("@") ? .abstract(String(name.dropFirst())) : .unix(name)
+    }
 
-    private func send(_ state: String) { sd_notify(0, state) }
+    public func ready(status: String) -> Bool { send("READY=1\nSTATUS=\(status)") }
+    public func status(_ text: String) -> Bool { send("STATUS=\(text)") }
+    public func stopping(status: String) -> Bool { send("STOPPING=1\nSTATUS=\(status)") }
+    public func watchdog() -> Bool { send("WATCHDOG=1") }
+    /// Asks for so many more seconds before a start or stop counts as timed out.
+    public func extendTimeout(seconds: Double) { _ = send("EXTEND_TIMEOUT_USEC=\(Int(seconds * 1e6))") }
+
+    private func send(_ state: String) -> Bool { socket?.send(Array(state.utf8)) ?? true }
 }

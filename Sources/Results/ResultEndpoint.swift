@@ -16,12 +16,13 @@ public enum ResultEndpoint: Equatable, Sendable, CustomStringConvertible {
         }
     }
 
-    /// - Parameter expiry: seconds for which what is stored is kept.
-    public func open(expiry: Int = ResultExpiry.standard) -> any ResultStore {
-        switch self {
-        case .redis(let url): RedisResultStore(url, expiry: expiry)
-        case .rabbitmq(let url): AMQPResultStore(url, expiry: expiry)
-        case .sqlite(let path): SQLiteResultStore(path: path, expiry: expiry)
+    /// - Parameter expiry: seconds for which what is stored is kept; nil: nothing will be stored, and a missing file is not made.
+    public func open(expiry: Int? = nil) -> any ResultStore {
+        let kept = expiry ?? ResultExpiry.standard
+        return switch self {
+        case .redis(let url): RedisResultStore(url, expiry: kept)
+        case .rabbitmq(let url): AMQPResultStore(url, expiry: kept)
+        case .sqlite(let path): SQLiteResultStore(path: path, expiry: kept, creates: expiry != nil)
         }
     }
 }

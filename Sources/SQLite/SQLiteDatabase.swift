@@ -4,15 +4,20 @@ import CSQLite
 public final class SQLiteDatabase {
     public let path: String
     private let handle: OpaquePointer
+    /// Registered at the first opening.
+    private static let registration = coppice_register_vfs()
     private var statements: [String: SQLiteStatement] = [:]
 
-    /// Opens the file for reading and writing; a missing one is made. The file itself is not looked at before the first statement.
-    public init(path: String) throws(SQLiteError) {
+    /// Opens the file for reading and writing. What is in it is not looked at before the first statement.
+    ///
+    /// - Parameter creates: whether a missing one is made; else that is an error.
+    public init(path: String, creates: Bool = true) throws(SQLiteError) {
         guard !path.utf8.contains(0) else { throw SQLiteError(code: SQLITE_CANTOPEN, message: "a path can't hold a zero byte") }
+        guard SQLiteDatabase.registration == SQLITE_OK else { throw SQLiteError(SQLiteDatabase.registration, nil) }
         var handle: OpaquePointer?
         // Used by one thread at a time, as every object of this package is: no mutexes.
-        let flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE
-        let code = sqlite3_open_v2(path, &handle, flags, nil)
+        let flags = SQLITE_OPEN_READWRITE | (creates ? SQLITE_OPEN_CREATE : 0) | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE
+        let code = sqlite3_open_v2(path, &handle, flags, COPPICE_VFS)
         guard code == SQLITE_OK, let handle else {
             let failure = SQLiteError(code, handle)
             sqlite3_close_v2(handle)
@@ -43,6 +48,46 @@ public final class SQLiteDatabase {
     public func execute(_ sql: String) throws(SQLiteError) {
         let code = sqlite3_exec(handle, sql, nil, nil, nil)
         guard code == SQLITE_OK else { throw SQLiteError(code, handle) }
+    }
+
+    /// Whether `each` lets one item be refused without the others: set for the second try of a transaction that was refused.
+    var isCareful = false
+
+    /// Does `body` for each item, inside a transaction of a line. Of an item that the database refuses to write nothing is written, and
+    /// its error stands in its place.
+    public func each<Item, Value>(
+        _ items: [Item], _ body: (Item) throws(SQLiteError) -> Value
+    ) throws(SQLiteError) -> [Result<Value, SQLiteError>] {
+        var done: [Result<Value, SQLiteError>] = []
+        for item in items {
+            guard isCareful else {
+                done.append(.success(try body(item)))
+                continue
+            }
+            do throws(SQLiteError) {
+                done.append(.success(try undoing { () throws(SQLiteError) in try body(item) }))
+            } catch {
+                guard error.isRefusal else { throw error }
+                done.append(.failure(error))
+            }
+        }
+        return done
+    }
+
+    /// What `body` has written is undone if it throws; the transaction goes on.
+    private func undoing<Value>(_ body: () throws(SQLiteError) -> Value) throws(SQLiteError) -> Value {
+        try statement("SAVEPOINT step").run()
+        do throws(SQLiteError) {
+            let value = try body()
+            try statement("RELEASE step").run()
+            return value
+        } catch {
+            if isInTransaction {
+                try statement("ROLLBACK TO step").run()
+                try statement("RELEASE step").run()
+            }
+            throw error
+        }
     }
 
     /// Rows that the last INSERT, UPDATE or DELETE has changed.

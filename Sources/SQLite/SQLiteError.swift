@@ -31,8 +31,11 @@ public struct SQLiteError: Error, Equatable, Sendable, CustomStringConvertible {
     public var isFull: Bool {
         primary == SQLITE_FULL || (primary == SQLITE_IOERR && [ENOSPC, EDQUOT].contains(systemCode))
     }
+    /// What was to be written is against the schema, or too large: it will be so the next time.
+    public var isRefusal: Bool { [SQLITE_CONSTRAINT, SQLITE_TOOBIG, SQLITE_MISMATCH].contains(primary) }
     public var isReadOnly: Bool { primary == SQLITE_READONLY }
     public var cantOpen: Bool { [SQLITE_CANTOPEN, SQLITE_PERM, SQLITE_AUTH].contains(primary) }
+    var isMissing: Bool { cantOpen && systemCode == ENOENT }
     public var isCorrupt: Bool { primary == SQLITE_CORRUPT }
     public var isNotADatabase: Bool { primary == SQLITE_NOTADB }
 

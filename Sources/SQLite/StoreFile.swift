@@ -13,18 +13,22 @@ public enum StoreFile {
     /// The format's number, counted up with every change that older programs can't live with.
     static let version = 2
 
-    /// Opens the file, and makes what is missing. May be busy: call again then.
+    /// Opens the file, and makes what is missing in it. May be busy: call again then.
     ///
     /// Write-ahead logging, so that readers and the one writer don't stop each other; `synchronous=FULL`, so that what has been
     /// committed survives a power cut.
-    public static func open(_ path: String) throws(StoreFileError) -> SQLiteDatabase {
-        createPrivately(path)
-        let opened: (database: SQLiteDatabase, version: Int)
+    ///
+    /// - Parameter creates: whether a missing file is made; else that is an error, and an empty one counts as missing.
+    public static func open(_ path: String, creates: Bool = true) throws(StoreFileError) -> SQLiteDatabase {
+        if creates, !path.utf8.contains(0) { createPrivately(path) }
+        let opened: (database: SQLiteDatabase, version: Int)?
         do throws(SQLiteError) {
-            opened = try prepare(path)
+            opened = try prepare(path, creates: creates)
         } catch {
+            if !creates, error.isMissing { throw .missing(path: path) }
             throw StoreFileError(error, path: path)
         }
+        guard let opened else { throw .missing(path: path) }
         guard opened.version <= version else { throw .newer(path: path, version: opened.version, known: version) }
         return opened.database
     }
@@ -32,12 +36,14 @@ public enum StoreFile {
     /// The file that grows with every commit of every process: what to watch.
     public static func log(of path: String) -> String { path + "-wal" }
 
-    private static func prepare(_ path: String) throws(SQLiteError) -> (SQLiteDatabase, version: Int) {
-        let database = try SQLiteDatabase(path: path)
+    /// nil for an empty file that is not to be filled.
+    private static func prepare(_ path: String, creates: Bool) throws(SQLiteError) -> (SQLiteDatabase, version: Int)? {
+        let database = try SQLiteDatabase(path: path, creates: creates)
         guard !database.isReadOnly else { throw SQLiteError(code: SQLITE_READONLY, message: "the file is write-protected") }
         try database.execute("PRAGMA trusted_schema = OFF; PRAGMA temp_store = MEMORY")
         var identity = try Identity(database)
         if identity.isEmpty {
+            guard creates else { return nil }
             try useWriteAheadLog(database)
             identity = try create(in: database)
         }

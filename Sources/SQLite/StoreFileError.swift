@@ -1,6 +1,8 @@
 /// Why the file can't be used, in words that tell what to do.
 public enum StoreFileError: Error, Equatable, Sendable, CustomStringConvertible {
     case sqlite(SQLiteError, path: String)
+    /// There is no file, or nothing in it, and none is to be made.
+    case missing(path: String)
     case newer(path: String, version: Int, known: Int)
 
     init(_ error: SQLiteError, path: String) { self = .sqlite(error, path: path) }
@@ -10,6 +12,7 @@ public enum StoreFileError: Error, Equatable, Sendable, CustomStringConvertible 
 
     public var description: String {
         switch self {
+        case .missing(let path): return "\(path): no such file: nothing has been sent or stored there, or its name is another"
         case .newer(let path, let version, let known):
             return "\(path) has format \(version), and this program knows formats up to \(known): upgrade it, or name another file"
         case .sqlite(let error, let path):

@@ -27,6 +27,7 @@ public final class TransactionLine {
     private enum Kind { case durable, relaxed, read }
 
     private let path: String
+    private let creates: Bool
     private var database: SQLiteDatabase?
     private var isLost = false
     private var waiting: [(kind: Kind, body: Body)] = []
@@ -49,8 +50,10 @@ public final class TransactionLine {
 
     private enum Notice { case busy, full, noWatch }
 
-    public init(path: String) {
+    /// - Parameter creates: whether a missing file is made; else the line is lost.
+    public init(path: String, creates: Bool = true) {
         self.path = path
+        self.creates = creates
         retryAt = .now
         lookAt = .now
     }
@@ -123,7 +126,7 @@ public final class TransactionLine {
     private func open(_ now: MonotonicTime, _ reports: inout [Report]) {
         let opened: SQLiteDatabase
         do throws(StoreFileError) {
-            opened = try StoreFile.open(path)
+            opened = try StoreFile.open(path, creates: creates)
         } catch {
             if error.isBusy { return waitForLock(now, &reports) }
             return lose(error.description, &reports)
@@ -155,6 +158,11 @@ public final class TransactionLine {
                 done = waiting[head].kind == .read ? [try waiting[head].body(database)] : try commit(database, started)
             } catch {
                 if database.isInTransaction { try? database.execute("ROLLBACK") }
+                if error.isRefusal, !database.isCareful {
+                    // At once again, this time without what is refused.
+                    database.isCareful = true
+                    return
+                }
                 return failed(error, now, &reports)
             }
             head += done.count
@@ -163,6 +171,7 @@ public final class TransactionLine {
                 head = 0
             }
             proceed(now)
+            database.isCareful = false
             for finish in done { finish() }
         } while head < waiting.count && MonotonicTime.now.seconds(since: started) < TransactionLine.longestTurn
     }

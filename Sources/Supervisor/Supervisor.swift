@@ -27,10 +27,10 @@ public final class Supervisor {
     private var interrupts = 0
     private var didStopChildren = false
     private var didCloseBroker = false
+    /// While nothing runs any more: since when nothing has been answered.
+    private var waitingSince: MonotonicTime?
     private var failure: SupervisorFailure?
     private var hadChild = false
-    private var readsInTurn = 0
-    private static let mostReadsInTurn = 32
     private var sources: [EventSource] = []
 
     /// Sets everything up; nothing runs yet.
@@ -43,8 +43,9 @@ public final class Supervisor {
         loop = try EventLoop()
         pool = try Pool(options: options, loop: loop, log: log, childLimits: childLimits)
         intake = try Intake(options: options, pool: pool, loop: loop, log: log)
-        broker = try BrokerLink(options: options, loop: loop, log: log)
-        store = broker.joinsResults ? nil : try StoreLink(endpoint: options.results, expiry: options.resultExpiry, loop: loop, log: log)
+        let sessions = BrokerSessions(options)
+        broker = try BrokerLink(options.broker, loop: loop, log: log) { sessions.make(holding: $0) }
+        store = sessions.joinsResults ? nil : try StoreLink(endpoint: options.results, expiry: options.resultExpiry, loop: loop, log: log)
         reporter = try Reporter(loop: loop)
         try connect()
     }
@@ -82,11 +83,6 @@ public final class Supervisor {
             }
         }
         pool.onFrame = { [unowned self] slot, frame in accept(frame, from: slot) }
-        // A child that writes without end must not keep the rest waiting.
-        pool.onRead = { [unowned self] in
-            readsInTurn += 1
-            if readsInTurn > Supervisor.mostReadsInTurn { reconcile() }
-        }
         pool.onEnd = { [unowned self] slot, child, end, processEnd in childEnded(slot, child, end, processEnd) }
         pool.onOutput = { [unowned self] slot, line in
             log.warning("\(line)", metadata: ["process": "\(label(slot))"])
@@ -94,7 +90,10 @@ public final class Supervisor {
         broker.holding = { [unowned self] in intake.holding }
         broker.onHopeless = { [unowned self] reason in fail(reason) }
         broker.onEvent = { [unowned self] event in accept(event) }
-        store?.onStored = { [unowned self] in intake.outbox.recordsStored() }
+        store?.onStored = { [unowned self] in
+            progressed()
+            intake.outbox.recordsStored()
+        }
         store?.onStanding = { [unowned self] store in intake.outbox.storeReturned(store) }
         control = ControlPanel(
             node: options.node,
@@ -105,6 +104,8 @@ public final class Supervisor {
             }, status: { [unowned self] in status })
         reporter.status = { [unowned self] in status }
         reporter.isHealthy = { [unowned self] in failure == nil }
+        // A cold shutdown is a matter of seconds.
+        reporter.needsTime = { [unowned self] in lifecycle.drainMode != .cold && !isOutOfPatience(now: .now) }
     }
 
     // MARK: facts
@@ -155,15 +156,21 @@ public final class Supervisor {
         case .standing:
             isTaking = false
             mayHaveMessages = true
+            if lifecycle.isDraining { stopTaking() }
         case .taken(let messages):
             isTaking = false
+            progressed()
             if messages.isEmpty { mayHaveMessages = false }
             intake.taken(messages)
         case .gone(let tags): intake.gone(tags)
         case .revoked(let ids): _ = intake.revoke(ids, signal: nil)
         case .rang: mayHaveMessages = true
-        case .committed(_, let verdicts): intake.committed(verdicts)
-        case .orphaned(let messages): intake.orphaned(messages)
+        case .committed(let batch, let verdicts):
+            progressed()
+            intake.committed(batch, verdicts)
+        case .orphaned(let messages):
+            // Once we sign off they are the next one's to find.
+            if !didCloseBroker { intake.orphaned(messages) }
         case .recovered(let count):
             log.warning("\(count) message(s) of a node that died are back in their queues")
             mayHaveMessages = true
@@ -208,7 +215,7 @@ public final class Supervisor {
 
     private func reconcile() {
         let now = MonotonicTime.now
-        readsInTurn = 0
+        pool.turnEnds(now: now)
         switch lifecycle.state {
         case .booting, .running: keepRunning(now: now)
         case .draining(let mode): drain(mode)
@@ -222,7 +229,7 @@ public final class Supervisor {
         }
         pool.flush()
         store?.drain()
-        if lifecycle.isDraining { finishIfDone() }
+        if lifecycle.isDraining { finishIfDone(now: now) }
         sink.flush()
     }
 
@@ -243,7 +250,7 @@ public final class Supervisor {
 
     /// Not while others may have what we hold: after a pause of this process the broker is asked first.
     private func handOut() {
-        if broker.isTrusted { intake.handOut() }
+        if broker.isTrusted, !intake.outbox.isFull { intake.handOut() }
     }
 
     /// One question to the broker at a time: what has to be settled and what there is room for, in one piece. What comes up while it is
@@ -270,30 +277,46 @@ public final class Supervisor {
             didStopChildren = true
             pool.isSpawning = false
             pool.stopAll()
+            stopTaking()
         }
         if mode == .cold { pool.killAll() }
         // A take that was under way when the signal came may still bring something; it goes back, too.
         intake.giveBack()
     }
 
-    private func finishIfDone() {
-        guard pool.isEmpty, !isTaking || !broker.isStanding else { return }
-        if !intake.isSettled {
-            // What a lost broker has not confirmed is found by others when our lease runs out.
-            guard !broker.isStanding, lifecycle.drainMode == .cold || broker.isAway(longerThan: Supervisor.brokerPatience) else { return }
-            log.error("leaving although the broker has not confirmed everything: it is away")
+    private func stopTaking() {
+        broker.standing?.stopTaking()
+        broker.flush()
+    }
+
+    /// Ends when nothing runs, everything is settled and the lease has been given up; or when no answer has come for too long. What is left
+    /// then is found by others when our lease runs out, as after a kill -9.
+    private func finishIfDone(now: MonotonicTime) {
+        guard pool.isEmpty else {
+            waitingSince = nil
+            return
         }
-        if !didCloseBroker {
+        waitingSince = waitingSince ?? now
+        if !didCloseBroker, intake.isSettled, !isTaking {
             didCloseBroker = true
+            waitingSince = now
             broker.close()
         }
-        guard broker.isOver || !broker.isStanding else { return }
+        guard didCloseBroker && (broker.isOver || !broker.isStanding) || isOutOfPatience(now: now) else { return }
+        if !didCloseBroker {
+            log.error("leaving with \(intake.unsettled) message(s) not settled, since nothing is answered any more: \(servers)")
+        }
         lifecycle.finished()
         loop.exit(lifecycle.exitCode)
     }
 
-    /// Seconds for which a shutdown waits for a broker that is away.
-    private static let brokerPatience = 10.0
+    /// The broker or the result store has answered.
+    private func progressed() { waitingSince = nil }
+
+    private func isOutOfPatience(now: MonotonicTime) -> Bool {
+        let patience = lifecycle.drainMode == .cold ? 2.0 : 10.0
+        return waitingSince.map { now.seconds(since: $0) >= patience } ?? false
+    }
 
     private func fail(_ reason: String) {
         failure = SupervisorFailure(reason, code: 1)
@@ -311,6 +334,8 @@ public final class Supervisor {
             case .finished: "stopped"
             }
         return
-            "\(phase): \(pool.readyCount)/\(options.concurrency) children ready, \(pool.busyCount) busy, \(intake.claimed) claimed, \(intake.processed) done; \(broker.status)"
+            "\(phase): \(pool.readyCount)/\(options.concurrency) children ready, \(pool.busyCount) busy, \(intake.claimed) claimed, \(intake.processed) done; \(servers)"
     }
+
+    private var servers: String { [broker.status, store?.complaint].compactMap(\.self).joined(separator: ", ") }
 }

@@ -71,4 +71,8 @@ public struct SupervisorOptions: Sendable {
 
     /// How many messages may be claimed without running.
     var window: Int { concurrency * prefetchMultiplier }
+    /// How many messages a broker that gives them unasked may have given and not seen settled. Those that run and are acknowledged late
+    /// have places of their own, and those that are on their way, here or back, as many as the window: unless the window is the least
+    /// there is, since then nothing is meant to lie here.
+    var unsettled: Int { window + concurrency + (prefetchMultiplier > 1 ? window : 0) }
 }

@@ -30,12 +30,17 @@ public final class ChildProcess {
         defer { posix_spawn_file_actions_destroy(&actions) }
         // Two steps, since a source may stand where a target goes: first out of the way, then into place. dup2 onto another
         // number clears close-on-exec; closefrom takes what is left.
-        let count = Int32(descriptors.inherited.count)
-        for (index, descriptor) in descriptors.inherited.enumerated() {
-            posix_spawn_file_actions_adddup2(&actions, descriptor.raw, parkingPlace + Int32(index))
+        let sources = descriptors.inherited.map(\.raw)
+        let count = Int32(sources.count)
+        // Out of the way is above every source: parking one there overwrites none that has yet to be parked.
+        let parkingPlace = max(count, (sources.max() ?? 0) + 1)
+        var failures: [Int32] = []
+        for (index, source) in zip(0..<count, sources) {
+            failures.append(posix_spawn_file_actions_adddup2(&actions, source, parkingPlace + index))
         }
-        for index in 0..<count { posix_spawn_file_actions_adddup2(&actions, parkingPlace + index, index) }
-        _ = coppice_close_from(&actions, count)
+        for index in 0..<count { failures.append(posix_spawn_file_actions_adddup2(&actions, parkingPlace + index, index)) }
+        failures.append(coppice_close_from(&actions, count))
+        if let failure = failures.first(where: { $0 != 0 }) { throw SystemError("start \(path)", code: failure) }
 
         var attributes = posix_spawnattr_t()
         posix_spawnattr_init(&attributes)
@@ -58,15 +63,11 @@ public final class ChildProcess {
         let pidfd = coppice_pidfd_open(pid)
         guard pidfd >= 0 else {
             let failure = SystemError("pidfd_open")
-            Glibc.kill(pid, SIGKILL)
-            waitpid(pid, nil, 0)
+            discard(pid)
             throw failure
         }
         return ChildProcess(pid: pid, pidfd: Descriptor(owning: pidfd))
     }
-
-    /// Above every descriptor that is inherited and, as a process starts with a soft limit of 1024 at the least, a legal number.
-    private static let parkingPlace: Int32 = 512
 
     /// Sends a signal to the process alone. A process that has ended is no error.
     public func signal(_ number: Int32) {
@@ -85,6 +86,14 @@ public final class ChildProcess {
         var result = coppice_exit()
         guard coppice_reap(pidfd.raw, &result) != 0 else { return nil }
         return result.signaled != 0 ? .signal(result.status) : .exit(result.status)
+    }
+
+    /// Kills the process and reaps it. For one that has only just been started and is not wanted: it is gone at once.
+    public func discard() { ChildProcess.discard(pid) }
+
+    private static func discard(_ pid: Int32) {
+        Glibc.kill(-pid, SIGKILL)
+        waitpid(pid, nil, 0)
     }
 
     /// Gives the process the soft limit of open files that this one was started with.

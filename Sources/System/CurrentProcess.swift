@@ -20,14 +20,18 @@ public enum CurrentProcess {
         for index in 0..<Int(CommandLine.argc) {
             // The kernel's own copy of the argument: null-terminated, writable, as long as the process lives.
             guard let argument = CommandLine.unsafeArgv[index] else { continue }
-            let text = String(cString: argument)
-            guard let scheme = text.firstRange(of: "://"), let at = text[scheme.upperBound...].lastIndex(of: "@"),
-                let colon = text[scheme.upperBound..<at].firstIndex(of: ":")
-            else { continue }
-            let start = text.utf8.distance(from: text.startIndex, to: colon) + 1
-            let end = text.utf8.distance(from: text.startIndex, to: at)
-            for offset in start..<end { argument[offset] = CChar(UInt8(ascii: "*")) }
+            let bytes = (0..<strlen(argument)).map { UInt8(bitPattern: argument[$0]) }
+            for offset in passwords(in: bytes) { argument[offset] = CChar(UInt8(ascii: "*")) }
         }
+    }
+
+    /// Where in a URL, or a list of them, the passwords stand: from the first colon behind the scheme to the last `@`. The bytes need
+    /// not be UTF-8.
+    static func passwords(in bytes: [UInt8]) -> Range<Int> {
+        guard let scheme = bytes.firstRange(of: "://".utf8), let at = bytes[scheme.upperBound...].lastIndex(of: UInt8(ascii: "@")),
+            let colon = bytes[scheme.upperBound..<at].firstIndex(of: UInt8(ascii: ":"))
+        else { return 0..<0 }
+        return colon + 1..<at
     }
 
     /// How many processors this process may use.

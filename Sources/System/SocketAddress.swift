@@ -20,6 +20,14 @@ public struct SocketAddress: Hashable, Sendable, CustomStringConvertible {
         return SocketAddress(family: AF_UNIX, bytes: family + name + [0])
     }
 
+    /// A socket in the abstract namespace, which is in no file system; nil where the name does not fit.
+    public static func abstract(_ name: String) -> SocketAddress? {
+        let name = Array(name.utf8)
+        guard !name.isEmpty, name.count < MemoryLayout.size(ofValue: sockaddr_un().sun_path) else { return nil }
+        // The name is what follows the first zero, up to the address's length: no zero behind it.
+        return SocketAddress(family: AF_UNIX, bytes: withUnsafeBytes(of: sa_family_t(AF_UNIX)) { Array($0) } + [0] + name)
+    }
+
     /// The address of a host that is written as a number, IPv4 or IPv6 (with or without a zone); nil if it is a name.
     public static func numeric(host: String, port: UInt16) -> SocketAddress? {
         var hints = addrinfo()

@@ -24,7 +24,7 @@ public final class TLSStream: ByteStream {
     public init(over stream: StreamSocket, host: String, settings: TLSSettings) throws(TLSError) {
         self.stream = stream
         self.host = host
-        context = try TLSContext(settings)
+        context = try TLSContext.of(settings)
         guard let ssl = SSL_new(context.raw) else { throw TLSError("TLS: \(TLSFailure.library())") }
         guard let incoming = BIO_new(BIO_s_mem()), let outgoing = BIO_new(BIO_s_mem()) else {
             SSL_free(ssl)

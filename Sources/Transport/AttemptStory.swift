@@ -4,7 +4,7 @@ import CoppiceShared
 public struct AttemptStory: Equatable, Sendable {
     /// The node that tried.
     public var node: String
-    /// Its incarnation and the number of the hand-out: the same attempt, written twice over a lost connection, is one.
+    /// The tag under which it held the message: the same attempt, written twice over a lost connection, is one.
     public var mark: String
     public var at: WallTime
     /// What became of it, in a few words; nil: nobody was left to tell, so that the whole node or its host died.

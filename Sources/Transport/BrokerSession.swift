@@ -33,12 +33,20 @@ public protocol BrokerSession: Pollable {
     /// Answers a control request: the reply's body (JSON text) to where the request asked for it. Best effort.
     func reply(_ reply: ControlReply)
 
+    /// No message is to come any more that was not asked for: what lies ready here is others' again.
+    func stopTaking()
+
     /// Hands over at once what has been ordered, in one piece; without it orders leave with the poll loop's next turn.
     func flush()
 
     /// Ends the session in order: this incarnation's lease is given up. Everything that it held must have been settled. Answered by
-    /// `.lost` when done, within a second.
+    /// `.lost` when done, within a second; by a server that is silent, when it counts as lost.
     func close()
+}
+
+extension BrokerSession {
+    /// Most brokers give only what is asked for.
+    public func stopTaking() {}
 }
 
 /// What a session reports.

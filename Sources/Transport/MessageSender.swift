@@ -5,7 +5,7 @@ import CoppiceSystem
 public protocol MessageSender: Pollable {
     func takeEvents() -> [SenderEvent]
 
-    /// Sends a task message; answered by `.sent`, or by `.refused` if its exchange leads to no queue.
+    /// Sends a task message; answered by `.sent`, or by `.refused` if its exchange leads to no queue, or the broker can't have it.
     func publish(_ publication: TaskPublication)
 
     /// Stores ids as revoked, so that no node runs them, whether it is up now or not; answered by `.sent`.
@@ -19,7 +19,7 @@ public enum SenderEvent: Sendable {
     case standing
     /// The oldest publication or broadcast that was not answered yet is with the broker.
     case sent
-    /// The oldest publication that was not answered yet went nowhere: why.
+    /// The oldest publication or broadcast that was not answered yet went nowhere: why.
     case refused(String)
     case lost(String)
 }

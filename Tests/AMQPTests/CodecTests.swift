@@ -112,7 +112,7 @@ import Testing
             ("I", [0xFF, 0xFF, 0xFF, 0xFF], -1), ("i", [0xFF, 0xFF, 0xFF, 0xFF], 4_294_967_295),
             ("l", [UInt8](repeating: 0xFF, count: 8), -1), ("L", [UInt8](repeating: 0xFF, count: 8), -1),
             ("f", [0x3F, 0, 0, 0], 0.5), ("d", [0x3F, 0xE0, 0, 0, 0, 0, 0, 0], 0.5), ("D", [2, 0, 0, 0, 150], 1.5),
-            ("T", [0, 0, 0, 0, 0, 0, 0, 9], 9), ("S", [0, 0, 0, 2, 0x68, 0x69], "hi"), ("x", [0, 0, 0, 1, 0xFF], "\u{FFFD}"),
+            ("T", [0, 0, 0, 0, 0, 0, 0, 9], 9), ("S", [0, 0, 0, 2, 0x68, 0x69], "hi"), ("x", [0, 0, 0, 1, 0xFF], "?"),
             ("V", [], nil), ("A", [0, 0, 0, 2, 0x56, 0x56], [nil, nil]), ("F", [0, 0, 0, 3, 1, 0x6B, 0x56], ["k": nil]),
         ]
         var entries: [UInt8] = []
@@ -120,6 +120,15 @@ import Testing
         let payload: [UInt8] = [0x20, 0, 0, 0, 0, UInt8(entries.count)] + entries
         let found = try payload.withUnsafeBytes { buffer in try AMQPDecoder().properties(buffer) }
         for (kind, _, value) in table { #expect(found.headers?[kind] == value, "\(kind)") }
+    }
+
+    @Test func whatIsNoUTF8HasRoomInTheNextMessage() throws {
+        let identifier = [UInt8](repeating: 0xFF, count: 253) + Array("\u{FC}".utf8)
+        let payload: [UInt8] = [0x04, 0, UInt8(identifier.count)] + identifier
+        let found = try payload.withUnsafeBytes { buffer in try AMQPDecoder().properties(buffer) }
+        #expect(found.correlationID == String(repeating: "?", count: 253) + "\u{FC}")
+        var out: [UInt8] = []
+        try AMQPEncoder().append(channel: 1, exchange: "", routingKey: "k", mandatory: true, found, body: [], to: &out)
     }
 
     /// librabbitmq recurses once a level: this deep it would end the process.

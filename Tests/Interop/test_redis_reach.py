@@ -12,7 +12,7 @@ from celery import Celery
 from support import ROOT
 from support.celery_worker import CeleryWorker
 from support.command import Command
-from support.redis_server import free_port
+from support.server import free_port
 from support.waiting import until
 
 

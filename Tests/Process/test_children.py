@@ -2,13 +2,15 @@
 
 import os
 import re
+import shutil
 import signal
+import subprocess
 import time
 
 import pytest
 from billiard.exceptions import WorkerLostError
 
-from support import processes
+from support import EXAMPLE, processes
 from support.envelope import record
 from support.waiting import until
 
@@ -118,6 +120,31 @@ def test_every_child_has_the_protocols_descriptors_and_no_other(worker, app):
         assert set(found) == {0, 1, 2, 3, 4}, found
         assert found[0] == "/dev/null"
         assert all(found[number].startswith("pipe:") for number in (1, 2, 3, 4)), found
+
+
+def test_a_hundred_children_and_more_are_all_ready(redis_worker):
+    worker = redis_worker(app=EXAMPLE, concurrency=125).all_ready(125)
+    assert len(worker.children) == 125
+    assert not worker.log.find("ERROR")
+
+
+@pytest.mark.skipif(os.geteuid() != 0 or not shutil.which("strace"), reason="the master can be traced by root alone")
+def test_a_child_that_can_not_be_watched_is_not_left_behind(worker):
+    worker.all_ready()
+    # The kernel has no room for one watch: four calls end those of the dead child, the next two begin those of its successor.
+    tracer = subprocess.Popen(
+        ["strace", "-p", str(worker.pid), "-e", "inject=epoll_ctl:error=ENOSPC:when=6", "-o", "/dev/null"], stderr=subprocess.PIPE, text=True)
+    try:
+        assert "attached" in tracer.stderr.readline()
+        os.kill(worker.children[0], signal.SIGKILL)
+        worker.log.wait("can't start a child: sd_event_add_io")
+    finally:
+        tracer.send_signal(signal.SIGINT)
+        tracer.wait()
+    worker.log.wait(r"is ready", after=2)
+    assert len(worker.children) == 2
+    assert not [pid for pid in map(int, filter(str.isdigit, os.listdir("/proc")))
+                if processes.parent(pid) == worker.pid and processes.state(pid) == "Z"]  # fmt: skip
 
 
 def test_every_child_leads_its_own_process_group(worker):

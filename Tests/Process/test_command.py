@@ -81,6 +81,44 @@ def test_an_unknown_signal_is_named(broker):
     assert 0 < done.returncode < 128 and "SIGNOPE" in done.stderr
 
 
+def test_a_signal_is_for_terminate(command):
+    done = command.run("revoke", "x", "--signal", "SIGKILL")
+    assert done.returncode == 2 and "--signal is for --terminate" in done.stderr
+
+
+def test_no_time_is_enough_for_one_look(any_worker, broker):
+    any_worker().ready()
+    sent = broker.command.call("drill.add", 2, 3)
+    broker.command.result(sent)
+    done = broker.command.run("result", sent, "--timeout", "0")
+    assert done.returncode == 0 and json.loads(done.stdout) == 5
+    assert broker.command.run("result", "nobody", "--timeout", "0").returncode == 75
+
+
+def test_what_a_task_says_of_its_failure_does_not_reach_the_terminal_as_it_is(worker, command):
+    sent = command.call("drill.fail", "a\x1b[2Jb\nc")
+    done = command.run("result", sent, "--timeout", "10", "--traceback")
+    assert done.returncode == 1
+    assert "\x1b" not in done.stderr and r"a\u{1b}[2Jb\u{a}c" in done.stderr.splitlines()[-1]
+
+
+LOOKING = [["result", "x", "--timeout", "1"], ["status"], ["queues"], ["queues", "move", "a", "b"], ["purge", "a", "--yes"], ["dead"],
+           ["dead", "show", "x"], ["revoke", "x"]]  # fmt: skip
+
+
+@pytest.mark.parametrize("arguments", [["call", "drill.add"], *LOOKING], ids=" ".join)
+def test_a_wrong_setting_is_no_failure_of_the_task(command, arguments):
+    done = command.run(*arguments, COPPICE_BROKER_URL="redis//nowhere")
+    assert done.returncode == 2 and done.stderr.startswith("coppice: ") and len(done.stderr.splitlines()) == 1, done.stderr
+
+
+@pytest.mark.parametrize("arguments", LOOKING, ids=" ".join)
+def test_of_a_mistyped_path_no_file_is_made(command, arguments, folder):
+    done = command.run(*arguments, COPPICE_BROKER_URL=f"sqlite:///{folder}/mistyped.db")
+    assert done.returncode == 69 and f"{folder}/mistyped.db: no such file" in done.stderr
+    assert list(folder.iterdir()) == []
+
+
 def test_a_broker_that_is_down_is_told_in_one_line(command):
     for arguments in (["call", "drill.add"], ["result", "x", "--timeout", "2"], ["revoke", "x"]):
         done = command.run(*arguments, COPPICE_BROKER_URL="redis://127.0.0.1:1/0")

@@ -40,6 +40,7 @@ def test_the_newest_stand_first_and_are_bounded(any_worker, broker):
 
 
 def test_an_id_that_is_not_there(broker):
+    broker.command.call("drill.add", 2, 3)
     done = broker.command.run("dead", "show", "4711")
     assert done.returncode == 1 and "4711" in done.stderr
     assert letters(broker.command) == []

@@ -59,6 +59,7 @@ def test_what_a_node_has_in_hand_is_unacknowledged(any_worker, broker):
 
 @COUNTED
 def test_queues_that_are_named_are_shown_even_when_empty(broker):
+    broker.command.call("drill.add", 2, 3)
     assert state(broker.command, "nobody")["nobody"]["waiting"] == 0
     assert broker.command.run("queues", 'a"b').returncode == 2
 

@@ -2,7 +2,10 @@
 
 import re
 import signal
+import socket
 import time
+
+import pytest
 
 from support import processes
 from support.waiting import until
@@ -109,3 +112,37 @@ def test_children_do_not_inherit_the_service_managers_variables(redis_worker):
     worker = redis_worker(watchdog=5.0).ready()
     for child in worker.children:
         assert not {"NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID"} & set(processes.environment(child))
+
+
+@pytest.fixture(params=["path", "abstract"])
+def full_socket(request, folder):
+    """A service manager's socket that nobody reads and that takes no more: (its name in NOTIFY_SOCKET, the socket)"""
+    name = str(folder / "unread") if request.param == "path" else f"@{folder.name}"
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as unread, socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as filler:
+        unread.bind(name.replace("@", "\0"))
+        unread.settimeout(10)
+        filler.setblocking(False)
+        with pytest.raises(BlockingIOError):
+            while True:
+                filler.sendto(b"full", unread.getsockname())
+        yield name, unread
+
+
+def heard(unread, wanted):
+    """Reads up to the message that has the line."""
+    while wanted not in unread.recv(65536).decode().splitlines():
+        pass
+
+
+def test_a_service_manager_that_reads_nothing_holds_up_nothing_and_hears_all_later(redis_worker, app, full_socket):
+    name, unread = full_socket
+    worker = redis_worker(environment={"NOTIFY_SOCKET": name}, watchdog=1.0).start()
+    assert app.send_task("drill.add", (2, 3)).get(timeout=10) == 5
+    worker.log.wait("ready\\.")
+    heard(unread, "READY=1")
+    heard(unread, "WATCHDOG=1")
+    running = app.send_task("drill.sleep", (1.5,))
+    worker.log.wait(f"{running.id}.* received")
+    worker.signal(signal.SIGTERM)
+    heard(unread, "STOPPING=1")
+    assert worker.wait() == 0

@@ -1,12 +1,15 @@
 """Stop signals: what runs is finished or settled, the rest goes back to the head of its queue."""
 
+import contextlib
 import json
 import os
 import signal
+import sqlite3
 
 import pytest
 
 from support import processes
+from support.command import Command
 from support.envelope import record
 from support.waiting import until
 
@@ -144,3 +147,36 @@ def test_on_every_broker_a_stop_gives_back_what_waits(any_worker, broker):
     assert worker.stop() == 0
     any_worker(concurrency=4).ready()
     assert [broker.command.result(task) for task in sent] == [0.4] * 4
+
+
+def running_late(command, worker, folder):
+    """A late task that runs for half a second, once it has begun."""
+    ledger = folder / "ledger"
+    sent = command.call("drill.ledger", str(ledger), "a", 0.5)
+    until(lambda: ledger.exists() and ledger.read_text(), what=lambda: "the start\n" + worker.log.text)
+    return sent
+
+
+def test_a_cold_stop_leaves_a_file_that_another_process_has_locked(workers, folder):
+    path = folder / "coppice.db"
+    command = Command({"COPPICE_BROKER_URL": f"sqlite:///{path}"})
+    worker = workers(environment=command.environment, concurrency=1).ready()
+    running_late(command, worker, folder)
+    with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        worker.signal(signal.SIGQUIT)
+        assert worker.wait(timeout=6) == 0
+        assert worker.log.find(r"ERROR.*leaving with 1 message\(s\) not settled")
+        other.execute("ROLLBACK")
+        assert other.execute("SELECT count(*) FROM held").fetchone() == (1,), "for others to find"
+
+
+def test_a_stop_leaves_a_result_store_that_is_silent(workers, folder, own_redis):
+    store = own_redis()
+    command = Command({"COPPICE_BROKER_URL": f"sqlite:///{folder}/coppice.db", "COPPICE_RESULT_BACKEND": store.url()})
+    worker = workers(environment=command.environment, concurrency=1).ready()
+    running_late(command, worker, folder)
+    store.pause()
+    worker.signal(signal.SIGTERM)
+    assert worker.wait(timeout=14) == 0
+    assert worker.log.find(r"ERROR.*leaving with 1 message\(s\) not settled.*result store away")

@@ -1,11 +1,14 @@
 """The embedded default: one file, several processes, no server."""
 
+import contextlib
 import errno
 import os
 import re
 import shutil
 import signal
+import sqlite3
 import subprocess
+import time
 
 import pytest
 
@@ -55,8 +58,6 @@ def test_several_workers_share_the_file_and_run_each_task_once(sqlite, sqlite_wo
 
 
 def test_worker_and_client_notice_each_others_writes_at_once(sqlite, sqlite_worker):
-    import time
-
     sqlite_worker().ready()
     took = []
     for n in range(5):
@@ -68,8 +69,6 @@ def test_worker_and_client_notice_each_others_writes_at_once(sqlite, sqlite_work
 
 
 def test_a_countdown_is_kept_on_sqlite(sqlite, sqlite_worker):
-    import time
-
     sqlite_worker().ready()
     sent_at = time.time()
     sent = sqlite.call("drill.add", 2, 3, options=("--countdown", "1"))
@@ -177,3 +176,22 @@ def test_the_master_keeps_one_thread_on_sqlite_too(sqlite, sqlite_worker):
     for n in range(10):
         sqlite.result(sqlite.call("drill.add", n, 1))
     assert len(processes.threads(worker.pid)) == 1
+
+
+def test_what_a_dead_node_left_does_not_hold_up_who_signs_off(sqlite, sqlite_worker, folder):
+    dying = sqlite_worker(concurrency=1, node="dying@local").ready()
+    sent = sqlite.call("drill.sleep", 60)
+    until(lambda: sqlite.run("result", sent, "--timeout", "0.1").stderr.endswith("STARTED\n"), what="the start")
+    stopping = sqlite_worker(concurrency=1, node="stopping@local").ready()
+    dying.kill()
+    # A lock over the moment at which it counts as dead, five to six seconds after its last sign: the stopping one then hears of what it
+    # left in the very transaction that signs itself off.
+    time.sleep(4.9)
+    with contextlib.closing(sqlite3.connect(folder / "coppice.db", isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        time.sleep(0.7)
+        stopping.signal(signal.SIGTERM)
+        time.sleep(0.6)
+        other.execute("ROLLBACK")
+    assert stopping.wait(timeout=4) == 0
+    assert not stopping.log.find("ERROR")

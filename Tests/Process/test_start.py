@@ -170,6 +170,11 @@ def test_the_log_goes_to_a_file_when_asked(redis_worker, folder):
     assert worker.stop() == 0
 
 
+def test_a_fifo_that_nobody_reads_is_refused_as_a_log(command, folder):
+    os.mkfifo(folder / "log")
+    refuse(command, "-A", DRILL, "--logfile", folder / "log", mentions=["--logfile", str(folder / "log"), "nobody reads"])
+
+
 def test_the_banner_has_the_essentials(workers, redis_server):
     worker = workers(
         "-Q", "one,two", app=EXAMPLE, concurrency=3, node="web@shop", environment={"COPPICE_BROKER_URL": redis_server.url()}

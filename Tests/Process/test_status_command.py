@@ -21,6 +21,7 @@ def test_each_node_says_how_it_is(any_worker, broker):
 
 
 def test_nobody_there_is_told(broker):
+    broker.command.call("drill.add", 2, 3)
     done = broker.command.run("status", "--timeout", "0.5")
     assert done.returncode == 69 and "no nodes replied" in done.stderr
 

@@ -31,7 +31,7 @@ import Testing
     }
 
     private static let reasons: [ChildLifecycle.KillReason] = [
-        .neverReady, .hardTimeLimit(1), .revoked, .silent, .protocolError("x"), .shutdown, .overstayed,
+        .neverReady, .neverBegan, .hardTimeLimit(1), .revoked, .silent, .protocolError("x"), .shutdown, .overstayed,
     ]
 
     /// One random event; returns whether the books agree that each assignment moved from the hand, and only from there.

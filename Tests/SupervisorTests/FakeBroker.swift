@@ -8,9 +8,16 @@ import CoppiceTransport
 final class FakeBroker: BrokerSession {
     let joinsResults: Bool
     /// The batches that this connection was given and has not answered.
-    private(set) var batches: [[Commit]] = []
+    private(set) var batches: [(number: UInt64, commits: [Commit])] = []
     /// Tags in the order in which this connection was given them.
     private(set) var received: [Commit] = []
+
+    /// What it has to say next.
+    var events: [BrokerEvent] = []
+    private(set) var flushes = 0
+    private(set) var isClosed = false
+    /// Called at each flush.
+    var onFlush: () -> Void = {}
 
     init(joinsResults: Bool) { self.joinsResults = joinsResults }
 
@@ -19,19 +26,30 @@ final class FakeBroker: BrokerSession {
     var leaseProven: MonotonicTime? { nil }
     func ready(_ descriptor: Int32, _ events: PollEvents, now: MonotonicTime) {}
     func expired(now: MonotonicTime) {}
-    func takeEvents() -> [BrokerEvent] { [] }
     func take(upTo count: Int) {}
     func reply(_ reply: ControlReply) {}
     func revoke(_ ids: [String]) {}
-    func flush() {}
-    func close() {}
+    func close() { isClosed = true }
+
+    func takeEvents() -> [BrokerEvent] {
+        defer { events = [] }
+        return events
+    }
+
+    func flush() {
+        flushes += 1
+        onFlush()
+    }
 
     func commit(_ commits: [Commit], as batch: UInt64) {
-        batches.append(commits)
+        batches.append((batch, commits))
         received += commits
     }
 
-    func answer() -> [Commit]? { batches.isEmpty ? nil : batches.removeFirst() }
+    /// Answers the oldest batch, or a later one that has overtaken it.
+    func answer(_ index: Int = 0) -> (number: UInt64, commits: [Commit])? {
+        batches.indices.contains(index) ? batches.remove(at: index) : nil
+    }
 }
 
 final class FakeStore: ResultStore {

@@ -8,7 +8,12 @@ import Testing
     private func write(_ number: Int) -> ResultWrite { ResultWrite(ResultRecord(taskID: "\(number)", state: .success, result: [0x31])) }
 
     private func ids(_ entries: [Outbox.Entry]) -> [Int] { entries.map(\.delivery.number) }
-    private func tags(_ commits: [Commit]?) -> [String]? { commits?.map(\.tag.value) }
+    private func tags(_ commits: [Commit]) -> [String] { commits.map(\.tag.value) }
+
+    /// The broker answers a batch: the deliveries that it was about.
+    private func answer(_ broker: FakeBroker, _ index: Int = 0, to outbox: inout Outbox) -> [Int] {
+        broker.answer(index).map { ids(outbox.committed($0.number)) } ?? []
+    }
 
     @Test func oneBatchIsUnderWayAtATime() {
         var outbox = Outbox()
@@ -21,13 +26,13 @@ import Testing
         outbox.flush(broker: broker, store: nil, joined: true)
         outbox.add(.numbered(3), .conclude)
         outbox.flush(broker: broker, store: nil, joined: true)
-        #expect(broker.batches.map { tags($0) } == [["tag-1", "tag-2"]])
+        #expect(broker.batches.map { tags($0.commits) } == [["tag-1", "tag-2"]])
         #expect(broker.received.first?.writes == [write(1)], "joined: the records go with the step")
         #expect(outbox.isUnderWay)
-        #expect(broker.answer() != nil && ids(outbox.committed()) == [1, 2])
+        #expect(answer(broker, to: &outbox) == [1, 2])
         #expect(!outbox.isEmpty && !outbox.isUnderWay)
         outbox.flush(broker: broker, store: nil, joined: true)
-        #expect(tags(broker.answer()) == ["tag-3"] && ids(outbox.committed()) == [3])
+        #expect(answer(broker, to: &outbox) == [3])
         #expect(outbox.isEmpty)
     }
 
@@ -62,7 +67,8 @@ import Testing
         let second = FakeBroker(joinsResults: true)
         outbox.flush(broker: second, store: nil, joined: true)
         #expect(tags(second.received) == ["tag-1", "tag-2"])
-        #expect(ids(outbox.committed()) == [1, 2] && outbox.isEmpty)
+        #expect(answer(first, to: &outbox).isEmpty, "the lost session has no say any more")
+        #expect(answer(second, to: &outbox) == [1, 2] && outbox.isEmpty)
     }
 
     @Test func theNextStoreIsGivenWhatTheLastDidNotConfirm() {
@@ -91,16 +97,94 @@ import Testing
         delivery.unsentStart = outbox.add(delivery, .startEarly)
         outbox.flush(broker: nil, store: nil, joined: joined)
         #expect(delivery.unsentStart != nil, "nobody was there to send it to")
-        if let place = delivery.unsentStart { outbox.drop(place) }
+        if let place = delivery.unsentStart { _ = outbox.withdraw(place) }
         outbox.add(delivery, .conclude)
         outbox.flush(broker: broker, store: store, joined: joined)
         #expect(broker.received.map(\.step) == [.conclude])
-        #expect(ids(outbox.committed()) == [1] && outbox.isEmpty)
+        #expect(answer(broker, to: &outbox) == [1] && outbox.isEmpty)
 
         let other = Delivery.numbered(2)
         other.unsentStart = outbox.add(other, .startEarly)
         outbox.flush(broker: broker, store: store, joined: joined)
         #expect(other.unsentStart == nil, "it is sent: too late to take it back")
         #expect(broker.received.last?.step == .startEarly)
+    }
+
+    private let message = TaskPublication(routingKey: "celery", headers: Array("{}".utf8), body: [])
+
+    /// A RabbitMQ that is short of memory confirms no publication for as long as it is.
+    @Test func whatSendsSomethingOnHoldsUpNothingElse() {
+        var outbox = Outbox()
+        let broker = FakeBroker(joinsResults: true)
+        outbox.add(.numbered(1), .conclude, publications: [message])
+        outbox.flush(broker: broker, store: nil, joined: true)
+        #expect(tags(broker.received) == ["tag-1"] && !outbox.isUnderWay, "more may be taken meanwhile")
+        outbox.add(.numbered(2), .park(until: WallTime(seconds: 0)))
+        outbox.add(.numbered(3), .conclude)
+        outbox.add(.numbered(4), .putBack(front: false))
+        outbox.add(.numbered(5), .putBack(front: true))
+        outbox.flush(broker: broker, store: nil, joined: true)
+        #expect(tags(broker.received) == ["tag-1", "tag-3", "tag-5"])
+        #expect(answer(broker, 1, to: &outbox) == [3, 5] && !outbox.isUnderWay && !outbox.isEmpty)
+        outbox.add(.numbered(6), .keep)
+        outbox.flush(broker: broker, store: nil, joined: true)
+        #expect(answer(broker, 1, to: &outbox) == [6])
+        #expect(answer(broker, to: &outbox) == [1])
+        outbox.flush(broker: broker, store: nil, joined: true)
+        #expect(answer(broker, to: &outbox) == [2, 4] && outbox.isEmpty)
+    }
+
+    @Test func anEndThatSendsSomethingOnWaitsForItsOwnStart() {
+        var outbox = Outbox()
+        let broker = FakeBroker(joinsResults: true)
+        let (slow, other) = (Delivery.numbered(1), Delivery.numbered(2))
+        outbox.add(slow, .startEarly)
+        outbox.flush(broker: broker, store: nil, joined: true)
+        outbox.add(slow, .conclude, publications: [message])
+        outbox.add(other, .conclude, publications: [message])
+        outbox.flush(broker: broker, store: nil, joined: true)
+        #expect(broker.batches.map { tags($0.commits) } == [["tag-1"], ["tag-2"]])
+        #expect(answer(broker, 1, to: &outbox) == [2])
+        outbox.flush(broker: broker, store: nil, joined: true)
+        #expect(broker.batches.map { tags($0.commits) } == [["tag-1"]], "its start is not answered")
+        #expect(answer(broker, to: &outbox) == [1])
+        outbox.flush(broker: broker, store: nil, joined: true)
+        #expect(broker.received.last?.step == .conclude && answer(broker, to: &outbox) == [1] && outbox.isEmpty)
+    }
+
+    @Test(arguments: [false, true]) func howMuchWaitsIsKnownInBytes(joined: Bool) {
+        var outbox = Outbox()
+        let (broker, store) = (FakeBroker(joinsResults: joined), FakeStore())
+        func big(_ number: Int) -> [ResultWrite] {
+            [ResultWrite(ResultRecord(taskID: "\(number)", state: .success, result: [UInt8](repeating: 0x31, count: Outbox.mostBytes / 4)))]
+        }
+        for number in 1...3 { outbox.add(.numbered(number), .conclude, writes: big(number)) }
+        let place = outbox.add(.numbered(4), .keep, writes: [write(4)])
+        #expect(!outbox.isFull)
+        outbox.replace(place, writes: big(4))
+        #expect(outbox.isFull)
+        outbox.replace(place, writes: [write(4)])
+        #expect(!outbox.isFull)
+        let other = outbox.add(.numbered(5), .keep, writes: big(5))
+        #expect(outbox.isFull && outbox.withdraw(other) == big(5) && !outbox.isFull)
+        outbox.add(.numbered(6), .conclude, writes: big(6))
+        outbox.flush(broker: broker, store: store, joined: joined)
+        #expect(outbox.isFull, "until it has been answered")
+        outbox.recordsStored()
+        outbox.flush(broker: broker, store: store, joined: joined)
+        #expect(outbox.isFull == joined, "where it is stored it is not kept any more")
+        #expect(answer(broker, to: &outbox) == [1, 2, 3, 4, 6] && !outbox.isFull && outbox.isEmpty)
+    }
+
+    @Test func aReplayIsToldFromTheFirstTime() {
+        var outbox = Outbox()
+        let (first, second) = (FakeBroker(joinsResults: true), FakeBroker(joinsResults: true))
+        outbox.add(.numbered(1), .conclude)
+        outbox.flush(broker: first, store: nil, joined: true)
+        outbox.add(.numbered(2), .conclude)
+        outbox.brokerLost()
+        outbox.flush(broker: second, store: nil, joined: true)
+        let entries = second.answer().map { outbox.committed($0.number) } ?? []
+        #expect(entries.map(\.isReplay) == [true, false])
     }
 }

@@ -120,6 +120,16 @@ import Testing
         #expect(Set(try scene.session(["nowhere"]).takeAll(2).map(\.id)) == ["2", "3"])
     }
 
+    @Test func aMessageWhoseFollowUpDoesNotFitIsSetAside() throws {
+        let (fixture, scene) = try fixture()
+        try scene.send(["1"])
+        let session = try scene.session()
+        let message = try #require(try session.takeAll(1).first)
+        try session.commit(message, .conclude, publications: [.named("2", queue: String(repeating: "x", count: 256))])
+        #expect(try notice(session, "what follows task 1").contains("256 bytes"))
+        #expect(try fixture.deadLetters().map(\.taskID) == ["1"])
+    }
+
     @Test func aDeletedQueueIsMadeAnew() throws {
         let (fixture, scene) = try fixture()
         let session = try scene.session(["celery", "other"])
@@ -162,6 +172,20 @@ import Testing
         #expect(verdicts == [true, true])
         try scene.stage.pass(seconds: 0.3)
         #expect(try session.takeAll(3).map(\.id) == ["1", "2", "3"])
+    }
+
+    @Test func whoStopsTakingLeavesTheRestToOthers() throws {
+        let (_, scene) = try fixture()
+        let session = try scene.session()
+        try scene.send(["1", "2", "3"])
+        let first = try session.takeAll(1)
+        session.session.stopTaking()
+        try scene.send(["4"])
+        let other = try scene.session()
+        #expect(Set(try other.takeAll(3).map(\.id)) == ["2", "3", "4"])
+        #expect(try session.commit(first[0], .putBack(front: true)))
+        #expect(try other.takeAll(1).map(\.id) == ["1"])
+        #expect(try session.take(10).isEmpty)
     }
 
     @Test func theHigherPriorityGoesFirst() throws {

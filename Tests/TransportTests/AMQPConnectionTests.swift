@@ -19,9 +19,9 @@ import Testing
     /// nil if a session stands; else why not.
     private func failure(_ url: String) throws -> String? {
         let stage = Stage()
-        let session = AMQPBrokerSession(
+        let carrier = AMQPCarrier(
             try AMQPURL(url), queues: ["celery"], node: "celery@test", incarnation: Incarnation(), prefetch: 10, largestMessage: 1 << 24)
-        let seat = SessionSeat(stage, session, incarnation: Incarnation())
+        let seat = SessionSeat(stage, LedgeredSession(bare: carrier), incarnation: Incarnation())
         return try stage.wait("an end") { () -> String?? in
             seat.seat.popFirst { event -> String?? in
                 switch event {
@@ -49,9 +49,9 @@ import Testing
         let sending = stage.add(sender) { sender.takeEvents() }
         for id in ["1", "2"] { sender.publish(.named(id, padding: 3_000_000)) }
         for _ in 0..<2 { try sending.next("sent") { if case .sent = $0 { true } else { nil } } }
-        let session = AMQPBrokerSession(
+        let carrier = AMQPCarrier(
             url, queues: ["celery"], node: "celery@test", incarnation: Incarnation(), prefetch: 10, largestMessage: 1 << 24)
-        let seat = try SessionSeat(stage, session, incarnation: Incarnation()).stand()
+        let seat = try SessionSeat(stage, LedgeredSession(bare: carrier), incarnation: Incarnation()).stand()
         let taken = try seat.takeAll(2)
         #expect(taken.map(\.id) == ["1", "2"])
         #expect(taken.allSatisfy { $0.size > 3_000_000 })

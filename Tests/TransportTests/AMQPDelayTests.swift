@@ -8,9 +8,9 @@ import Testing
 @Suite(.ownThread) struct AMQPDelayTests {
     /// Without a ledger beside it.
     private func bare(_ fixture: RabbitMQFixture, _ scene: BrokerScene, _ queues: [QueueDeclaration] = ["celery"]) throws -> SessionSeat {
-        let session = AMQPBrokerSession(
+        let carrier = AMQPCarrier(
             fixture.url, queues: queues, node: "celery@test", incarnation: Incarnation(), prefetch: 100, largestMessage: 1 << 20)
-        return try SessionSeat(scene.stage, session, incarnation: Incarnation()).stand()
+        return try SessionSeat(scene.stage, LedgeredSession(bare: carrier), incarnation: Incarnation()).stand()
     }
 
     /// The delay queues are made at the first need, which takes RabbitMQ a while: parks one message for longer than the test lasts.
@@ -88,6 +88,46 @@ import Testing
             message = try #require(try session.takeAll(1).first)
             #expect(message.id == "1" && WallTime.now < due)
         }
+    }
+
+    private func heldNotice(_ session: SessionSeat) throws -> String {
+        try session.seat.next("notice") { if case .notice(let text) = $0, text.contains("held here") { text } else { nil } }
+    }
+
+    @Test func whatADeletedDelayQueueWouldHaveTakenIsHeldAndTheQueueMadeAnew() throws {
+        let fixture = try RabbitMQFixture()
+        let scene = BrokerScene(fixture)
+        let session = try bare(fixture, scene)
+        try makeDelayQueues(scene, session)
+        try fixture.ask([.queueDelete("celery_delayed_1")])
+        try fixture.ask([.queueDelete("celery_delayed_9")])
+        try scene.send(["long", "short"])
+        let taken = try session.takeAll(2)
+        // More than 512 seconds, and three.
+        session.session.commit([Commit(taken[0].tag, queue: "celery", .park(until: WallTime.now.advanced(by: 600)))], as: 7)
+        let due = try park(session, taken[1], seconds: 4.5)
+        #expect(try heldNotice(session).contains("312"))
+        let message = try #require(try session.takeAll(1).first)
+        #expect(message.id == "short" && WallTime.now < due)
+        _ = try session.seat.next("committed") { if case .committed(7, let verdicts) = $0 { verdicts } else { nil } }
+        try fixture.ask([.queueExists("celery_delayed_1"), .queueExists("celery_delayed_9")])
+    }
+
+    @Test func whereNoDelayQueueCanBeMadeWhatIsParkedIsHeld() throws {
+        let fixture = try RabbitMQFixture()
+        func permit(_ names: String) throws {
+            try fixture.server.control("set_permissions", "-p", fixture.url.servers[0].virtualHost, "guest", names, ".*", ".*")
+        }
+        try permit("^(?!celery_delayed).*")
+        let scene = BrokerScene(fixture)
+        let session = try bare(fixture, scene)
+        try scene.send(["1"])
+        let message = try #require(try session.takeAll(1).first)
+        session.session.commit([Commit(message.tag, queue: "celery", .park(until: WallTime.now.advanced(by: 600)))], as: 7)
+        #expect(try heldNotice(session).contains("404"))
+        try permit(".*")
+        _ = try session.seat.next("committed") { if case .committed(7, let verdicts) = $0 { verdicts } else { nil } }
+        try fixture.ask([.exchangeDeclare("celery_delayed_27", type: "topic")])
     }
 
     @Test func aQueueWhoseNameEndsLikeAnothersGetsItsOwn() throws {

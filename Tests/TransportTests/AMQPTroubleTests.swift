@@ -14,17 +14,19 @@ import Testing
 
     /// A session without a ledger beside it.
     private func bare(_ fixture: RabbitMQFixture, _ scene: BrokerScene, _ incarnation: Incarnation) throws -> SessionSeat {
-        let session = AMQPBrokerSession(
+        let carrier = AMQPCarrier(
             fixture.url, queues: ["celery"], node: "celery@test", incarnation: incarnation, prefetch: 100, largestMessage: 1 << 20)
-        return try SessionSeat(scene.stage, session, incarnation: incarnation).stand()
+        return try SessionSeat(scene.stage, LedgeredSession(bare: carrier), incarnation: incarnation).stand()
     }
 
     /// A session through a proxy.
-    private func session(_ fixture: RabbitMQFixture, _ proxy: TCPProxy, _ scene: BrokerScene) throws -> SessionSeat {
-        let session = AMQPBrokerSession(
-            fixture.url(through: proxy), queues: ["celery"], node: "celery@test", incarnation: Incarnation(), prefetch: 100,
+    private func session(_ fixture: RabbitMQFixture, _ proxy: TCPProxy, _ scene: BrokerScene, _ queue: QueueDeclaration = "celery") throws
+        -> SessionSeat
+    {
+        let carrier = AMQPCarrier(
+            fixture.url(through: proxy), queues: [queue], node: "celery@test", incarnation: Incarnation(), prefetch: 100,
             largestMessage: 1 << 20)
-        return SessionSeat(scene.stage, session, incarnation: Incarnation())
+        return SessionSeat(scene.stage, LedgeredSession(bare: carrier), incarnation: Incarnation())
     }
 
     @Test func aBlockedServerStillGivesAndTakesBack() throws {
@@ -42,8 +44,6 @@ import Testing
         try scene.stage.pass(seconds: 0.5)
         #expect(try fixture.count("celery") == 0)
         #expect(session.seat.popFirst { if case .lost(let reason) = $0 { reason } else { nil } } == nil)
-        let proven = try #require(session.session.leaseProven)
-        #expect(MonotonicTime.now.seconds(since: proven) < 2)
         try fixture.server.control("set_vm_memory_high_watermark", "0.4")
         for _ in 0..<2 {
             let verdicts = try session.seat.next("committed") { if case .committed(_, let verdicts) = $0 { verdicts } else { nil } }
@@ -98,6 +98,38 @@ import Testing
         _ = try session.lost()
         #expect(MonotonicTime.now.seconds(since: start) < 10)
         #expect(scene.stage.longestTurn < 0.2)
+    }
+
+    /// The greeting says another version than the server's.
+    @Test(arguments: [UInt8(ascii: "3"), UInt8(ascii: "4")]) func ofTheLimitOfANewServersQuorumQueuesTheOperatorIsTold(version: UInt8)
+        throws
+    {
+        let fixture = try fixture()
+        let scene = BrokerScene(fixture)
+        let proxy = try TCPProxy(to: fixture.server.port)
+        _ = scene.stage.add(proxy) { [Int]() }
+        let mark = Array("versionS".utf8) + [0, 0, 0]
+        proxy.bend = { piece in
+            var piece = piece
+            // Behind the length's last byte.
+            if let range = piece.firstRange(of: mark) { piece[range.upperBound + 1] = version }
+            return piece
+        }
+        var queue = QueueDeclaration("celery")
+        queue.kind = .quorum
+        let session = try session(fixture, proxy, scene, queue).stand()
+        let notice = session.seat.popFirst { if case .notice(let text) = $0, text.contains("delivery-limit") { text } else { nil } }
+        #expect((notice != nil) == (version == UInt8(ascii: "4")))
+    }
+
+    @Test func aFarewellThatNothingAskedForIsNoOrderlyEnd() throws {
+        let fixture = try fixture()
+        let scene = BrokerScene(fixture)
+        let proxy = try TCPProxy(to: fixture.server.port)
+        _ = scene.stage.add(proxy) { [Int]() }
+        let session = try session(fixture, proxy, scene).stand()
+        proxy.bend = { $0 + [1, 0, 0, 0, 0, 0, 4, 0, 10, 0, 51, 0xCE] }
+        #expect(try session.lost().contains("nothing asked for"))
     }
 
     @Test func aServerThatTalksNonsenseEndsTheSessionAndNothingElse() throws {

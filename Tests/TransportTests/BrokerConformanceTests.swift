@@ -54,6 +54,26 @@ import Testing
         #expect(try session.take(1).isEmpty, "the queue d is not ours")
     }
 
+    @Test(arguments: Broker.allCases) func ofSeveralBatchesThatAreUnderWayEachIsAnsweredByItsNumber(broker: Broker) throws {
+        let scene = try BrokerScene(broker)
+        try scene.send(["a", "b", "c"])
+        let session = try scene.session()
+        let commits = try session.takeAll(3).map { Commit($0.tag, queue: $0.queue, .conclude, taskID: $0.id) }
+        var sendingOn = commits[0]
+        sendingOn.publications = [.named("next")]
+        session.session.commit([sendingOn], as: 7)
+        session.session.commit(Array(commits[1...]), as: 8)
+        var held: [UInt64: Int] = [:]
+        for _ in 0..<2 {
+            let answer = try session.seat.next("committed") {
+                if case .committed(let batch, let verdicts) = $0 { (batch, verdicts) } else { nil }
+            }
+            held[answer.0] = answer.1.filter { !$0.isVoid }.count
+        }
+        #expect(held == [7: 1, 8: 2])
+        #expect(try session.takeAll(1).map(\.id) == ["next"])
+    }
+
     @Test(arguments: Broker.allCases) func noMoreIsTakenThanAskedFor(broker: Broker) throws {
         let scene = try BrokerScene(broker)
         try scene.send((0..<10).map { "task-\($0)" })
@@ -280,33 +300,65 @@ import Testing
         #expect(all == ["early", "late", "heard"])
     }
 
+    /// An attempt at a task, as a master writes it down: its mark is the message's tag.
+    private func story(_ message: ReceivedMessage, end: String? = nil) -> AttemptStory {
+        AttemptStory(node: "celery@test", mark: message.tag.value, at: WallTime(microseconds: 1_700_000_000_000_000), end: end)
+    }
+
+    private func note(
+        _ note: AttemptNote, on message: ReceivedMessage, _ step: Commit.Step = .keep, by session: SessionSeat
+    ) throws -> CommitVerdict? {
+        try session.verdicts([Commit(message.tag, queue: message.queue, step, taskID: "1", attempt: note)]).first
+    }
+
     @Test(arguments: Broker.allCases) func attemptsAreCountedOverDeathsAndForgottenWithTheVerdict(broker: Broker) throws {
         let scene = try BrokerScene(broker)
         try scene.send(["1"])
         let session = try scene.session()
-        func story(_ number: Int, end: String? = nil) -> AttemptStory {
-            AttemptStory(node: "celery@test", mark: "\(number)", at: WallTime(microseconds: 1_700_000_000_000_000), end: end)
-        }
-        func note(_ message: ReceivedMessage, _ step: Commit.Step, _ note: AttemptNote) throws -> CommitVerdict? {
-            try session.verdicts([Commit(message.tag, queue: message.queue, step, taskID: "1", attempt: note)]).first
-        }
-        var message = try #require(try session.takeAll(1).first)
-        #expect(try note(message, .keep, .begins(story(1))) == .begun(earlier: []))
-        #expect(try note(message, .putBack(front: true), .died(story(1, end: "signal 9"))) == .done)
-        message = try #require(try session.takeAll(1).first)
-        #expect(try note(message, .keep, .begins(story(2))) == .begun(earlier: [story(1, end: "signal 9")]))
-        #expect(try note(message, .putBack(front: true), .withdrawn) == .done)
-        message = try #require(try session.takeAll(1).first)
-        #expect(try note(message, .keep, .begins(story(3))) == .begun(earlier: [story(1, end: "signal 9")]), "the second came to nothing")
+        let first = try #require(try session.takeAll(1).first)
+        let death = story(first, end: "signal 9")
+        #expect(try note(.begins(story(first)), on: first, by: session) == .begun(earlier: []))
+        #expect(try note(.died(death), on: first, .putBack(front: true), by: session) == .done)
+        let second = try #require(try session.takeAll(1).first)
+        #expect(try note(.begins(story(second)), on: second, by: session) == .begun(earlier: [death]))
+        #expect(try note(.withdrawn, on: second, .putBack(front: true), by: session) == .done)
+        let third = try #require(try session.takeAll(1).first)
+        #expect(try note(.begins(story(third)), on: third, by: session) == .begun(earlier: [death]), "the second came to nothing")
         // Its node dies with it: nobody writes an end.
-        #expect(try session.commit(message, .putBack(front: true)))
-        message = try #require(try session.takeAll(1).first)
-        #expect(try note(message, .keep, .begins(story(4))) == .begun(earlier: [story(1, end: "signal 9"), story(3)]))
-        #expect(try note(message, .conclude, .over) == .done)
-        #expect(try note(message, .conclude, .over) == .void)
+        #expect(try session.commit(third, .putBack(front: true)))
+        let fourth = try #require(try session.takeAll(1).first)
+        #expect(try note(.begins(story(fourth)), on: fourth, by: session) == .begun(earlier: [death, story(third)]))
+        #expect(try note(.over, on: fourth, .conclude, by: session) == .done)
+        #expect(try note(.over, on: fourth, .conclude, by: session) == .void)
         try scene.send(["1"])
-        message = try #require(try session.takeAll(1).first)
-        #expect(try note(message, .keep, .begins(story(5))) == .begun(earlier: []))
+        let fifth = try #require(try session.takeAll(1).first)
+        #expect(try note(.begins(story(fifth)), on: fifth, by: session) == .begun(earlier: []))
+    }
+
+    /// As when the answer was lost with its connection.
+    @Test(arguments: Broker.allCases) func anAttemptThatIsWrittenDownTwiceCountsOnce(broker: Broker) throws {
+        let scene = try BrokerScene(broker)
+        try scene.send(["1"])
+        let session = try scene.session()
+        let first = try #require(try session.takeAll(1).first)
+        for _ in 0..<2 { #expect(try note(.begins(story(first)), on: first, by: session) == .begun(earlier: [])) }
+        #expect(try note(.died(story(first, end: "x")), on: first, .putBack(front: true), by: session) == .done)
+        let second = try #require(try session.takeAll(1).first)
+        #expect(try note(.begins(story(second)), on: second, by: session) == .begun(earlier: [story(first, end: "x")]))
+    }
+
+    @Test(arguments: [Broker.sqlite, .rabbitmqWithFile]) func anotherMessageOfAnIDThatRunsIsNoDeath(broker: Broker) throws {
+        let scene = try BrokerScene(broker)
+        try scene.send(["1", "1", "1"])
+        let session = try scene.session()
+        let copies = try session.takeAll(3)
+        for copy in copies { #expect(try note(.begins(story(copy)), on: copy, by: session) == .begun(earlier: [])) }
+        #expect(try note(.withdrawn, on: copies[1], .putBack(front: true), by: session) == .done)
+        #expect(try note(.over, on: copies[2], .conclude, by: session) == .done)
+        let death = story(copies[0], end: "signal 9")
+        #expect(try note(.died(death), on: copies[0], .putBack(front: true), by: session) == .done)
+        let next = try #require(try session.takeAll(1).first)
+        #expect(try note(.begins(story(next)), on: next, by: session) == .begun(earlier: [death]))
     }
 
     @Test(arguments: Broker.allCases) func controlRequestsReachTheNodesThatStand(broker: Broker) throws {

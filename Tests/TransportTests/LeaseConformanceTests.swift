@@ -59,6 +59,21 @@ import Testing
         #expect(stopped.seat.popFirst { if case .gone(let tags) = $0 { tags } else { nil } } == nil, "once")
     }
 
+    @Test(arguments: Broker.keepers) func whoTakesBeforeItLooksIsToldWhatHasGone(broker: Broker) throws {
+        let scene = try BrokerScene(broker)
+        try scene.send(["1", "2"])
+        let stopped = try scene.session()
+        let held = try stopped.take(2)
+        let heir = try scene.session()
+        scene.stage.leave(stopped.seat)
+        #expect(try recovered(heir) == 2)
+        // What it asks for first is as good as a new beginning; what it had is gone all the same.
+        stopped.session.take(upTo: 1)
+        scene.stage.enter(stopped.seat)
+        let gone = try stopped.seat.next("gone") { if case .gone(let tags) = $0 { tags } else { nil } }
+        #expect(Set(gone) == Set(held.map(\.tag)))
+    }
+
     @Test(arguments: Broker.keepers) func oneOfTwoHeirsGetsEachOrphan(broker: Broker) throws {
         let scene = try BrokerScene(broker)
         try scene.send(["1", "2", "3"])

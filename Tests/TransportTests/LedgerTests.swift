@@ -1,6 +1,6 @@
 import CoppiceShared
 import CoppiceSystem
-import CoppiceTransport
+@testable import CoppiceTransport
 import Testing
 
 /// RabbitMQ with a ledger beside it: what a lost connection, a death and a pause do to what was claimed. Deaths take their five
@@ -50,7 +50,10 @@ import Testing
         cut(&first, scene)
         let second = try scene.session(incarnation: incarnation, holding: held.map(\.tag))
         // Both come once more, and are nothing new.
-        try second.rang()
+        let ledgered = try #require(second.session as? LedgeredSession)
+        try scene.stage.wait("adoption") {
+            ledgered.book.marks.values.filter { $0.brokerTag != nil }.count == 2 ? true : nil
+        }
         #expect(try second.take(10).isEmpty)
         #expect(try second.commit(held[0], .conclude, writes: [.named("1", .success)]))
         #expect(try second.commit(held[1], .conclude, writes: [.named("2", .success)]))
@@ -69,7 +72,8 @@ import Testing
         let other = try scene.session()
         cut(&first, scene)
         // The other one is given both, and may start neither: their holder is alive, as its next session shows.
-        try other.rang()
+        let ledgered = try #require(other.session as? LedgeredSession)
+        try scene.stage.wait("two messages that are another's") { ledgered.contested.count == 2 ? true : nil }
         #expect(try other.take(10).isEmpty)
         let second = try scene.session(incarnation: incarnation, holding: held.map(\.tag))
         for message in held { #expect(try second.commit(message, .conclude, writes: [.named(message.id, .success)])) }
@@ -104,6 +108,59 @@ import Testing
         }
         #expect(verdict)
         #expect(try scene.state(of: "1") == "FAILURE")
+    }
+
+    /// Its acknowledgement may not have reached RabbitMQ, which then delivers it to another node.
+    @Test(arguments: brokers) func whatWasStartedIsNobodysToRunUntilItIsConcluded(broker: Broker) throws {
+        let scene = try BrokerScene(broker)
+        let rabbit = try #require(scene.fixture as? RabbitMQFixture)
+        func member() throws -> (incarnation: Incarnation, ledger: any Ledger, seat: Seat<LedgerEvent>) {
+            let incarnation = Incarnation()
+            let ledger = rabbit.makeLedger(node: "celery@test", incarnation: incarnation, deadLetters: DeadLetterLimits())
+            let seat = scene.stage.add(ledger) { ledger.takeEvents() }
+            try seat.next("standing") { if case .standing = $0 { true } else { nil } }
+            return (incarnation, ledger, seat)
+        }
+        var lastMark = ""
+        func claim(_ member: (incarnation: Incarnation, ledger: any Ledger, seat: Seat<LedgerEvent>)) throws -> ClaimVerdict? {
+            let mark = "\(member.incarnation.id):\(member.incarnation.reserve(1)):0"
+            lastMark = mark
+            member.ledger.claim([Claim(message: "1:0", mark: mark, mayBeKnown: true)])
+            member.ledger.flush()
+            return try member.seat.next("claimed") { if case .claimed(let verdicts) = $0 { verdicts.first } else { nil } }
+        }
+        func record(_ step: LedgerEntry.Step, _ mark: String, by member: (ledger: any Ledger, seat: Seat<LedgerEvent>)) throws {
+            let envelope = Envelope.write(.named("1"), deliveryTag: "t")
+            let entry = LedgerEntry(message: "1:0", mark: mark, queue: "celery", step: step, taskID: "1", writes: [], envelope: envelope)
+            member.ledger.record([entry])
+            member.ledger.flush()
+            let verdicts = try member.seat.next("recorded") { if case .recorded(let verdicts) = $0 { verdicts } else { nil } }
+            #expect(verdicts == [.done])
+        }
+        let starter = try member()
+        let heirs = [try member(), try member()]
+        #expect(try claim(starter) == .ours)
+        try record(.start, lastMark, by: (starter.ledger, starter.seat))
+        scene.stage.leave(starter.seat)
+        var orphan: (heir: Int, mark: String)?
+        let end = MonotonicTime.now.advanced(by: 15)
+        while orphan == nil, MonotonicTime.now < end {
+            try scene.stage.pass(seconds: 0.1)
+            for (index, heir) in heirs.enumerated() {
+                let verdict = try claim(heir)
+                #expect(verdict != .ours && verdict != .double)
+                if let messages = heir.seat.popFirst({ if case .orphaned(let messages) = $0 { messages } else { nil } }) {
+                    orphan = messages.first.map { (index, $0.tag.value) }
+                }
+            }
+        }
+        let (index, mark) = try #require(orphan)
+        // The file knows its heir; Redis knows only that it is nobody's to run.
+        let own = try claim(heirs[index])
+        #expect(own == .resumed(mark: mark) || own == .taken)
+        #expect(try claim(heirs[1 - index]) == .taken)
+        try record(.finish, mark, by: (heirs[index].ledger, heirs[index].seat))
+        for heir in heirs { #expect(try claim(heir) == .finished) }
     }
 
     @Test(arguments: brokers) func theNextSessionIsToldWhatHasGoneMeanwhile(broker: Broker) throws {

@@ -2,7 +2,10 @@ import CoppiceRedis
 import CoppiceShared
 import CoppiceSystem
 import CoppiceTransport
+import Foundation
 import Testing
+
+@testable import CoppiceTLS
 
 /// A Redis that speaks TLS, and what becomes of connections that are not as they should be.
 @Suite(.ownThread) struct RedisTLSTests {
@@ -78,6 +81,22 @@ import Testing
         #expect(refused.contains("client certificate that it trusts"), "\(refused)")
         #expect(
             try server.ping(ca + "&ssl_certfile=\(server.trusted.certificate)&ssl_keyfile=\(server.stranger.key)").contains("ssl_keyfile"))
+    }
+
+    @Test func filesAreReadAgainOnlyWhenTheyHaveChanged() throws {
+        let server = try Server()
+        let authority = server.folder.file("authority")
+        func put(_ path: String) throws { try Data(contentsOf: URL(filePath: path)).write(to: URL(filePath: authority)) }
+        var settings = TLSSettings()
+        settings.authorities = authority
+        var contexts: [TLSContext] = []
+        for (file, isTrusted) in [(server.trusted.authority, true), (server.stranger.authority, false), (server.trusted.authority, true)] {
+            try put(file)
+            #expect((try server.ping("?ssl_ca_certs=\(authority)") == "PONG") == isTrusted)
+            contexts.append(try TLSContext.of(settings))
+            #expect(try TLSContext.of(settings) === contexts.last)
+        }
+        #expect(contexts[0] !== contexts[1] && contexts[1] !== contexts[2])
     }
 
     @Test func aServerWithoutTLSIsTold() throws {

@@ -67,6 +67,41 @@ import Testing
         #expect(nodes == ids)
     }
 
+    /// A writer that is stopped in the middle of a commit leaves the log's header half written, and its lock.
+    @Test func aStoppedWriterStopsNobody() throws {
+        let fixture = try SQLiteFixture()
+        let stage = Stage()
+        let session = try session(fixture.path, on: stage).stand()
+        let writer = try StoreFile.open(fixture.path)
+        try writer.execute("BEGIN IMMEDIATE")
+        let header = try #require(FileHandle(forUpdatingAtPath: fixture.path + "-shm"))
+        let counter: UInt64 = 8
+        try header.seek(toOffset: counter)
+        let before = try #require(try header.read(upToCount: 4))
+        func write(_ bytes: Data) throws {
+            try header.seek(toOffset: counter)
+            try header.write(contentsOf: bytes)
+        }
+        try write(Data(before.map { ~$0 }))
+        stage.forgetTurns()
+        try stage.pass(seconds: 2)
+        #expect(stage.longestTurn < 1)
+        try write(before)
+        try writer.execute("ROLLBACK")
+        #expect(try session.take(1).isEmpty)
+    }
+
+    @Test func whoClosesWaitsForALockASecondAtMost() throws {
+        let fixture = try SQLiteFixture()
+        let stage = Stage()
+        let session = try session(fixture.path, on: stage).stand()
+        let locker = try StoreFile.open(fixture.path)
+        try locker.execute("BEGIN IMMEDIATE")
+        let start = MonotonicTime.now
+        #expect(try session.close().contains("could not be signed off"))
+        #expect(MonotonicTime.now.seconds(since: start) < 3)
+    }
+
     // MARK: what is wrong with the file
 
     private func reason(_ path: String) throws -> String {
@@ -87,6 +122,7 @@ import Testing
             let reason = try reason(path)
             #expect(reason.contains("can't open \(path)") && reason.contains("directory must exist"), "\(reason)")
         }
+        #expect(!FileManager.default.fileExists(atPath: "a"), "made of what stands before the zero byte")
     }
 
     @Test func aFileThatIsNoDatabaseIsLeftAlone() throws {
@@ -112,6 +148,28 @@ import Testing
         try StoreFile.open(fixture.path).execute("PRAGMA user_version = 3")
         let reason = try reason(fixture.path)
         #expect(reason.contains("has format 3") && reason.contains("upgrade"), "\(reason)")
+    }
+
+    @Test func whoOnlyLooksMakesNoFile() throws {
+        let folder = try TemporaryFolder()
+        let (missing, empty) = (folder.file("missing.db"), folder.file("empty.db"))
+        try Data().write(to: URL(fileURLWithPath: empty))
+        for path in [missing, empty, folder.file("no/folder.db")] {
+            let stage = Stage()
+            let operations = SQLiteQueueOperations(path: path)
+            let caller = SQLiteControlCaller(path: path)
+            let store = SQLiteResultStore(path: path, creates: false)
+            let reasons: [String] = [
+                try stage.add(operations) { operations.takeEvents() }.next("lost") {
+                    if case .lost(let reason) = $0 { reason } else { nil }
+                },
+                try stage.add(caller) { caller.takeEvents() }.next("lost") { if case .lost(let reason) = $0 { reason } else { nil } },
+                try stage.add(store) { store.takeEvents() }.next("lost") { if case .lost(let reason) = $0 { reason } else { nil } },
+            ]
+            for reason in reasons { #expect(reason.contains("\(path): no such file")) }
+        }
+        #expect(try FileManager.default.contentsOfDirectory(atPath: folder.path) == ["empty.db"])
+        #expect(try Data(contentsOf: URL(fileURLWithPath: empty)).isEmpty)
     }
 
     @Test func anEmptyFileIsTaken() throws {
@@ -212,7 +270,80 @@ import Testing
         #expect(try fixture.deadLetters().map(\.reason) == ["as it is"])
     }
 
+    // MARK: what the file refuses
+
+    @Test func attemptsWithGapsAndDamageStopNobody() throws {
+        let fixture = try SQLiteFixture()
+        let stage = Stage()
+        let session = try session(fixture.path, on: stage).stand()
+        try fixture.execute("INSERT INTO attempt (task, number, at, story) VALUES ('1', 2, 4e15, x'00'), ('1', 3, 4e15, x'00')")
+        try fixture.plant(Array("1".utf8), in: "celery")
+        let message = try #require(try session.takeAll(1).first)
+        let story = AttemptStory(node: "n", mark: message.tag.value, at: .now)
+        let verdicts = try session.verdicts([
+            Commit(message.tag, queue: message.queue, .keep, taskID: "1", attempt: .begins(story))
+        ])
+        #expect(verdicts == [.begun(earlier: [])])
+        #expect(try fixture.count("attempt") == 3)
+    }
+
+    @Test func whatTheFileRefusesTakesNothingElseAlong() throws {
+        let fixture = try SQLiteFixture()
+        let stage = Stage()
+        let session = try session(fixture.path, on: stage).stand()
+        try fixture.execute(
+            "CREATE TRIGGER refusal BEFORE INSERT ON result WHEN NEW.task = 'bad' BEGIN SELECT RAISE(ABORT, 'not this one'); END")
+        for number in 0..<3 { try fixture.plant(Array("\(number)".utf8), in: "celery") }
+        let taken = try session.takeAll(3)
+        let verdicts = try session.verdicts(
+            zip(taken, ["first", "bad", "last"]).map { message, task in
+                Commit(
+                    message.tag, queue: message.queue, .conclude, taskID: task, writes: [.named(task, .success)],
+                    publications: [.named(task, queue: "next")])
+            })
+        #expect(verdicts == [.done, .void, .done])
+        let notices = session.seat.inbox.compactMap { if case .notice(let text) = $0 { text } else { nil } }
+        #expect(notices.count == 1 && notices[0].contains("bad") && notices[0].contains("not this one"))
+        #expect(try fixture.count("result") == 2)
+        #expect(try fixture.count("waiting") == 2, "nothing is sent on without its result")
+        #expect(try fixture.count("held") == 1)
+    }
+
     // MARK: bounds
+
+    @Test func aTakeOfLargeMessagesEndsEarlyAndRings() throws {
+        let fixture = try SQLiteFixture()
+        let stage = Stage()
+        let session = try session(fixture.path, on: stage).stand()
+        for _ in 0..<3 { try fixture.plant([0], in: "celery") }
+        try fixture.execute("UPDATE message SET raw = zeroblob(40 * 1024 * 1024)")
+        try session.rang()
+        #expect(try session.take(10).count == 2)
+        try session.rang()
+        #expect(try session.take(10).count == 1)
+    }
+
+    @Test func aFloodOfDeadLettersIsNoLongTurn() throws {
+        let fixture = try SQLiteFixture()
+        let stage = Stage()
+        let session = try session(fixture.path, on: stage).stand()
+        try fixture.execute(
+            """
+            WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 10000)
+            INSERT INTO dead (queue, reason, died, body) SELECT 'celery', '', 0, zeroblob(100) FROM n
+            """)
+        try fixture.execute(
+            """
+            WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 1500)
+            INSERT INTO message (queue, step, raw) SELECT 'celery', 0, x'00' FROM n;
+            INSERT INTO waiting SELECT queue, step, id, id FROM message
+            """)
+        let taken = try session.takeAll(1500)
+        stage.forgetTurns()
+        try session.commit(taken.map { Commit($0.tag, queue: $0.queue, .setAside(reason: "")) })
+        #expect(stage.longestTurn < 0.8)
+        #expect(try fixture.count("dead") == 10_000)
+    }
 
     @Test func nothingIsLeftBehindByMessagesThatAreDone() throws {
         let fixture = try SQLiteFixture()

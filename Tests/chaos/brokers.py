@@ -29,19 +29,43 @@ def stored(server, ids):
     return found
 
 
-class Redis:
-    name = "redis"
-    senders = 3
+class Served:
+    """A broker with a process, `_server`."""
 
-    def __init__(self, folder, disk):
-        self.disk = disk
-        self._server = RedisServer(disk.folder / "redis", options=DURABLE)
+    senders = 3
 
     def start(self):
         self._server.start()
 
     def wire(self):
         return Proxy(self._server.port)
+
+    @property
+    def running(self):
+        return self._server.running
+
+    def kill(self):
+        self._server.kill()
+
+    def revive(self):
+        self._server.start()
+
+    def pause(self):
+        self._server.pause()
+
+    def resume(self):
+        self._server.resume()
+
+    def stop(self):
+        self._server.stop()
+
+
+class Redis(Served):
+    name = "redis"
+
+    def __init__(self, folder, disk):
+        self.disk = disk
+        self._server = RedisServer(disk.folder / "redis", options=DURABLE)
 
     def environment(self, wire):
         return {"COPPICE_BROKER_URL": f"redis://127.0.0.1:{wire.port}/0"}
@@ -58,22 +82,6 @@ class Redis:
             return {"waiting": waiting, "held or parked": client.hlen("unacked"), "early and started": client.hlen("coppice.started"),
                     "dead letters": -client.llen("coppice.dead")}  # fmt: skip
 
-    @property
-    def running(self):
-        return self._server.process.poll() is None
-
-    def kill(self):
-        self._server.kill()
-
-    def revive(self):
-        self._server.start()
-
-    def pause(self):
-        self._server.pause()
-
-    def resume(self):
-        self._server.resume()
-
     def cut(self):
         """The server closes its clients' connections, whatever goes on in them."""
         with self._server.client() as client:
@@ -83,13 +91,9 @@ class Redis:
     def fill(self):
         self.disk.fill()
 
-    def stop(self):
-        self._server.stop()
 
-
-class RabbitMQ:
+class RabbitMQ(Served):
     name = "rabbitmq"
-    senders = 3
     # Below this it blocks publishers. A disk that is really full brings the server itself down, with whatever it had not confirmed.
     LIMIT = 48 << 20
 
@@ -100,10 +104,7 @@ class RabbitMQ:
 
     def start(self):
         self._results.start()
-        self._server.start()
-
-    def wire(self):
-        return Proxy(self._server.port)
+        super().start()
 
     def environment(self, wire):
         return {"COPPICE_BROKER_URL": f"amqp://guest:guest@127.0.0.1:{wire.port}//", "COPPICE_RESULT_BACKEND": self._results.url()}
@@ -121,22 +122,6 @@ class RabbitMQ:
         return {"waiting or parked": sum(ready for ready, _ in queues.values()), "held": sum(held for _, held in queues.values()),
                 "early and started": started}  # fmt: skip
 
-    @property
-    def running(self):
-        return self._server.process.poll() is None
-
-    def kill(self):
-        self._server.kill()
-
-    def revive(self):
-        self._server.start()
-
-    def pause(self):
-        self._server.pause()
-
-    def resume(self):
-        self._server.resume()
-
     def cut(self):
         with contextlib.suppress(AssertionError, subprocess.TimeoutExpired):
             self._server.control("close_all_connections", "chaos", timeout=10)
@@ -145,7 +130,7 @@ class RabbitMQ:
         self.disk.fill(leave=self.LIMIT // 2)
 
     def stop(self):
-        self._server.stop()
+        super().stop()
         self._results.stop()
 
 

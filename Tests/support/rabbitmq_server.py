@@ -3,27 +3,29 @@
 The environment variables are RabbitMQ's (rabbitmq-env) and Erlang's; Tests/TransportTests/Harness starts its server with the same.
 """
 
-import signal
 import socket
 import subprocess
 import uuid
 from pathlib import Path
 
-from .redis_server import free_port
+from .server import Server, free_port
 from .waiting import until
 
 # The package's wrappers in /usr/sbin change user and folder.
 BIN = Path("/usr/lib/rabbitmq/bin")
 
 
-class RabbitMQServer:
+class RabbitMQServer(Server):
+    """When it is killed, its port programs end with their pipes."""
+
+    patience = 15
+
     def __init__(self, folder, settings=""):
         """`settings`: lines of rabbitmq.conf."""
         self.folder = Path(folder)
         self.settings = settings
         self.port, self.dist_port, self.epmd_port = free_port(), free_port(), free_port()
         self.node = f"t{uuid.uuid4().hex[:8]}@localhost"
-        self.process = None
         self._epmd = None
 
     @property
@@ -76,7 +78,7 @@ class RabbitMQServer:
             return probe.connect_ex(("127.0.0.1", port)) == 0
 
     def _answers(self):
-        if self.process.poll() is not None:
+        if not self.running:
             raise AssertionError("RabbitMQ did not start:\n" + self.log)
         # The port opens when the node is up; connection.start is its word for it.
         try:
@@ -111,26 +113,8 @@ class RabbitMQServer:
                             ).splitlines()  # fmt: skip
         return {name: (int(ready), int(held)) for name, ready, held in (row.split("\t") for row in rows if row.count("\t") == 2)}
 
-    def pause(self):
-        self.process.send_signal(signal.SIGSTOP)
-
-    def resume(self):
-        self.process.send_signal(signal.SIGCONT)
-
-    def kill(self):
-        """kill -9 of the server, whose port programs end with their pipes; `start` brings it back on the same data."""
-        self.process.kill()
-        self.process.wait()
-
     def stop(self):
-        if self.process and self.process.poll() is None:
-            self.process.send_signal(signal.SIGCONT)
-            self.process.terminate()
-            try:
-                self.process.wait(15)
-            except subprocess.TimeoutExpired:
-                self.process.kill()
-                self.process.wait()
+        super().stop()
         if self._epmd:
             self._epmd.kill()
             self._epmd.wait()

@@ -2,7 +2,7 @@
 
 from aiosmtpd.controller import Controller
 
-from .redis_server import free_port
+from .server import free_port
 
 
 class MailServer:

@@ -30,12 +30,12 @@ struct DeadShowCommand: ParsableCommand {
             if raw, isatty(STDOUT_FILENO) == 1 {
                 throw CommandFailure("--raw: standard output is a terminal, and nobody knows what the message does to it", code: 2)
             }
-            let client = Client(broker: settings.broker, results: settings.results, ledger: try settings.ledger())
+            let client = try settings.client(at: .ledger)
             guard let (letter, message) = try client.deadLetter(id) else {
-                throw CommandFailure("no dead letter \(TerminalText.safe(id))")
+                throw CommandFailure("no dead letter \(id)")
             }
             if raw {
-                guard let message else { throw CommandFailure("the message of \(TerminalText.safe(id)) is not kept any more") }
+                guard let message else { throw CommandFailure("the message of \(id) is not kept any more") }
                 try write(message)
             } else {
                 for (name, value) in lines(letter, message) { print(name + String(repeating: " ", count: 10 - name.count) + value) }

@@ -33,7 +33,7 @@ struct ResultCommand: ParsableCommand {
             }
             let bar = ProgressBar()
             var last = TaskState.pending
-            let result = try Client(broker: settings.broker, results: settings.results).result(of: id, timeout: timeout) { seen in
+            let result = try settings.client(at: .results).result(of: id, timeout: timeout) { seen in
                 last = seen.state
                 bar.show(seen)
             }
@@ -43,7 +43,7 @@ struct ResultCommand: ParsableCommand {
                 throw CommandFailure("no result of \(id) within \(text) s; its state is \(last.name)", code: ResultCommand.timedOut)
             }
             guard result.state == .success else {
-                if traceback, let text = result.traceback { StandardError.write(text) }
+                if traceback, let text = result.traceback { StandardError.write(TerminalText.lines(text)) }
                 throw CommandFailure("\(result.state.name): \(result.failureText)", code: 1)
             }
             print(result.result.text)

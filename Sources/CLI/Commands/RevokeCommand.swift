@@ -13,19 +13,19 @@ struct RevokeCommand: ParsableCommand {
     @Flag(help: "End the task if it runs.")
     var terminate = false
 
-    @Option(help: ArgumentHelp("The signal for --terminate.", valueName: "name"))
-    var signal = "SIGTERM"
+    @Option(help: ArgumentHelp("With --terminate: the signal; SIGTERM if not given.", valueName: "name"))
+    var signal: String?
 
     @OptionGroup var connection: ConnectionFlags
 
     func run() throws {
         try CommandFailure.reporting {
             let settings = try Settings(connection)
-            guard SignalName.number(signal) != nil else {
+            guard terminate || signal == nil else { throw CommandFailure("--signal is for --terminate", code: 2) }
+            if let signal, SignalName.number(signal) == nil {
                 throw CommandFailure("--signal: unknown signal '\(signal)'; a name like SIGKILL is wanted", code: 2)
             }
-            let client = Client(broker: settings.broker, results: settings.results, ledger: try settings.ledger())
-            try client.revoke(id, signal: terminate ? signal : nil)
+            try settings.client(at: .revocations).revoke(id, signal: terminate ? signal ?? "SIGTERM" : nil)
         }
     }
 }

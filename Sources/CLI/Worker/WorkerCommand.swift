@@ -81,8 +81,7 @@ struct WorkerCommand: ParsableCommand {
     }
 
     private func resolve() throws -> (SupervisorOptions, pidPath: String?) {
-        let settings: Settings
-        do { settings = try Settings(connection) } catch { throw CommandFailure("\(error)", code: 2) }
+        let settings = try Settings(connection)
         let node = try NodeName(template: hostname, host: CurrentProcess.hostName)
         var options = SupervisorOptions(
             workerPath: try executable(), node: node.full,
@@ -96,9 +95,7 @@ struct WorkerCommand: ParsableCommand {
         options.extendsResults = settings.extendsResults
         options.resultExpiry = settings.resultExpiry
         options.storesErrorsEvenIfIgnored = settings.storesErrorsEvenIfIgnored
-        if case .rabbitmq = settings.results {
-            do { options.ledgerPath = try Settings.embeddedPath() } catch { throw CommandFailure("\(error)", code: 2) }
-        }
+        if case .rabbitmq = settings.results { options.ledgerPath = try Settings.embeddedPath() }
         return (options, try pidfile.map { try node.path($0, "--pidfile") })
     }
 

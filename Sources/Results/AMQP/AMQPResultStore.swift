@@ -7,21 +7,14 @@ import CoppiceSystem
 /// Nothing is kept. Who asks for a record is given what has come into the reply queue of this object; a store without one, as a
 /// master's, has none to give.
 public final class AMQPResultStore: ResultStore {
-    private enum Channel {
-        static let publications: UInt16 = 1
-        static let declarations: UInt16 = 2
-        static let replies: UInt16 = 3
-    }
-
     /// One `store` under way.
     private final class Batch {
         var left: Int
         init(left: Int) { self.left = left }
     }
 
-    private let connection: AMQPConnection
-    private let publisher: AMQPPublisher
-    private let declarations: AMQPRequestLine
+    private let connection: AMQPClientConnection
+    /// For our own reply queue.
     private let replies: AMQPRequestLine
     private let replyQueue: String?
     private let expiry: Int
@@ -38,16 +31,12 @@ public final class AMQPResultStore: ResultStore {
     public init(
         _ url: AMQPURL, replyQueue: String? = nil, expiry: Int = ResultExpiry.standard, largestRecord: Int = AMQPResultStore.largestRecord
     ) {
-        let now = MonotonicTime.now
         self.replyQueue = replyQueue
         self.expiry = expiry
-        connection = AMQPConnection(url, clientName: "coppice-results", messageLimit: largestRecord, now: now)
-        declarations = AMQPRequestLine(connection, channel: Channel.declarations)
-        replies = AMQPRequestLine(connection, channel: Channel.replies)
-        publisher = AMQPPublisher(connection, channel: Channel.publications, declarations: declarations)
-        publisher.onNotice = { [unowned self] in events.append(.notice($0)) }
-        publisher.onFailure = { [unowned self] in lose($0) }
-        drain(now: now)
+        connection = AMQPClientConnection(url, clientName: "coppice-results", messageLimit: largestRecord)
+        replies = AMQPRequestLine(connection.connection, channel: AMQPClientConnection.firstFreeChannel)
+        connection.publisher.onNotice = { [unowned self] in events.append(.notice($0)) }
+        connection.tell { [unowned self] in accept($0) }
     }
 
     /// Bytes.
@@ -71,8 +60,11 @@ public final class AMQPResultStore: ResultStore {
             properties.priority = 0
             properties.correlationID = write.correlationID ?? write.taskID
             let message = AMQPMessage(routingKey: write.replyTo ?? "", properties: properties, body: write.record)
-            // Not mandatory: a caller that is gone has taken its queue along.
-            publisher.publish(message, mandatory: false, now: .now) { [unowned self] in
+            // A caller that is gone has taken its queue along.
+            connection.publisher.publish(message, .none, now: .now) { [unowned self] refusal in
+                if let refusal {
+                    events.append(.notice("a result of \(write.taskID) can't be sent to its caller: \(refusal)"))
+                }
                 batch.left -= 1
                 report()
             }
@@ -91,54 +83,35 @@ public final class AMQPResultStore: ResultStore {
     // MARK: Pollable
 
     public var interests: [PollInterest] { connection.interests }
-    public var deadline: MonotonicTime? { [connection.deadline, publisher.deadline].compactMap { $0 }.min() }
-
-    public func ready(_ descriptor: Int32, _ happened: PollEvents, now: MonotonicTime) {
-        connection.ready(descriptor, happened, now: now)
-        drain(now: now)
-    }
-
-    public func expired(now: MonotonicTime) {
-        if let deadline = connection.deadline, deadline <= now { connection.expired(now: now) }
-        if let deadline = publisher.deadline, deadline <= now { publisher.expired(now: now) }
-        drain(now: now)
-    }
+    public var deadline: MonotonicTime? { connection.deadline }
+    public func ready(_ descriptor: Int32, _ happened: PollEvents, now: MonotonicTime) { connection.ready(descriptor, happened, now: now) }
+    public func expired(now: MonotonicTime) { connection.expired(now: now) }
 
     // MARK: steps
 
-    private func drain(now: MonotonicTime) {
-        for event in connection.takeEvents() {
-            switch event {
-            case .open: opened(now: now)
-            case .delivery(_, let delivery): arrived(delivery)
-            case .cancelled: lose("the reply queue is gone")
-            case .blocked(let reason): events.append(.notice("RabbitMQ takes no results (\(reason)): they wait"))
-            case .lost(let reason): lose(reason)
-            default:
-                guard !publisher.accept(event, now: now) else { break }
-                for line in [declarations, replies] where line.accept(event, now: now) { break }
-            }
+    private func accept(_ event: AMQPEvent) {
+        switch event {
+        case .open: if let replyQueue { listen(replyQueue) } else { openPublisher() }
+        case .delivery(_, let delivery): arrived(delivery)
+        case .cancelled: connection.lose("the reply queue is gone")
+        case .blocked(let reason): events.append(.notice("RabbitMQ takes no results (\(reason)): they wait"))
+        case .lost(let reason): events.append(.lost(reason))
+        default: _ = replies.accept(event, now: .now)
         }
-        connection.flush()
     }
 
-    private func opened(now: MonotonicTime) {
-        declarations.open(now: now)
-        guard let replyQueue else { return openPublisher() }
-        replies.open(now: now)
+    private func listen(_ queue: String) {
+        replies.open(now: .now)
         let arguments: JSONObject = ["x-expires": .int(expiry * 1000)]
-        replies.ask(.queueDeclare(replyQueue, autoDelete: true, arguments: arguments), now: now) { [unowned self] answer in
-            if case .failure(let refusal) = answer { lose("the reply queue \(replyQueue) can't be made: \(refusal)") }
+        replies.ask(.queueDeclare(queue, autoDelete: true, arguments: arguments), now: .now) { [unowned self] answer in
+            if case .failure(let refusal) = answer { connection.lose("the reply queue \(queue) can't be made: \(refusal)") }
         }
-        replies.ask(.consume(queue: replyQueue, tag: "results", noAck: true), now: now) { [unowned self] answer in
+        replies.ask(.consume(queue: queue, tag: "results", noAck: true), now: .now) { [unowned self] answer in
             if case .success = answer { openPublisher() }
         }
     }
 
-    private func openPublisher() {
-        publisher.open(now: .now) { [unowned self] in events.append(.standing) }
-        connection.flush()
-    }
+    private func openPublisher() { connection.publisher.open(now: .now) { [unowned self] in events.append(.standing) } }
 
     private func arrived(_ delivery: AMQPDelivery) {
         guard let record = try? JSONValue(parsing: delivery.body), let taskID = record["task_id"]?.string else { return }
@@ -153,11 +126,5 @@ public final class AMQPResultStore: ResultStore {
             batches.removeFirst()
             events.append(.stored)
         }
-    }
-
-    private func lose(_ reason: String) {
-        guard !events.contains(where: { if case .lost = $0 { true } else { false } }) else { return }
-        connection.abandon()
-        events.append(.lost(reason))
     }
 }

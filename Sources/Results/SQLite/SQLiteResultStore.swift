@@ -13,9 +13,11 @@ public final class SQLiteResultStore: ResultStore {
     private var watched: [String: Int] = [:]
     private var isLookQueued = false
 
-    /// - Parameter expiry: how long records are kept, in seconds.
-    public init(path: String, expiry: Int = ResultExpiry.standard) {
-        line = TransactionLine(path: path)
+    /// - Parameters:
+    ///   - expiry: how long records are kept, in seconds.
+    ///   - creates: whether a missing file is made.
+    public init(path: String, expiry: Int = ResultExpiry.standard, creates: Bool = true) {
+        line = TransactionLine(path: path, creates: creates)
         self.expiry = expiry
     }
 

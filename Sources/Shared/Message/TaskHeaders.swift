@@ -14,6 +14,7 @@ struct TaskHeaders {
     private var parentID: String?
     private var shadow: String?
     private var compression: String?
+    private var copyMark: String?
 
     init() {}
 
@@ -45,6 +46,8 @@ struct TaskHeaders {
                 shadow = try scanner.stringValue()
             } else if scanner.key(key, is: "compression") {
                 compression = try scanner.stringValue()
+            } else if scanner.key(key, is: TaskMessage.copyMarkHeader) {
+                copyMark = try scanner.stringValue()
             } else {
                 _ = try scanner.skipValue()
             }
@@ -71,6 +74,7 @@ struct TaskHeaders {
         message.parentID = parentID
         message.shadow = shadow
         message.compression = compression
+        message.copyMark = copyMark
     }
 
     private mutating func time(_ scanner: inout JSONScanner, _ name: String) throws(JSONError) -> WallTime? {

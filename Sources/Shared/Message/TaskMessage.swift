@@ -13,6 +13,9 @@ public struct TaskMessage: Equatable, Sendable {
     public var group: String?
     public var parentID: String?
     public var shadow: String?
+    /// Of a copy that a node made of a message which it held: the mark under which it did. It tells the copy from the original, should
+    /// that be delivered once more.
+    public var copyMark: String?
     /// The headers as JSON text, an object.
     public var headers: [UInt8]
     public var contentType: String
@@ -51,6 +54,9 @@ public struct TaskMessage: Equatable, Sendable {
         }
         try read.apply(to: &self)
     }
+
+    /// The header of `copyMark`; nobody but Coppice knows it.
+    public static let copyMarkHeader: StaticString = "coppice_copy"
 
     /// How the task is called in logs.
     public var displayName: String { shadow ?? name }

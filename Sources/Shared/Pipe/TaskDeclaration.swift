@@ -20,7 +20,10 @@ public struct TaskDeclaration: Equatable, Sendable {
     /// Store failures even so.
     public var storesErrorsEvenIfIgnored: Bool? { options["store_errors_even_if_ignored"]?.bool }
     /// Seconds until the task is asked to end; nil: the node's limit.
-    public var softTimeLimit: Double? { options["soft_time_limit"]?.double }
+    public var softTimeLimit: Double? { limit("soft_time_limit") }
     /// Seconds until the task is killed; nil: the node's limit.
-    public var timeLimit: Double? { options["time_limit"]?.double }
+    public var timeLimit: Double? { limit("time_limit") }
+
+    /// What is not a positive number counts as none, as in a message's headers.
+    private func limit(_ option: String) -> Double? { options[option]?.double.flatMap { $0 > 0 && $0.isFinite ? $0 : nil } }
 }

@@ -6,10 +6,11 @@ public struct MonotonicTime: Hashable, Comparable, Sendable {
 
     public static func < (a: MonotonicTime, b: MonotonicTime) -> Bool { a.nanoseconds < b.nanoseconds }
 
-    /// Later by so many seconds. What does not fit is the end of time.
+    /// Later by so many seconds, or earlier. Before the clock's beginning is its beginning; what does not fit is the end of time.
     public func advanced(by seconds: Double) -> MonotonicTime {
         let delta = seconds * 1e9
         guard delta < 9e18 - Double(nanoseconds) else { return .distantFuture }
+        guard delta > -Double(nanoseconds) else { return MonotonicTime(nanoseconds: 0) }
         return MonotonicTime(nanoseconds: nanoseconds + Int64(delta))
     }
 

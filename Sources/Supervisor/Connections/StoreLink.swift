@@ -13,10 +13,7 @@ final class StoreLink {
     private let log: Logger
     private var store: (any ResultStore)?
     private var sources: PollableSources?
-    private var backoff = Backoff()
-    private var retryTimer: TimerSource?
-    private var lastReason: String?
-    private var isStanding = false
+    private let state: LinkState
 
     /// A batch of records has been confirmed.
     var onStored: () -> Void = {}
@@ -28,10 +25,14 @@ final class StoreLink {
         self.expiry = expiry
         self.loop = loop
         self.log = log
-        retryTimer = try loop.timer(priority: LoopPriority.broker) { [unowned self] in open() }
+        state = try LinkState("result store", at: "\(endpoint)", loop: loop, log: log)
+        state.onRetry = { [unowned self] in open() }
     }
 
-    var standing: (any ResultStore)? { isStanding ? store : nil }
+    var standing: (any ResultStore)? { state.isStanding ? store : nil }
+
+    /// For STATUS, while it is away.
+    var complaint: String? { state.isStanding ? nil : state.status }
 
     func open() {
         let store = endpoint.open(expiry: expiry)
@@ -45,32 +46,20 @@ final class StoreLink {
         for event in store.takeEvents() {
             switch event {
             case .standing:
-                isStanding = true
-                log.info("Connected to the result store \(endpoint)")
-                lastReason = nil
+                state.stood()
                 onStanding(store)
             case .stored:
-                // Proven, as in `BrokerLink`.
-                backoff.succeeded()
+                state.proved()
                 onStored()
             case .record: break
             case .notice(let text): log.warning("\(text)")
             case .lost(let reason):
-                lost(reason)
+                self.store = nil
+                sources = nil
+                state.lost(reason)
                 return
             }
         }
         sources?.sync()
-    }
-
-    private func lost(_ reason: String) {
-        if isStanding || reason != lastReason {
-            log.error("The result store \(endpoint) is away: \(reason); outcomes are kept; trying again")
-        }
-        lastReason = reason
-        isStanding = false
-        store = nil
-        sources = nil
-        retryTimer?.set(MonotonicTime.now.advanced(by: backoff.next()))
     }
 }

@@ -14,12 +14,13 @@ final class Delivery {
     var record = AttemptRecord()
     /// Its end was ordered before its child had begun it: the signal that it gets with its start.
     var endsBy: Int32?
-    /// The child that runs it, for STARTED.
-    var pid: Int32 = 0
     /// Others have it, since this node was taken for dead.
     var isGone = false
-    /// Where in the outbox its start stands, while that has not been sent.
+    /// Where in the outbox its start and its progress stand, while they have not been sent.
     var unsentStart: Int?
+    var unsentProgress: Int?
+    /// How many of its steps are in the outbox.
+    var openSteps = 0
 
     init(tag: DeliveryTag, queue: String, message: TaskMessage) {
         self.tag = tag

@@ -12,11 +12,10 @@ extension Intake {
         guard let delivery = byAssignment[assignment] else { return }
         claimed -= 1
         delivery.lifecycle.started()
-        delivery.pid = child.process.pid
         pool.limit(
             child, soft: delivery.message.softTimeLimit ?? delivery.declaration?.softTimeLimit ?? options.softTimeLimit,
             hard: delivery.message.hardTimeLimit ?? delivery.declaration?.timeLimit ?? options.timeLimit, now: .now)
-        let writes = write(delivery, Verdict.started(delivery.message, pid: delivery.pid, node: options.node))
+        let writes = write(delivery, Verdict.started(delivery.message, pid: child.process.pid, node: options.node))
         if delivery.startStep == .startEarly || !writes.isEmpty {
             delivery.unsentStart = outbox.add(delivery, delivery.startStep, writes: writes)
         }
@@ -26,7 +25,13 @@ extension Intake {
     func progressed(_ assignment: UInt64, state: String, meta: [UInt8]) {
         guard let delivery = byAssignment[assignment] else { return }
         let writes = write(delivery, Verdict.progress(delivery.message, state: state, meta: meta))
-        if !writes.isEmpty { outbox.add(delivery, .keep, writes: writes) }
+        guard !writes.isEmpty else { return }
+        // However often a task tells of itself: of what has not been sent only the last counts.
+        if let place = delivery.unsentProgress {
+            outbox.replace(place, writes: writes)
+        } else {
+            delivery.unsentProgress = outbox.add(delivery, .keep, writes: writes)
+        }
     }
 
     /// A child gave back what it had not started: it comes before what is ready.
@@ -87,24 +92,21 @@ extension Intake {
         delivery.lifecycle.concluded()
         var writes = record.map { write(delivery, $0) } ?? []
         if let place = delivery.unsentStart {
-            // Started and ended in one turn: STARTED is announced, but storing it would be overwritten in the same step.
-            outbox.drop(place)
+            // Started and ended in one turn: what came before the end is announced, but storing it would be overwritten in the same step.
+            var overtaken = [place, delivery.unsentProgress].compactMap(\.self).flatMap { outbox.withdraw($0) }
+            for index in overtaken.indices { overtaken[index].reach = .announce }
             delivery.unsentStart = nil
-            if !writes.isEmpty {
-                let started = Verdict.started(delivery.message, pid: delivery.pid, node: options.node)
-                writes.insert(contentsOf: write(delivery, started, reach: .announce), at: 0)
-            }
+            delivery.unsentProgress = nil
+            if !writes.isEmpty { writes = overtaken + writes }
         }
         outbox.add(delivery, step, attempt: delivery.record.note(for: step), writes: writes, publications: publications)
     }
 
-    func write(
-        _ delivery: Delivery, _ record: ResultRecord, reach: ResultWrite.Reach = .storeAndAnnounce
-    ) -> [ResultWrite] {
+    func write(_ delivery: Delivery, _ record: ResultRecord) -> [ResultWrite] {
         guard delivery.storesResult || record.state == .failure && storesFailures(of: delivery) else { return [] }
         var record = record
         if options.extendsResults { record.extended = delivery.extended(node: options.node) }
-        return [ResultWrite(record, of: delivery.message, reach: reach)]
+        return [ResultWrite(record, of: delivery.message)]
     }
 
     /// Whether failures are stored although results are ignored.
@@ -131,7 +133,7 @@ extension Intake {
             lose(delivery, "cold shutdown of \(options.node)")
         case .silent: lose(delivery, "killed after \(Pool.silence) s without a heartbeat")
         case .protocolError(let complaint): lose(delivery, "killed for breaking the pipe protocol: \(complaint)")
-        case .overstayed, .neverReady, nil: lose(delivery, Verdict.describe(processEnd))
+        case .overstayed, .neverReady, .neverBegan, nil: lose(delivery, Verdict.describe(processEnd))
         }
     }
 

@@ -37,9 +37,11 @@ final class Intake {
     }
 
     var holding: [DeliveryTag] { Array(open.keys) }
-    var readyCount: Int { ready.count }
-    /// How many messages may be taken now.
-    var room: Int { options.window - claimed }
+    /// How many deliveries are held whose settlement is not answered.
+    var unsettled: Int { open.count }
+    /// How many messages may be taken now: no more than the window are claimed, and of what has ended only so much waits for answers as
+    /// a few batches hold, so that a store that is away stops the work.
+    var room: Int { min(options.window - claimed, 4 * (options.window + options.concurrency) - unsettled) }
     var hasReady: Bool { !ready.isEmpty }
 
     /// How a task in a child's hand is called in the log.
@@ -77,12 +79,16 @@ final class Intake {
         log.warning("\(tags.count) message(s) that this node held have gone to others: it was silent for too long")
     }
 
-    func committed(_ verdicts: [CommitVerdict]) {
-        for (entry, verdict) in zip(outbox.committed(), verdicts) {
+    func committed(_ batch: UInt64, _ verdicts: [CommitVerdict]) {
+        for (entry, verdict) in zip(outbox.committed(batch), verdicts) {
             let delivery = entry.delivery
             switch entry.commit.step {
             case .startEarly, .keep: if delivery.record.state == .ordered { recorded(delivery, verdict) }
-            case .conclude, .putBack, .park, .setAside: settled(delivery, held: !verdict.isVoid)
+            case .conclude, .putBack, .park, .setAside:
+                settled(delivery, held: !verdict.isVoid)
+                if verdict.isVoid, !entry.isReplay {
+                    log.warning("Task \(delivery.name): settlement is void, the message is not ours any more")
+                }
             }
         }
     }
@@ -90,7 +96,6 @@ final class Intake {
     private func settled(_ delivery: Delivery, held: Bool) {
         delivery.lifecycle.settled(held: held)
         open[delivery.tag] = nil
-        if !held { log.warning("Task \(delivery.name): settlement is void, the message is not ours any more") }
     }
 
     /// What had to stand before the hand-out does: first in the queue again, unless the message is not ours any more or the task has
@@ -110,7 +115,7 @@ final class Intake {
             setAsidePoison(delivery)
         } else {
             delivery.lifecycle.becameReady()
-            ready.insertRecorded(delivery)
+            ready.appendRecorded(delivery)
             recordedReady += 1
         }
     }
@@ -215,35 +220,50 @@ final class Intake {
 
     // MARK: handing out
 
+    /// What a delivery asks of a child.
+    private struct Wish: Hashable {
+        var task: String
+        var idle: Bool
+    }
+
     /// Hands out what is ready while children have room; called once per turn.
     func handOut() {
         let now = WallTime.now
         while let delivery = due.popDue(now: now) {
+            if discardIfOver(delivery, now: now) { continue }
             delivery.lifecycle.becameReady()
             ready.append(delivery)
         }
         setDueTimer()
         guard !ready.isEmpty else { return }
+        var room = pool.room
+        // Room only shrinks in a turn: what found no place finds none behind it.
+        var unplaced: Set<Wish> = []
         ready.handOut { delivery in
+            guard room > 0 else { return .full }
             if delivery.isGone {
                 abandon(delivery)
                 return .taken
             }
             if discardIfOver(delivery, now: now) { return .taken }
-            guard let slot = pool.place(for: delivery.message.name, idle: delivery.isStrict || delivery.record.isSuspect) else {
-                guard pool.knows(delivery.message.name) else {
-                    refuse(
-                        delivery, "no worker here has the task \(delivery.message.name) any more",
-                        Verdict.notRegistered(delivery.message.name))
+            let wish = Wish(task: delivery.message.name, idle: delivery.isStrict || delivery.record.isSuspect)
+            if unplaced.contains(wish) { return .refused }
+            guard let slot = pool.place(for: wish.task, idle: wish.idle) else {
+                guard pool.knows(wish.task) else {
+                    refuse(delivery, "no worker here has the task \(wish.task) any more", Verdict.notRegistered(wish.task))
                     return .taken
                 }
+                unplaced.insert(wish)
                 return .refused
             }
+            // As the child that gets it has it; as what is written down of it has been, it stays.
+            if delivery.record.state == .absent { delivery.declaration = slot.child?.tasks[wish.task] }
             guard delivery.needsRecord else {
                 hand(delivery, to: slot)
+                room -= 1
                 return .taken
             }
-            guard recording + recordedReady < pool.room else { return .refused }
+            guard recording + recordedReady < room else { return .refused }
             record(delivery)
             return .taken
         }
@@ -268,7 +288,6 @@ final class Intake {
         if delivery.isRecordedReady { recordedReady -= 1 }
         lastAssignment += 1
         delivery.assignment = lastAssignment
-        delivery.declaration = slot.child?.tasks[message.name]
         delivery.lifecycle.assigned(to: slot.number)
         byAssignment[lastAssignment] = delivery
         pool.hand(
@@ -288,15 +307,15 @@ final class Intake {
     /// Marks ids as revoked; with a signal, ends those that run. Returns the ids that ran here.
     func revoke(_ ids: [String], signal: Int32?) -> [String] {
         let now = MonotonicTime.now
+        for id in ids { revoked.insert(id, now: now) }
+        let ids = Set(ids)
+        for delivery in ready.remove(where: { !$0.isGone && ids.contains($0.message.id) }) { _ = discardIfOver(delivery, now: .now) }
+        guard let signal else { return [] }
         var running: [String] = []
-        for id in ids {
-            revoked.insert(id, now: now)
-            guard let signal else { continue }
-            for delivery in byAssignment.values where delivery.message.id == id {
-                // A child may have begun it without our having heard of it yet.
-                delivery.endsBy = signal
-                if endIfRunning(delivery) { running.append(id) }
-            }
+        for delivery in byAssignment.values where ids.contains(delivery.message.id) {
+            // A child may have begun it without our having heard of it yet.
+            delivery.endsBy = signal
+            if endIfRunning(delivery) { running.append(delivery.message.id) }
         }
         return running
     }

@@ -5,31 +5,27 @@ import DequeModule
 ///
 /// Round robin over queues is the take's doing: messages arrive here in that order.
 struct ReadyQueue {
-    private var steps: [Deque<Delivery>] = Array(repeating: Deque(), count: 4)
+    /// Two for each of kombu's four steps: what was up before, since a child gave it back or its record stands now, and what was not.
+    private var lines: [Deque<Delivery>] = Array(repeating: Deque(), count: 8)
 
-    var isEmpty: Bool { steps.allSatisfy(\.isEmpty) }
-    var count: Int { steps.reduce(0) { $0 + $1.count } }
+    var isEmpty: Bool { lines.allSatisfy(\.isEmpty) }
 
-    mutating func append(_ delivery: Delivery) { steps[step(delivery)].append(delivery) }
+    mutating func append(_ delivery: Delivery) { lines[line(delivery) + 1].append(delivery) }
 
-    /// Puts deliveries that a child gave back where they were: before the others, in their order.
+    /// Puts deliveries that a child gave back before all others of their step, in their order.
     mutating func prepend(_ deliveries: [Delivery]) {
-        for delivery in deliveries.reversed() { steps[step(delivery)].prepend(delivery) }
+        for delivery in deliveries.reversed() { lines[line(delivery)].prepend(delivery) }
     }
 
-    /// Puts a delivery whose record stands behind those of which that is already so, and before all others of its step.
-    mutating func insertRecorded(_ delivery: Delivery) {
-        let step = step(delivery)
-        let place = steps[step].firstIndex { $0.record.state != .standing } ?? steps[step].endIndex
-        steps[step].insert(delivery, at: place)
-    }
+    /// Puts a delivery whose record stands behind those that were up before, and before all others of its step.
+    mutating func appendRecorded(_ delivery: Delivery) { lines[line(delivery)].append(delivery) }
 
     /// Takes out, in order, what `body` accepts; what it refuses stays.
     mutating func handOut(_ body: (Delivery) -> Verdict) {
-        for index in steps.indices {
+        for index in lines.indices {
             var refused: [Delivery] = []
-            defer { steps[index].prepend(contentsOf: refused) }
-            while let delivery = steps[index].popFirst() {
+            defer { lines[index].prepend(contentsOf: refused) }
+            while let delivery = lines[index].popFirst() {
                 switch body(delivery) {
                 case .taken: continue
                 case .refused: refused.append(delivery)
@@ -49,11 +45,18 @@ struct ReadyQueue {
         case full
     }
 
-    mutating func removeAll() -> [Delivery] {
-        defer { for index in steps.indices { steps[index].removeAll() } }
-        return steps.flatMap { Array($0) }
+    /// Takes out what is not to be handed out any more, in order.
+    mutating func remove(where isOver: (Delivery) -> Bool) -> [Delivery] {
+        var removed: [Delivery] = []
+        for index in lines.indices {
+            removed += lines[index].filter(isOver)
+            lines[index].removeAll(where: isOver)
+        }
+        return removed
     }
 
-    /// kombu's four priority steps.
-    private func step(_ delivery: Delivery) -> Int { min(delivery.message.priority / 3, 3) }
+    mutating func removeAll() -> [Delivery] { remove { _ in true } }
+
+    /// The first of its step's two.
+    private func line(_ delivery: Delivery) -> Int { 2 * min(delivery.message.priority / 3, 3) }
 }

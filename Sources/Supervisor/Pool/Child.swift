@@ -22,6 +22,8 @@ final class Child {
     /// The running assignment's limits.
     var softDeadline: MonotonicTime?
     var hardDeadline: (at: MonotonicTime, limit: Double)?
+    /// What is next in its hand while nothing runs, and since when.
+    var awaited: (assignment: UInt64, since: MonotonicTime)?
     var recallSent = false
     /// What it has in hand must take nobody else's work along.
     var runsAlone = false
@@ -31,8 +33,11 @@ final class Child {
     private(set) var meanRuntime: Double?
 
     /// What keeps the loop's sources alive.
-    var sources: [IOSource] = []
+    var frameSource: IOSource?
     var writeSource: IOSource?
+    var sources: [IOSource] = []
+    /// Whether its frames are read only when nothing else is to be done.
+    private(set) var isPostponed = false
 
     init(process: ChildProcess, channel: ChildChannel, outputs: [ChildOutput], now: MonotonicTime) {
         self.process = process
@@ -46,13 +51,31 @@ final class Child {
         meanRuntime = meanRuntime.map { $0 * 0.8 + seconds * 0.2 } ?? seconds
     }
 
+    /// How many more assignments it could be given now.
+    var room: Int {
+        guard lifecycle.isWorking else { return 0 }
+        let count = lifecycle.hand.count
+        // What it still has to give back comes before what is written ahead.
+        if recallSent { return count == 0 ? 1 : 0 }
+        // What ran alone in a hand that is empty again is history.
+        if runsAlone, count > 0 { return 0 }
+        return max(0, handLimit - count)
+    }
+
     /// How many assignments it may have in hand.
-    func handLimit(shortTask: Double, most: Int) -> Int {
-        guard ahead > 0, let meanRuntime, meanRuntime < shortTask else { return 1 }
-        return 1 + min(ahead, most)
+    private var handLimit: Int {
+        guard ahead > 0, let meanRuntime, meanRuntime < Pool.shortTask else { return 1 }
+        return 1 + min(ahead, Pool.mostAhead)
+    }
+
+    func postpone(_ isPostponed: Bool) {
+        guard isPostponed != self.isPostponed else { return }
+        self.isPostponed = isPostponed
+        frameSource?.set(priority: isPostponed ? LoopPriority.childOutput : LoopPriority.childFrames)
     }
 
     func close() {
+        frameSource = nil
         sources.removeAll()
         writeSource = nil
         channel.close()

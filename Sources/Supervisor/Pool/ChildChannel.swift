@@ -24,11 +24,17 @@ final class ChildChannel {
         out.append(contentsOf: frame.encoded)
     }
 
-    /// Sends what the pipe takes. A child that has closed its end shows on the other pipe and as an exit; no error here.
+    /// Sends what the pipe takes. A pipe without a reader takes nothing ever again, and the loop would call it writable for ever: what is
+    /// queued is dropped. The child's exit follows, or a deadline finds what it does not begin.
     func flush() {
-        while hasBacklog {
-            guard let count = try? down.write(out, from: written), count > 0 else { break }
-            written += count
+        do {
+            while hasBacklog {
+                let count = try down.write(out, from: written)
+                if count == 0 { break }
+                written += count
+            }
+        } catch {
+            written = out.count
         }
         if !hasBacklog {
             out.removeAll(keepingCapacity: out.capacity < 1 << 20)

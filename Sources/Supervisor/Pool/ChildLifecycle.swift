@@ -12,6 +12,8 @@ struct ChildLifecycle: Equatable {
         var isStarted = false
 
         var running: UInt64? { isStarted ? assignments.first : nil }
+        /// What it must begin now.
+        var next: UInt64? { isStarted ? nil : assignments.first }
         var waiting: ArraySlice<UInt64> { isStarted ? assignments.dropFirst() : assignments[...] }
         var isEmpty: Bool { assignments.isEmpty }
         var count: Int { assignments.count }
@@ -23,6 +25,8 @@ struct ChildLifecycle: Equatable {
         case revoked
         case silent
         case protocolError(String)
+        /// It did not begin what it was given.
+        case neverBegan
         case shutdown
         /// It was asked to stop and did not.
         case overstayed
@@ -112,7 +116,7 @@ struct ChildLifecycle: Equatable {
     }
 
     /// Whether this assignment may start now.
-    func isNext(_ assignment: UInt64) -> Bool { !hand.isStarted && hand.assignments.first == assignment }
+    func isNext(_ assignment: UInt64) -> Bool { hand.next == assignment }
 
     /// Whether a frame about this assignment's work is legal.
     func isRunning(_ assignment: UInt64) -> Bool { hand.running == assignment }

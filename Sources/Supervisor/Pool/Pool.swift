@@ -4,7 +4,8 @@ import CoppiceSystem
 import Glibc
 import Logging
 
-/// The slots and their children: spawning, listening, limits, ends. Knows assignments as numbers; what they mean is the owner's.
+/// The slots and their children: listening, orders, ends; spawning, placement and deadlines in files of their own. Knows assignments as
+/// numbers; what they mean is the owner's.
 ///
 /// Facts go to the owner through the closures, at most one frame's worth at a time; the owner acts on them in its `reconcile`.
 final class Pool {
@@ -21,20 +22,35 @@ final class Pool {
     static let recallDelay = 0.02
     /// The most that is written ahead to one child.
     static let mostAhead = 16
-    /// Bytes read from one child in one turn.
+    /// Seconds within which a child must begin what is next in its hand.
+    static let beginTimeout = 10.0
+    /// When there was no turn for so many seconds the loop has stood still: in rest there is one each second.
+    static let standstill = 2.0
+    /// How many children are spawned in one turn.
+    static let mostSpawnsInTurn = 16
+    /// Bytes read from a child at once, and how often children are read in one turn before those that write on must wait.
     private static let readLimit = 1 << 18
+    private static let mostReadsInTurn = 32
+    /// More than a pipe holds: what is read of a child that has ended.
+    private static let lastWords = 1 << 24
 
-    private let options: SupervisorOptions
-    private let loop: EventLoop
-    private let log: Logger
-    private let environment: [String]
-    private let childLimits: DescriptorLimit
-    private(set) var slots: [Slot]
-    private(set) var respawn = RespawnPolicy()
-    private var timer: TimerSource?
-    private var timerTime: MonotonicTime?
+    let options: SupervisorOptions
+    let loop: EventLoop
+    let log: Logger
+    let environment: [String]
+    let childLimits: DescriptorLimit
+    let slots: [Slot]
+    var respawn = RespawnPolicy()
+    var timer: TimerSource?
+    var timerTime: MonotonicTime?
     /// Slots whose channel has unsent frames.
-    private var unflushed: [Slot] = []
+    var unflushed: [Slot] = []
+    /// What each slot's child has in hand, as of the first placement in this turn. To ask each child for each delivery would, with
+    /// hundreds of them, cost more than all the rest.
+    var loads: [UInt8]?
+    private var readsInTurn = 0
+    /// When the last turn ended.
+    var lastTurn = MonotonicTime.now
     /// Whether ended children are replaced.
     var isSpawning = true
     /// A child became ready.
@@ -43,8 +59,6 @@ final class Pool {
     var onFrame: (Slot, UpFrame) -> Void = { _, _ in }
     /// A child is gone: reaped and its pipe drained.
     var onEnd: (Slot, Child, ChildLifecycle.End, ProcessEnd) -> Void = { _, _, _, _ in }
-    /// A child has been read from: as much as one turn allows.
-    var onRead: () -> Void = {}
     /// A line on a child's standard output or error.
     var onOutput: (Slot, String) -> Void = { _, _ in }
 
@@ -59,6 +73,13 @@ final class Pool {
         timer = try loop.timer(priority: LoopPriority.timeLimits) { [unowned self] in deadlinesReached() }
     }
 
+    /// To be called at the end of each turn.
+    func turnEnds(now: MonotonicTime) {
+        readsInTurn = 0
+        loads = nil
+        noticeStandstill(now: now)
+    }
+
     // MARK: what the owner asks
 
     var children: some Sequence<Child> { slots.lazy.compactMap(\.child) }
@@ -68,75 +89,22 @@ final class Pool {
 
     var hasIdle: Bool { children.contains { $0.lifecycle.isWorking && $0.lifecycle.hand.isEmpty } }
 
-    /// Whether a child that is ready, or may become so, has the task.
+    /// Whether a child that is ready has the task, or one that becomes ready may have it. While none works that is anybody's guess: the
+    /// last may have died a moment ago.
     func knows(_ task: String) -> Bool {
-        var starting = false
+        var isStarting = false
+        var isWorking = false
         for child in children {
             if child.tasks[task] != nil { return true }
-            if child.lifecycle.isStarting { starting = true }
+            if child.lifecycle.isStarting { isStarting = true }
+            if child.lifecycle.isWorking { isWorking = true }
         }
-        return starting
+        return isStarting || !isWorking
     }
 
     func declaration(of task: String) -> TaskDeclaration? {
         for child in children { if let declaration = child.tasks[task] { return declaration } }
         return nil
-    }
-
-    /// How many assignments the children that work could be given now.
-    var room: Int {
-        children.reduce(0) { sum, child in
-            // What ran alone in a hand that is empty again is history.
-            guard child.lifecycle.isWorking, !child.recallSent, !child.runsAlone || child.lifecycle.hand.isEmpty else { return sum }
-            return sum + max(0, child.handLimit(shortTask: Pool.shortTask, most: Pool.mostAhead) - child.lifecycle.hand.count)
-        }
-    }
-
-    /// The child that is given the next assignment of this task: the one with the emptiest hand that has room.
-    ///
-    /// - Parameter idle: only one that has nothing in hand.
-    func place(for task: String, idle: Bool) -> Slot? {
-        var best: Slot?
-        var bestCount = Int.max
-        for slot in slots {
-            guard let child = slot.child, child.lifecycle.isWorking, child.tasks[task] != nil else { continue }
-            let count = child.lifecycle.hand.count
-            if count == 0 { return slot }
-            if idle || child.runsAlone { continue }
-            if count < bestCount, !child.recallSent, count < child.handLimit(shortTask: Pool.shortTask, most: Pool.mostAhead) {
-                best = slot
-                bestCount = count
-            }
-        }
-        return best
-    }
-
-    /// Writes an assignment to a child that `place` has named.
-    ///
-    /// - Parameter alone: nothing is written behind it.
-    func hand(_ run: RunFrame, to slot: Slot, alone: Bool) {
-        guard let child = slot.child else { return }
-        child.runsAlone = alone
-        child.lifecycle.handed(run.assignment)
-        child.channel.send(.run(run))
-        unflushed.append(slot)
-    }
-
-    /// Sends what has been queued for children in this turn.
-    func flush() {
-        for slot in unflushed {
-            guard let child = slot.child else { continue }
-            child.channel.flush()
-            if child.channel.hasBacklog { watchWrites(slot, child) }
-        }
-        unflushed.removeAll(keepingCapacity: true)
-    }
-
-    /// The running assignment's limits, in seconds from now; nil: none.
-    func limit(_ child: Child, soft: Double?, hard: Double?, now: MonotonicTime) {
-        child.softDeadline = soft.map { now.advanced(by: $0) }
-        child.hardDeadline = hard.map { (now.advanced(by: $0), $0) }
-        for deadline in [child.softDeadline, child.hardDeadline?.at] { wake(at: deadline) }
     }
 
     /// Sends a signal to the group of the child that runs this assignment, if it still does; it is gone for good two seconds later.
@@ -165,7 +133,7 @@ final class Pool {
             } else if child.lifecycle.stop() {
                 child.channel.send(.stop)
                 unflushed.append(slot)
-                expectEnd(of: child)
+                expectEnd(of: child, now: .now)
             }
         }
         flush()
@@ -176,107 +144,22 @@ final class Pool {
         for slot in slots { kill(slot, .shutdown) }
     }
 
-    /// Spawns the very first child.
-    ///
-    /// - Throws: what tells the operator that the wrong thing was named: missing, not executable, wrong format.
-    func spawnFirst() throws(SystemError) { try spawn(slots[0], now: .now) }
-
-    /// Spawns what is missing; called once per turn.
-    func spawnMissing(now: MonotonicTime) {
-        guard isSpawning else { return }
-        for slot in slots where slot.child == nil {
-            guard respawn.maySpawn(now: now) else {
-                wake(at: respawn.notBefore)
-                return
-            }
-            do {
-                try spawn(slot, now: now)
-            } catch {
-                respawn.startFailed(now: now)
-                log.error("can't start a child: \(error); next attempt in \(respawn.pause) s")
-            }
-        }
-    }
-
     // MARK: one child
 
-    private func spawn(_ slot: Slot, now: MonotonicTime) throws(SystemError) {
-        let null = try Descriptor.open("/dev/null", flags: O_RDWR)
-        let down = try Descriptor.pipe()
-        let up = try Descriptor.pipe()
-        let output = try Descriptor.pipe()
-        let errors = try Descriptor.pipe()
-        for end in [down.write, up.read, output.read, errors.read] { try end.setNonBlocking() }
-        let process = try ChildProcess.spawn(
-            path: options.workerPath, arguments: [options.workerPath], environment: environment,
-            descriptors: .init([null, output.write, errors.write, down.read, up.write]))
-        process.resetDescriptorLimit(childLimits)
-        let channel = ChildChannel(down: down.write, up: up.read)
-        let child = Child(process: process, channel: channel, outputs: [ChildOutput(output.read), ChildOutput(errors.read)], now: now)
-        slot.child = child
-        do {
-            try watch(slot, child)
-        } catch {
-            // Out of memory or of watches: the child can't be kept.
-            process.signalGroup(SIGKILL)
-            throw error
-        }
-        var settings = JSONObject()
-        settings.append("max_retries", .int(options.maximumRetries))
-        if let timeZone = options.timeZone { settings.append("timezone", .string(timeZone)) }
-        if options.extendsResults { settings.append("wants_calls", true) }
-        channel.send(
-            .hello(.init(slot: UInt32(slot.number), node: options.node, heartbeat: UInt32(Pool.heartbeat * 1000), settings: settings)))
-        channel.flush()
-        wake(at: now.advanced(by: Pool.startTimeout))
-        log.debug("Child \(slot.number) (pid \(process.pid)) spawned")
-    }
-
-    private func watch(_ slot: Slot, _ child: Child) throws(SystemError) {
-        child.sources.append(
-            try loop.watch(child.channel.upDescriptor, for: .read, priority: LoopPriority.childFrames) {
-                [unowned self, unowned slot, weak child] _ in
-                if let child, slot.child === child { receive(slot, child) }
-            })
-        child.sources.append(
-            try loop.watch(child.process.pidfd.raw, for: .read, priority: LoopPriority.childExits) {
-                [unowned self, unowned slot, weak child] _ in
-                if let child, slot.child === child { exited(slot, child) }
-            })
-        for output in child.outputs {
-            child.sources.append(
-                try loop.watch(output.descriptor, for: .read, priority: LoopPriority.childOutput) {
-                    [unowned self, unowned slot, weak child] _ in
-                    guard let child else { return }
-                    if !output.receive({ self.onOutput(slot, $0) }) {
-                        // Closed by the child; without a reader's interest the loop would spin on the hang-up.
-                        child.sources.removeAll { $0.descriptor == output.descriptor }
-                    }
-                })
-        }
-    }
-
-    private func watchWrites(_ slot: Slot, _ child: Child) {
-        guard child.writeSource == nil else { return }
-        child.writeSource = try? loop.watch(child.channel.downDescriptor, for: .write, priority: LoopPriority.childFrames) {
-            [weak child] _ in
-            guard let child else { return }
-            child.channel.flush()
-            if !child.channel.hasBacklog { child.writeSource = nil }
-        }
-    }
-
-    private func receive(_ slot: Slot, _ child: Child) {
+    func receive(_ slot: Slot, _ child: Child) {
         let now = MonotonicTime.now
         child.lastHeard = now
         do {
             let reading = try child.channel.receive(limit: Pool.readLimit) { frame in accept(frame, from: slot, child, now: now) }
             // The other end is closed; the exit follows, or the silence is noticed.
-            if reading == .end { child.sources.removeAll { $0.descriptor == child.channel.upDescriptor } }
+            if reading == .end { child.frameSource = nil }
         } catch {
             complain("a bad frame: \(error)", slot, child)
         }
-        onRead()
+        // Children that write without end would keep the rest waiting. From some number of reads on each waits, in turn with what
+        // children print, until all others have been served.
+        readsInTurn += 1
+        child.postpone(readsInTurn > Pool.mostReadsInTurn && !child.isPostponed)
     }
 
     private func accept(_ frame: UpFrame, from slot: Slot, _ child: Child, now: MonotonicTime) {
@@ -303,19 +186,13 @@ final class Pool {
             complaint = child.lifecycle.isRunning(assignment) ? nil : "a state of what does not run"
         case .heartbeat, .log: complaint = child.lifecycle.isStarting ? "a frame before ready" : nil
         }
-        if case .stopping = child.lifecycle.state { expectEnd(of: child) }
+        expectBeginning(of: child, now: now)
+        expectEnd(of: child, now: now)
         if let complaint {
             complain(complaint, slot, child)
         } else if !child.lifecycle.isKilled || isResult(frame) {
             onFrame(slot, frame)
         }
-    }
-
-    /// A child that was asked to stop and has nothing in hand must go soon.
-    private func expectEnd(of child: Child) {
-        guard child.lifecycle.hand.isEmpty, child.killDeadline == nil else { return }
-        child.killDeadline = MonotonicTime.now.advanced(by: Pool.killDelay)
-        wake(at: child.killDeadline)
     }
 
     /// What a child wrote before it was killed counts if it settles something.
@@ -342,12 +219,13 @@ final class Pool {
         kill(slot, .protocolError(complaint))
     }
 
-    private func exited(_ slot: Slot, _ child: Child) {
+    func exited(_ slot: Slot, _ child: Child) {
         // Whatever it has spawned goes with it. Before it is reaped: so long its number belongs to nobody else.
         child.process.signalGroup(SIGKILL)
         guard let processEnd = child.process.reap() else { return }
-        // All that it wrote is in the pipe by now. A grandchild may hold the other end open, so an empty pipe is enough.
-        while let reading = try? child.channel.receive(limit: .max, { accept($0, from: slot, child, now: .now) }), reading == .more {}
+        // All that it wrote is in the pipe by now. A grandchild may hold the other end open, so an empty pipe is enough, and as
+        // it may go on writing there is a bound.
+        _ = try? child.channel.receive(limit: Pool.lastWords) { accept($0, from: slot, child, now: .now) }
         for output in child.outputs {
             _ = output.receive { onOutput(slot, $0) }
             output.finish { onOutput(slot, $0) }
@@ -357,69 +235,5 @@ final class Pool {
         child.close()
         if !end.wasReady, end.killed != .shutdown { respawn.startFailed(now: .now) }
         onEnd(slot, child, end, processEnd)
-    }
-
-    // MARK: deadlines
-
-    /// Makes sure that the timer fires at `time` or before. It is never put off: a turn too many does no harm.
-    private func wake(at time: MonotonicTime?) {
-        guard let time, timerTime.map({ time < $0 }) ?? true else { return }
-        timerTime = time
-        timer?.set(time)
-    }
-
-    private func deadlinesReached() {
-        timerTime = nil
-        let now = MonotonicTime.now
-        for slot in slots {
-            guard let child = slot.child else { continue }
-            check(slot, child, now: now)
-        }
-        // Missing children are spawned by the reconciliation that follows.
-        flush()
-    }
-
-    /// Acts on the deadlines that are reached and sets the timer for those that are not.
-    private func check(_ slot: Slot, _ child: Child, now: MonotonicTime) {
-        func reached(_ deadline: MonotonicTime?) -> Bool {
-            guard let deadline else { return false }
-            if deadline <= now { return true }
-            wake(at: deadline)
-            return false
-        }
-        if reached(child.killDeadline) {
-            child.killDeadline = nil
-            if !child.lifecycle.isKilled { _ = child.lifecycle.kill(.overstayed) }
-            child.process.signalGroup(SIGKILL)
-        }
-        guard !child.lifecycle.isKilled else { return }
-        if child.lifecycle.isStarting {
-            if reached(child.spawnedAt.advanced(by: Pool.startTimeout)) {
-                log.error(
-                    "Child \(slot.number) (pid \(child.process.pid)) did not become ready within \(Int(Pool.startTimeout)) s; it is killed")
-                kill(slot, .neverReady)
-            }
-            return
-        }
-        if child.beats, reached(child.lastHeard.advanced(by: Pool.silence)) {
-            log.error("Child \(slot.number) (pid \(child.process.pid)) has been silent for \(Pool.silence) s; it is killed")
-            kill(slot, .silent)
-            return
-        }
-        if let hard = child.hardDeadline, reached(hard.at) {
-            log.error("Hard time limit (\(hard.limit)s) exceeded in child \(slot.number) (pid \(child.process.pid)); it is killed")
-            kill(slot, .hardTimeLimit(hard.limit))
-            return
-        }
-        if reached(child.softDeadline), let running = child.lifecycle.hand.running {
-            child.softDeadline = nil
-            child.channel.send(.cancel(assignment: running, reason: .softTimeLimit))
-            unflushed.append(slot)
-        }
-        if child.lifecycle.hand.count > 1, !child.recallSent, reached(child.runningSince?.advanced(by: Pool.recallDelay)) {
-            child.recallSent = true
-            child.channel.send(.recall)
-            unflushed.append(slot)
-        }
     }
 }

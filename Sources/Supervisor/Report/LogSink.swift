@@ -12,6 +12,7 @@ public final class LogSink: Sendable {
     }
 
     private let descriptor: Int32
+    /// Of which a write never waits for a reader.
     private let isFile: Bool
     private let state = Mutex(State())
 
@@ -28,15 +29,20 @@ public final class LogSink: Sendable {
             self.init(descriptor: STDERR_FILENO)
             return
         }
-        let raw = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0o640)
-        guard raw >= 0 else { throw SystemError("open \(path)") }
-        self.init(descriptor: raw, isFile: true)
+        // It need not be a file: a FIFO is not waited for, nor does a terminal become ours.
+        let raw = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NONBLOCK | O_NOCTTY, 0o640)
+        let failure = errno
+        guard raw >= 0 else {
+            throw SystemError("open \(path)\(failure == ENXIO ? " (a FIFO that nobody reads, or a socket)" : "")", code: failure)
+        }
+        self.init(descriptor: raw)
     }
 
     /// A descriptor that is open already and stays so.
-    public init(descriptor: Int32, isFile: Bool = false) {
+    public init(descriptor: Int32) {
         self.descriptor = descriptor
-        self.isFile = isFile
+        var info = stat()
+        isFile = fstat(descriptor, &info) == 0 && info.st_mode & S_IFMT == S_IFREG
     }
 
     public func write(_ line: String) {
@@ -65,6 +71,7 @@ public final class LogSink: Sendable {
                     // `sent` is below the count, so the pointer stays inside the buffer.
                     Glibc.write(descriptor, buffer.baseAddress.map { $0 + sent }, count)
                 }
+                if written < 0, errno == EAGAIN { break }
                 if written <= 0 {
                     // A full disk or a closed terminal loses the lines; the work goes on.
                     sent = state.pending.count

@@ -8,12 +8,14 @@ final class Reporter {
     static let statusInterval = 1.0
     static let timeExtension = 15.0
 
-    private let notifier = ServiceNotifier()
+    private let notifier: ServiceNotifier
     private var timer: TimerSource?
     private var lastStatus = ""
     private var nextExtension: MonotonicTime?
     private var nextBeat: MonotonicTime?
     private var phase = Phase.starting
+    /// The last phase that the service manager has heard of.
+    private var heardPhase = Phase.starting
 
     private enum Phase { case starting, running, stopping }
 
@@ -21,40 +23,47 @@ final class Reporter {
     var status: () -> String = { "" }
     /// Whether the evidence allows WATCHDOG=1.
     var isHealthy: () -> Bool = { true }
+    /// Whether a start or a stop may take its time.
+    var needsTime: () -> Bool = { true }
 
     init(loop: EventLoop) throws(SystemError) {
+        notifier = try ServiceNotifier()
         timer = try loop.timer(priority: LoopPriority.heartbeat) { [unowned self] in beat() }
         timer?.set(.now)
     }
 
     func ready() {
         phase = .running
-        lastStatus = status()
-        notifier.ready(status: lastStatus)
-        if notifier.watchdogInterval != nil { notifier.watchdog() }
+        say(status())
+        if notifier.watchdogInterval != nil { _ = notifier.watchdog() }
     }
 
     func stopping() {
         phase = .stopping
-        lastStatus = status()
-        notifier.stopping(status: lastStatus)
+        say(status())
     }
 
-    func failing(_ reason: String) { notifier.status(reason) }
+    func failing(_ reason: String) { _ = notifier.status(reason) }
+
+    /// Says what has changed: the phase or the status. What is not heard, because nobody reads, is said again at the next beat.
+    private func say(_ text: String) {
+        guard phase != heardPhase || text != lastStatus else { return }
+        let isHeard =
+            phase == heardPhase
+            ? notifier.status(text) : phase == .running ? notifier.ready(status: text) : notifier.stopping(status: text)
+        guard isHeard else { return }
+        heardPhase = phase
+        lastStatus = text
+    }
 
     /// Served by the loop like everything else: if the loop is stuck no WATCHDOG=1 is sent, and systemd acts.
     private func beat() {
         let now = MonotonicTime.now
-        let text = status()
-        if text != lastStatus {
-            lastStatus = text
-            notifier.status(text)
-        }
-        if let interval = notifier.watchdogInterval, nextBeat.map({ $0 <= now }) ?? true, isHealthy() {
-            notifier.watchdog()
+        say(status())
+        if let interval = notifier.watchdogInterval, nextBeat.map({ $0 <= now }) ?? true, isHealthy(), notifier.watchdog() {
             nextBeat = now.advanced(by: interval * 0.9)
         }
-        if phase != .running, nextExtension.map({ $0 <= now }) ?? true {
+        if phase != .running, nextExtension.map({ $0 <= now }) ?? true, needsTime() {
             notifier.extendTimeout(seconds: Reporter.timeExtension)
             nextExtension = now.advanced(by: Reporter.timeExtension / 3)
         }

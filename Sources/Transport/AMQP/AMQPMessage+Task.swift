@@ -21,9 +21,12 @@ extension AMQPMessage {
     }
 
     /// A message that we hold, to its queue once more.
-    init(copyOf delivery: AMQPDelivery, queue: String) {
+    ///
+    /// - Parameter mark: as in `TaskMessage.copyMark`; nil: the original is not left behind.
+    init(copyOf delivery: AMQPDelivery, queue: String, mark: String? = nil) {
         var properties = delivery.properties
         properties.headers = properties.headers.map(AMQPMessage.headersToSendOn)
+        if let mark { properties.headers?[TaskMessage.copyMarkHeader.description] = .string(mark) }
         // The time that is left is in the headers; this one would begin anew.
         properties.expiration = nil
         self.init(routingKey: queue, properties: properties, body: delivery.body)

@@ -4,28 +4,16 @@ import CoppiceSystem
 
 /// Sends task messages and control requests as Celery does, each confirmed by RabbitMQ. A task for a queue that is not there makes it.
 public final class AMQPMessageSender: MessageSender {
-    private enum Channel {
-        static let publications: UInt16 = 1
-        static let declarations: UInt16 = 2
-    }
-
-    private let connection: AMQPConnection
-    private let declarations: AMQPRequestLine
-    private let publisher: AMQPPublisher
+    private let connection: AMQPClientConnection
     private var events: [SenderEvent] = []
-    private var isOver = false
-    /// Whether each order, the oldest first, has been confirmed.
-    private var confirmed: [Bool] = []
-    /// How many orders have been reported, which is the number of the first in `confirmed`.
+    /// What is to be reported of each order, the oldest first; nil: its answer has not come.
+    private var answers: [SenderEvent?] = []
+    /// How many orders have been reported, which is the number of the first in `answers`.
     private var reported = 0
 
     public init(_ url: AMQPURL) {
-        let now = MonotonicTime.now
-        connection = AMQPConnection(url, clientName: "coppice-client", messageLimit: 1 << 20, now: now)
-        declarations = AMQPRequestLine(connection, channel: Channel.declarations)
-        publisher = AMQPPublisher(connection, channel: Channel.publications, declarations: declarations)
-        publisher.onFailure = { [unowned self] in lose($0) }
-        drain(now: now)
+        connection = AMQPClientConnection(url, messageLimit: 1 << 20)
+        connection.tell { [unowned self] in accept($0) }
     }
 
     public func takeEvents() -> [SenderEvent] {
@@ -34,10 +22,11 @@ public final class AMQPMessageSender: MessageSender {
     }
 
     public func publish(_ publication: TaskPublication) {
+        let answer = order()
         guard let message = AMQPMessage(publication) else {
-            return lose("a message for \(publication.routingKey) can't be published: its headers are no JSON object, or its body no base64")
+            return answer(.refused("a message that can't be sent: its headers are no JSON object, or its body no base64"))
         }
-        send(message, mandatory: true)
+        send(message, .queue, answer)
     }
 
     /// RabbitMQ has no place for them: told to the nodes that are up, as Celery does.
@@ -49,60 +38,47 @@ public final class AMQPMessageSender: MessageSender {
         broadcast(request.bytes)
     }
 
-    public func broadcast(_ request: [UInt8]) { send(AMQPMessage(control: request), mandatory: false) }
+    public func broadcast(_ request: [UInt8]) { send(AMQPMessage(control: request), .none, order()) }
 
-    private func send(_ message: AMQPMessage, mandatory: Bool) {
-        let number = reported + confirmed.count
-        confirmed.append(false)
-        publisher.publish(message, mandatory: mandatory, now: .now) { [unowned self] in
-            confirmed[number - reported] = true
-            while confirmed.first == true {
-                confirmed.removeFirst()
+    /// Takes an order's place in the line; what is returned is to be told its answer.
+    private func order() -> (SenderEvent) -> Void {
+        let number = reported + answers.count
+        answers.append(nil)
+        return { [unowned self] answer in
+            answers[number - reported] = answer
+            while case .some(.some(let first)) = answers.first {
+                answers.removeFirst()
                 reported += 1
-                events.append(.sent)
+                events.append(first)
             }
+        }
+    }
+
+    private func send(_ message: AMQPMessage, _ demand: AMQPPublisher.Demand, _ answer: @escaping (SenderEvent) -> Void) {
+        connection.publisher.publish(message, demand, now: .now) { refusal in
+            answer(refusal.map { .refused("a message that can't be sent: \($0)") } ?? .sent)
         }
         connection.flush()
     }
+
+    // MARK: Pollable
 
     public var interests: [PollInterest] { connection.interests }
-    public var deadline: MonotonicTime? { [connection.deadline, publisher.deadline].compactMap { $0 }.min() }
+    public var deadline: MonotonicTime? { connection.deadline }
+    public func ready(_ descriptor: Int32, _ happened: PollEvents, now: MonotonicTime) { connection.ready(descriptor, happened, now: now) }
+    public func expired(now: MonotonicTime) { connection.expired(now: now) }
 
-    public func ready(_ descriptor: Int32, _ happened: PollEvents, now: MonotonicTime) {
-        connection.ready(descriptor, happened, now: now)
-        drain(now: now)
-    }
-
-    public func expired(now: MonotonicTime) {
-        if let deadline = connection.deadline, deadline <= now { connection.expired(now: now) }
-        if let deadline = publisher.deadline, deadline <= now { publisher.expired(now: now) }
-        drain(now: now)
-    }
-
-    private func drain(now: MonotonicTime) {
-        for event in connection.takeEvents() where !isOver {
-            switch event {
-            case .open:
-                declarations.open(now: now)
-                // As the nodes declare it; if it stands otherwise, it stands.
-                declarations.ask(.exchangeDeclare(AMQPTopology.controlExchange, type: "fanout", durable: false), now: now) {
-                    [unowned self] _ in
-                    publisher.knows(exchange: AMQPTopology.controlExchange)
-                    publisher.open(now: .now) { [unowned self] in events.append(.standing) }
-                    connection.flush()
-                }
-                connection.flush()
-            case .lost(let reason): lose(reason)
-            default: if !publisher.accept(event, now: now) { _ = declarations.accept(event, now: now) }
+    private func accept(_ event: AMQPEvent) {
+        switch event {
+        case .open:
+            // As the nodes declare it; if it stands otherwise, it stands.
+            let exchange = AMQPTopology.controlExchange
+            connection.declarations.ask(.exchangeDeclare(exchange, type: "fanout", durable: false), now: .now) { [unowned self] _ in
+                connection.publisher.knows(exchange: exchange)
+                connection.publisher.open(now: .now) { [unowned self] in events.append(.standing) }
             }
+        case .lost(let reason): events.append(.lost(reason))
+        default: break
         }
-        connection.flush()
-    }
-
-    private func lose(_ reason: String) {
-        guard !isOver else { return }
-        isOver = true
-        connection.abandon()
-        events.append(.lost(reason))
     }
 }

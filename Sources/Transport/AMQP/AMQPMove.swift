@@ -3,8 +3,8 @@ import CoppiceShared
 
 /// One batch of messages on its way from a queue to another: consumed, published, confirmed, and only then acknowledged.
 ///
-/// AMQP has no step that does both. Whoever is killed in between leaves a message in both queues, never in none. What can't be read
-/// stays where it is.
+/// AMQP has no step that does both. Whoever is killed in between leaves a message in both queues, never in none. What can't be read, or
+/// not be sent again, stays where it is.
 final class AMQPMove {
     /// Seconds in which a message must come, or somebody else has taken it.
     private static let patience = 1.0
@@ -22,7 +22,7 @@ final class AMQPMove {
     private var arrivals = 0
     private var unconfirmed = 0
     private var confirmed: [UInt64] = []
-    private var unreadable: [UInt64] = []
+    private var staying: [UInt64] = []
     private var lastArrival = MonotonicTime.distantFuture
 
     /// - Parameters:
@@ -63,19 +63,21 @@ final class AMQPMove {
         lastArrival = now
         if delivery.defect == nil, delivery.size == delivery.body.count {
             unconfirmed += 1
-            publisher.publish(AMQPMessage(copyOf: delivery, queue: to), now: now) { [unowned self] in
+            publisher.publish(AMQPMessage(copyOf: delivery, queue: to), .queue, now: now) { [unowned self] refusal in
                 unconfirmed -= 1
-                confirmed.append(delivery.deliveryTag)
+                if refusal == nil { confirmed.append(delivery.deliveryTag) } else { staying.append(delivery.deliveryTag) }
                 settleIfAll(now: .now)
             }
         } else {
-            unreadable.append(delivery.deliveryTag)
+            staying.append(delivery.deliveryTag)
         }
         if arrivals == count { cancel(now: now) }
     }
 
     /// By the server: the queue is gone.
     func consumerEnded(now: MonotonicTime) {
+        // Who has asked for the end is answered all the same.
+        guard phase == .consuming else { return }
         phase = .settling
         settleIfAll(now: now)
     }
@@ -93,7 +95,7 @@ final class AMQPMove {
     private func settleIfAll(now: MonotonicTime) {
         guard phase == .settling, unconfirmed == 0 else { return }
         for tag in confirmed { send(.ack(tag, multiple: false), now: now) }
-        for tag in unreadable { send(.requeue(tag), now: now) }
+        for tag in staying { send(.requeue(tag), now: now) }
         let moved = confirmed.count
         // Answered when the acknowledgements before it have been read.
         line.ask(.qos(count: 0, wholeChannel: false), now: now) { [unowned self] answer in done(answer.map { _ in moved }) }

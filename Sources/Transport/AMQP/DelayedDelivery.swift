@@ -4,6 +4,9 @@ import CoppiceSystem
 
 /// Celery's delay queues (celery-wire §3.7): a message waits in a queue for each bit of its delay that is set, from the highest to the
 /// lowest, and comes out at `exit`. We declare them as Celery does, or use them as they stand; one notice says so.
+///
+/// What they do not take, since one of them is gone or full, is kept here: it is tried again, and goes to its own queue when its time
+/// has come.
 final class DelayedDelivery {
     static let exit = "celery_delayed_delivery"
     private static let prefix = "celery_delayed_"
@@ -14,32 +17,88 @@ final class DelayedDelivery {
     /// than two seconds left it is the holder who waits.
     static let margin = 0.95
 
+    /// Seconds before the delay queues are declared anew and what they did not take is tried again.
+    static let pause = 5.0
+
+    private enum Trouble { case differ, refuse }
+
+    private struct Waiting {
+        let message: AMQPMessage
+        let time: WallTime
+        let done: (AMQPRefusal?) -> Void
+    }
+
+    private let publisher: AMQPPublisher
     private let declarations: AMQPRequestLine
     private let queues: [QueueDeclaration]
     var onNotice: (String) -> Void = { _ in }
-    private var isDeclared = false
+    /// When all declarations had been answered; nil: they have not.
+    private var declared: MonotonicTime?
+    /// Declarations that have not been answered.
     private var left = 0
     private var whenReady: [() -> Void] = []
-    private var hasNoticed = false
+    private var refused: [(at: MonotonicTime, waiting: Waiting)] = []
+    private var noticed: Set<Trouble> = []
 
-    init(_ declarations: AMQPRequestLine, queues: [QueueDeclaration]) {
+    init(_ publisher: AMQPPublisher, declarations: AMQPRequestLine, queues: [QueueDeclaration]) {
+        self.publisher = publisher
         self.declarations = declarations
         self.queues = queues
     }
 
+    // MARK: publishing
+
+    /// Publishes a message for a queue so that it comes there a little before `time`, or at once if that is too soon to be worth the way;
+    /// `done` is as with `AMQPPublisher`.
+    func publish(_ message: AMQPMessage, notBefore time: WallTime, done: @escaping (AMQPRefusal?) -> Void) {
+        publish(Waiting(message: message, time: time, done: done))
+    }
+
+    private func publish(_ waiting: Waiting) {
+        let delayed = DelayedDelivery.delayed(waiting.message, until: waiting.time, now: .now)
+        if delayed.exchange.isEmpty {
+            publisher.publish(delayed, .queue, now: .now, done: waiting.done)
+        } else if declared != nil {
+            publisher.publish(delayed, .standingWay, now: .now) { [unowned self] refusal in
+                // What does not fit into AMQP never will.
+                if let refusal, refusal.code != 0 { notTaken(waiting, refusal) } else { waiting.done(refusal) }
+            }
+        } else {
+            return prepare(now: .now) { [unowned self] in publish(waiting) }
+        }
+        publisher.flush()
+    }
+
+    private func notTaken(_ waiting: Waiting, _ refusal: AMQPRefusal) {
+        once(.refuse, "the delay queues do not take what is to wait (\(refusal)): it is held here until they do, or until its time")
+        let rest = waiting.time.seconds - WallTime.now.seconds - DelayedDelivery.margin
+        refused.append((MonotonicTime.now.advanced(by: max(0, min(rest, DelayedDelivery.pause))), waiting))
+    }
+
+    var deadline: MonotonicTime? { refused.map(\.at).min() }
+
+    func expired(now: MonotonicTime) {
+        if let declared, declared.advanced(by: DelayedDelivery.pause) <= now { self.declared = nil }
+        let due = refused.filter { $0.at <= now }
+        refused.removeAll { $0.at <= now }
+        for (_, waiting) in due { publish(waiting) }
+    }
+
+    // MARK: declaring
+
     /// Declares what is not declared yet; `then` is called when it stands.
     func prepare(now: MonotonicTime, _ then: @escaping () -> Void) {
-        guard !isDeclared || left > 0 else { return then() }
+        guard declared == nil else { return then() }
         whenReady.append(then)
-        guard !isDeclared else { return }
-        isDeclared = true
+        guard left == 0 else { return }
         let requests = DelayedDelivery.requests + queues.flatMap(bindings)
         left = requests.count
         for request in requests {
             declarations.ask(request, now: now) { [unowned self] answer in
-                if case .failure(let refusal) = answer { refused(refusal) }
+                if case .failure(let refusal) = answer { once(.differ, "the delay queues are used as they stand: \(refusal)") }
                 left -= 1
                 guard left == 0 else { return }
+                declared = .now
                 let waiting = whenReady
                 whenReady = []
                 for then in waiting { then() }
@@ -50,13 +109,14 @@ final class DelayedDelivery {
 
     /// A queue was made anew: its way out, too, if there is one.
     func bindAgain(_ queue: QueueDeclaration, now: MonotonicTime) {
-        guard isDeclared else { return }
+        guard declared != nil || left > 0 else { return }
         for request in bindings(queue) { declarations.ask(request, now: now) { _ in } }
     }
 
-    /// A copy that comes back a little before `until`, or at once if that is too soon to be worth the way.
-    static func parked(_ delivery: AMQPDelivery, queue: String, until: WallTime, now: WallTime) -> AMQPMessage {
-        var message = AMQPMessage(copyOf: delivery, queue: queue)
+    /// A message to a queue, so that it comes there a little before `until`, or at once if that is too soon to be worth the way.
+    static func delayed(_ message: AMQPMessage, until: WallTime, now: WallTime) -> AMQPMessage {
+        var message = message
+        let queue = message.routingKey
         let delay = (until.seconds - now.seconds - margin).rounded(.down)
         guard delay >= 1 else { return message }
         // What waits for longer comes back in between and is parked again.
@@ -125,9 +185,7 @@ final class DelayedDelivery {
         return requests
     }
 
-    private func refused(_ refusal: AMQPRefusal) {
-        guard !hasNoticed else { return }
-        hasNoticed = true
-        onNotice("the delay queues are used as they stand: \(refusal)")
+    private func once(_ trouble: Trouble, _ text: String) {
+        if noticed.insert(trouble).inserted { onNotice(text) }
     }
 }

@@ -17,6 +17,9 @@ public final class ClaimBook {
     }
 
     private var holdings: [String: Holding] = [:]
+    /// Entered in the ledger, as far as we know, for nobody: asked for by a session that was lost before the answer, or not handed over
+    /// by it. The next one takes them out again: while they stand nobody else gets their messages. Marks, and the claims' names.
+    var stranded: [String: [String]] = [:]
 
     public init() {}
 

@@ -39,6 +39,11 @@ struct ClaimTable {
             .first(.text(message), .text(mark)) { $0.int(0) } != nil
     }
 
+    /// Whether this node has something under this mark.
+    func holds(_ mark: String, node: Int) throws(SQLiteError) -> Bool {
+        try database.statement("SELECT 1 FROM claim WHERE node = ? AND mark = ?").first(.int(node), .text(mark)) { $0.int(0) } != nil
+    }
+
     /// What is left of the message once it has been acknowledged.
     func start(_ entry: LedgerEntry) throws(SQLiteError) {
         try database.statement("UPDATE claim SET queue = ?, raw = ? WHERE message = ?")
@@ -68,11 +73,20 @@ struct ClaimTable {
                 .run(.int(node), .text(mark), .text(row.message))
             inherited.append((mark, row.queue, row.raw))
         }
-        try database.statement("DELETE FROM claim WHERE node = ?").run(.int(dead))
+        try lapse(dead)
         return inherited
     }
 
-    func sweep(now: WallTime) throws(SQLiteError) {
-        try database.statement("DELETE FROM claim WHERE finished < ?").run(.int(Int(now.microseconds)))
+    /// What a node has claimed and not started is given up: the broker delivers it to others.
+    func lapse(_ node: Int) throws(SQLiteError) {
+        try database.statement("DELETE FROM claim WHERE node = ? AND raw IS NULL").run(.int(node))
+    }
+
+    /// Removes what was finished long ago. Called with every batch of claims, for more than these will add: no sweep is long.
+    func sweep(upTo count: Int, now: WallTime) throws(SQLiteError) {
+        try database.statement(
+            "DELETE FROM claim WHERE message IN (SELECT message FROM claim WHERE finished < ? ORDER BY finished LIMIT ?)"
+        )
+        .run(.int(Int(now.microseconds)), .int(count))
     }
 }

@@ -31,6 +31,9 @@ struct MessageTable {
     /// What is parked is handed out so many seconds early: the last bit is waited for by who has it.
     static let releaseLead = 1.0
 
+    /// A take ends when it has come to so many bytes: what a window of the largest messages would need, no master has.
+    private static let mostBytes = 64 << 20
+
     private static func releasable(_ now: WallTime) -> SQLiteValue { .int(Int(now.advanced(by: releaseLead).microseconds)) }
 
     // MARK: sending
@@ -82,18 +85,22 @@ struct MessageTable {
             .first(.text(queue), MessageTable.releasable(now)) { WallTime(microseconds: Int64($0.int(0))) }
     }
 
-    /// Takes what is due, then what waits: step by step, within a step one queue after the other.
+    /// Takes what is due, then what waits: step by step, within a step one queue after the other. Ends early when that is many bytes.
     ///
     /// - Parameter queues: the first is asked first.
     func take(upTo count: Int, from queues: [String], node: Int, firstSequence: Int, now: WallTime) throws(SQLiteError) -> [Taken] {
         var taken: [Taken] = []
+        var bytes = 0
+        func hasRoom() -> Bool { taken.count < count && bytes < MessageTable.mostBytes }
         func hold(_ message: Int, _ queue: String) throws(SQLiteError) {
             let sequence = firstSequence + taken.count
             try database.statement("INSERT INTO held (node, sequence, message) VALUES (?, ?, ?)")
                 .run(.int(node), .int(sequence), .int(message))
-            taken.append(Taken(sequence: sequence, queue: queue, raw: try raw(message)))
+            let raw = try raw(message)
+            taken.append(Taken(sequence: sequence, queue: queue, raw: raw))
+            bytes += raw.count
         }
-        try interleaved(queues, upTo: count) { queue throws(SQLiteError) in
+        try interleaved(queues, while: hasRoom) { queue throws(SQLiteError) in
             var found: [(due: Int, message: Int)] = []
             try database.statement("SELECT due, message FROM parked WHERE queue = ? AND due <= ? ORDER BY due LIMIT ?")
                 .forEachRow(.text(queue), MessageTable.releasable(now), .int(count)) { found.append(($0.int(0), $0.int(1))) }
@@ -103,8 +110,8 @@ struct MessageTable {
                 .run(.text(queue), .int(found.due), .int(found.message))
             try hold(found.message, queue)
         }
-        for step in MessageTable.steps where taken.count < count {
-            try interleaved(queues, upTo: count - taken.count) { queue throws(SQLiteError) in
+        for step in MessageTable.steps where hasRoom() {
+            try interleaved(queues, while: hasRoom) { queue throws(SQLiteError) in
                 var found: [(place: Int, message: Int)] = []
                 try database.statement("SELECT place, message FROM waiting WHERE queue = ? AND step = ? ORDER BY place LIMIT ?")
                     .forEachRow(.text(queue), .int(step), .int(count - taken.count)) { found.append(($0.int(0), $0.int(1))) }
@@ -120,17 +127,15 @@ struct MessageTable {
 
     /// Uses one of each queue's candidates after the other, in rounds.
     private func interleaved<Candidate>(
-        _ queues: [String], upTo count: Int, candidates: (String) throws(SQLiteError) -> [Candidate],
+        _ queues: [String], while hasRoom: () -> Bool, candidates: (String) throws(SQLiteError) -> [Candidate],
         use: (String, Candidate) throws(SQLiteError) -> Void
     ) throws(SQLiteError) {
         var lanes: [(queue: String, candidates: ArraySlice<Candidate>)] = []
         for queue in queues { lanes.append((queue, try candidates(queue)[...])) }
-        var left = count
-        while left > 0, lanes.contains(where: { !$0.candidates.isEmpty }) {
-            for index in lanes.indices where left > 0 {
+        while hasRoom(), lanes.contains(where: { !$0.candidates.isEmpty }) {
+            for index in lanes.indices where hasRoom() {
                 guard let next = lanes[index].candidates.popFirst() else { continue }
                 try use(lanes[index].queue, next)
-                left -= 1
             }
         }
     }
@@ -173,19 +178,23 @@ struct MessageTable {
             .run(.int(Int(until.microseconds)), .int(held.message))
     }
 
-    /// To the dead-letter place. Returns whether an older body had to make room.
-    func setAside(_ held: Held, _ record: DeadLetterRecord, limits: DeadLetterLimits) throws(SQLiteError) -> Bool {
+    /// To the dead-letter place; `makeRoom` comes after the last one of a transaction.
+    func setAside(_ held: Held, _ record: DeadLetterRecord) throws(SQLiteError) {
         let raw = try raw(held.message)
         try conclude(held)
-        return try bury(record, raw, limits: limits)
+        try bury(record, raw)
     }
 
-    func bury(_ record: DeadLetterRecord, _ raw: [UInt8], limits: DeadLetterLimits) throws(SQLiteError) -> Bool {
+    func bury(_ record: DeadLetterRecord, _ raw: [UInt8]) throws(SQLiteError) {
         let stories = record.deaths.isEmpty ? nil : JSONValue.array(record.deaths.map(\.value)).text
         try database.statement("INSERT INTO dead (queue, task, reason, died, deaths, body) VALUES (?, ?, ?, ?, ?, ?)").run(
             .text(record.queue), .text(record.taskID.isEmpty ? nil : record.taskID), .text(record.reason),
             .int(Int(record.at.microseconds)), .text(stories), .blob(raw))
-        let newest = database.lastInsertedRow
+    }
+
+    /// Holds the dead-letter place to its bounds. Returns whether a body had to go.
+    func makeRoom(_ limits: DeadLetterLimits) throws(SQLiteError) -> Bool {
+        let newest = try database.statement("SELECT max(id) FROM dead").first { $0.int(0) } ?? 0
         // Ids are given in order, so that the newest so many are above this bound.
         try database.statement("DELETE FROM dead WHERE id <= ?").run(.int(newest - limits.records))
         return try freeOldBodies(above: limits.bytes)

@@ -31,7 +31,14 @@ struct NodeTable {
         return counters
     }
 
-    func remove(_ node: Int) throws(SQLiteError) {
-        try database.statement("DELETE FROM node WHERE id = ?").run(.int(node))
+    /// Takes a row away, unless something is held under its number: a message of the embedded broker, or a claim of another one. What
+    /// one kind of master does not see to is left to be found by the other.
+    func removeIfFree(_ node: Int) throws(SQLiteError) {
+        try database.statement(
+            """
+            DELETE FROM node WHERE id = ?1
+            AND NOT EXISTS (SELECT 1 FROM held WHERE node = ?1) AND NOT EXISTS (SELECT 1 FROM claim WHERE node = ?1)
+            """
+        ).run(.int(node))
     }
 }

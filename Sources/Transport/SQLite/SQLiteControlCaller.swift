@@ -11,7 +11,8 @@ public final class SQLiteControlCaller: ControlCaller {
     private var lastAnswer = 0
     private var isLookQueued = false
 
-    public init(path: String) { line = TransactionLine(path: path) }
+    /// A missing file is not made: there is nobody to be asked.
+    public init(path: String) { line = TransactionLine(path: path, creates: false) }
 
     public var interests: [PollInterest] { line.interests }
     public var deadline: MonotonicTime? { line.deadline }

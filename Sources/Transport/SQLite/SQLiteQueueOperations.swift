@@ -9,7 +9,8 @@ public final class SQLiteQueueOperations: QueueOperations {
     private let line: TransactionLine
     private var events: [QueueEvent] = []
 
-    public init(path: String) { line = TransactionLine(path: path) }
+    /// A missing file is not made: its name may be mistyped.
+    public init(path: String) { line = TransactionLine(path: path, creates: false) }
 
     public var interests: [PollInterest] { line.interests }
     public var deadline: MonotonicTime? { line.deadline }

@@ -38,17 +38,22 @@ final class RabbitMQFixture: BrokerFixture {
     ) -> any BrokerSession {
         let book = books[incarnation.id] ?? ClaimBook()
         books[incarnation.id] = book
-        let ledger: any Ledger
-        if let redis {
-            ledger = RedisLedger(redis.url, resultExpiry: 3600, deadLetters: deadLetters, incarnation: incarnation, book: book)
-        } else {
-            ledger = SQLiteLedger(
-                path: sqlite?.path ?? "", node: node, joinsResults: true, resultExpiry: 3600, deadLetters: deadLetters,
-                incarnation: incarnation, book: book)
-        }
-        let session = AMQPBrokerSession(
+        let ledger = makeLedger(node: node, incarnation: incarnation, book: book, deadLetters: deadLetters)
+        let carrier = AMQPCarrier(
             url, queues: queues, node: node, incarnation: incarnation, prefetch: prefetch, largestMessage: largestMessage)
-        return LedgeredSession(broker: session, ledger: ledger, incarnation: incarnation, book: book, joinsResults: joinsResults)
+        return LedgeredSession(carrier: carrier, ledger: ledger, incarnation: incarnation, book: book, joinsResults: joinsResults)
+    }
+
+    /// A master's ledger, without its broker.
+    func makeLedger(
+        node: String, incarnation: Incarnation, book: ClaimBook = ClaimBook(), deadLetters: DeadLetterLimits
+    ) -> any Ledger {
+        if let redis {
+            return RedisLedger(redis.url, resultExpiry: 3600, deadLetters: deadLetters, incarnation: incarnation, book: book)
+        }
+        return SQLiteLedger(
+            path: sqlite?.path ?? "", node: node, joinsResults: true, resultExpiry: 3600, deadLetters: deadLetters,
+            incarnation: incarnation, book: book)
     }
 
     /// How much this incarnation has in hand by its own account.

@@ -48,6 +48,8 @@ final class SQLiteFixture: BrokerFixture {
         try database.execute("COMMIT")
     }
 
+    func execute(_ sql: String) throws { try StoreFile.open(path).execute(sql) }
+
     /// How many rows a table has.
     func count(_ table: String) throws -> Int {
         let database = try StoreFile.open(path)

@@ -2,17 +2,11 @@ import CoppiceAMQP
 import CoppiceShared
 import CoppiceSystem
 
-/// A master's session with RabbitMQ: one connection that consumes and acknowledges, one that publishes, so that a broker which takes no
+/// A master's connections to RabbitMQ: one that consumes and acknowledges, one that publishes, so that a broker which takes no
 /// publications for want of memory or disk still gives messages and takes acknowledgements.
 ///
-/// Messages come by themselves, up to the prefetch limit, and wait here until they are asked for. What a message's step publishes is
-/// confirmed before the message is acknowledged.
-///
-/// RabbitMQ keeps no book of what was started, tried or revoked: this session is one half of a `LedgeredSession`, whose other half does.
-/// So an early start is no more than an acknowledgement here, attempts are nobody's, and `keep` publishes whatever is held. RabbitMQ
-/// never says that it has read an acknowledgement, and it is not waited for: one that is lost with its connection makes RabbitMQ deliver
-/// the message once more, and the ledger knows it.
-public final class AMQPBrokerSession: BrokerSession {
+/// Messages come by themselves, up to the prefetch limit, and wait here until they are asked for. What is sent is confirmed.
+public final class AMQPCarrier: MessageCarrier {
     /// Numbers of the channels: three of the consuming connection, two of the publishing one.
     enum Channel {
         static let tasks: UInt16 = 1
@@ -22,11 +16,8 @@ public final class AMQPBrokerSession: BrokerSession {
         static let replies: UInt16 = 2
     }
 
-    /// Seconds between two proofs that the server still takes us for alive.
-    private static let proofInterval = 1.0
-
-    public let joinsResults = false
-    public private(set) var leaseProven: MonotonicTime?
+    /// Seconds between two questions whether the server still answers.
+    private static let probeInterval = 1.0
 
     let queues: [QueueDeclaration]
     let node: String
@@ -38,16 +29,13 @@ public final class AMQPBrokerSession: BrokerSession {
     let replies: AMQPRequestLine
     let publisher: AMQPPublisher
     let delayed: DelayedDelivery
-    var events: [BrokerEvent] = []
+    var events: [CarrierEvent] = []
     var phase = Phase.connecting
-    /// When the requests were sent that make the session stand.
-    var preparedAt: MonotonicTime?
     /// Whether the prefetch limit is the channel's; else each consumer's.
     var limitsWholeChannel = true
     let prefetch: UInt16
 
     private let serial: UInt64
-    private let incarnation: Incarnation
     /// What has come and was not asked for, by queue: for the first time, and once more.
     private var arrived: [Arrivals]
     private var returned: [Arrivals]
@@ -55,15 +43,15 @@ public final class AMQPBrokerSession: BrokerSession {
     private var wantsBell = true
     private var held: [UInt64: AMQPDelivery] = [:]
     private var window = AckWindow()
-    private var batches: [AMQPCommitBatch] = []
     private var acknowledging: [UInt64] = []
-    private var nextProof = MonotonicTime.distantFuture
+    private(set) var isTaking = true
+    private var nextProbe = MonotonicTime.distantFuture
 
     enum Phase: Equatable { case connecting, preparing, standing, closing, over }
 
     /// - Parameters:
     ///   - queues: from where messages are taken; none twice.
-    ///   - prefetch: how many messages may be here or running without an acknowledgement; 0: as many as there are.
+    ///   - prefetch: how many messages may be here or running without an acknowledgement; 65,535 at most.
     ///   - largestMessage: bytes of a body above which it is not kept: such a message is only good to be set aside.
     public init(
         _ url: AMQPURL, queues: [QueueDeclaration], node: String, incarnation: Incarnation, prefetch: Int, largestMessage: Int
@@ -71,9 +59,8 @@ public final class AMQPBrokerSession: BrokerSession {
         let now = MonotonicTime.now
         self.queues = queues
         self.node = node
-        self.incarnation = incarnation
-        // 65535 is the protocol's highest; Celery takes more for no limit.
-        self.prefetch = UInt16(exactly: prefetch) ?? 0
+        // No limit at all would bring the whole queue here.
+        self.prefetch = UInt16(clamping: prefetch)
         serial = incarnation.reserve(1)
         arrived = Array(repeating: Arrivals(), count: queues.count)
         returned = arrived
@@ -84,22 +71,22 @@ public final class AMQPBrokerSession: BrokerSession {
         declarations = AMQPRequestLine(consuming, channel: Channel.declarations)
         replies = AMQPRequestLine(publishing, channel: Channel.replies)
         publisher = AMQPPublisher(publishing, channel: Channel.publications, declarations: declarations)
-        delayed = DelayedDelivery(declarations, queues: queues)
+        delayed = DelayedDelivery(publisher, declarations: declarations, queues: queues)
         publisher.onNotice = { [unowned self] in events.append(.notice($0)) }
         publisher.onFailure = { [unowned self] in lose($0) }
         delayed.onNotice = { [unowned self] in events.append(.notice($0)) }
         drain(now: now)
     }
 
-    public func takeEvents() -> [BrokerEvent] {
+    public func takeEvents() -> [CarrierEvent] {
         defer { events.removeAll(keepingCapacity: true) }
         return events
     }
 
     // MARK: orders
 
-    public func take(upTo count: Int) {
-        guard phase == .standing, count > 0 else { return }
+    public func take(upTo count: Int) -> [ReceivedMessage] {
+        guard phase == .standing, count > 0 else { return [] }
         var messages: [ReceivedMessage] = []
         // The queues in turn; one that has nothing is passed by.
         var passed = 0
@@ -116,20 +103,40 @@ public final class AMQPBrokerSession: BrokerSession {
             messages.append(delivery.received(as: tag, from: queues[index].name))
         }
         wantsBell = messages.count < count
-        events.append(.taken(messages))
+        return messages
     }
 
-    public func commit(_ commits: [Commit], as batch: UInt64) {
-        guard phase == .standing, !commits.isEmpty else { return }
-        let batch = AMQPCommitBatch(batch, count: commits.count)
-        batches.append(batch)
+    public func acknowledge(_ tag: DeliveryTag) {
+        guard let number = own(tag), held.removeValue(forKey: number) != nil else { return }
+        acknowledging.append(number)
+    }
+
+    public func requeue(_ tag: DeliveryTag) {
+        guard let number = own(tag), held.removeValue(forKey: number) != nil else { return }
+        requeue(number, now: .now)
+    }
+
+    public func send(_ sendings: [Sending], as batch: UInt64) {
+        guard phase == .standing else { return }
+        var answers = [String?](repeating: nil, count: sendings.count)
+        var left = sendings.count
+        for (index, sending) in sendings.enumerated() {
+            publish(sending) { [unowned self] failure in
+                answers[index] = failure
+                left -= 1
+                if left == 0 { events.append(.sent(batch: batch, answers)) }
+            }
+        }
+    }
+
+    public func stopTaking() {
+        guard phase == .standing, isTaking else { return }
+        isTaking = false
         let now = MonotonicTime.now
-        for (index, commit) in commits.enumerated() where carryOut(commit, in: batch, now: now) { batch.verdicts[index] = .done }
-        settle(now: now)
+        for index in queues.indices {
+            tasks.ask(.cancel(tag: AMQPCarrier.consumerPrefix + String(index)), now: now) { [unowned self] _ in giveBackArrived(index) }
+        }
     }
-
-    /// RabbitMQ has no place for them; they are the ledger's.
-    public func revoke(_ ids: [String]) {}
 
     public func reply(_ reply: ControlReply) {
         guard phase == .standing, publishing.isOpen else { return }
@@ -142,6 +149,7 @@ public final class AMQPBrokerSession: BrokerSession {
     }
 
     public func flush() {
+        acknowledge(now: .now)
         consuming.flush()
         publishing.flush()
         drain(now: .now)
@@ -149,8 +157,9 @@ public final class AMQPBrokerSession: BrokerSession {
 
     public func close() {
         guard phase == .standing else { return lose("closed") }
-        phase = .closing
         let now = MonotonicTime.now
+        acknowledge(now: now)
+        phase = .closing
         consuming.close(now: now)
         publishing.close(now: now)
         drain(now: now)
@@ -161,7 +170,8 @@ public final class AMQPBrokerSession: BrokerSession {
     public var interests: [PollInterest] { consuming.interests + publishing.interests }
 
     public var deadline: MonotonicTime? {
-        [consuming.deadline, publishing.deadline, publisher.deadline, phase == .standing ? nextProof : nil].compactMap { $0 }.min()
+        [consuming.deadline, publishing.deadline, publisher.deadline, delayed.deadline, phase == .standing ? nextProbe : nil]
+            .compactMap { $0 }.min()
     }
 
     public func ready(_ descriptor: Int32, _ happened: PollEvents, now: MonotonicTime) {
@@ -176,10 +186,10 @@ public final class AMQPBrokerSession: BrokerSession {
             if let deadline = connection.deadline, deadline <= now { connection.expired(now: now) }
         }
         if let deadline = publisher.deadline, deadline <= now { publisher.expired(now: now) }
-        if phase == .standing, nextProof <= now {
-            prove(now: now)
-            consuming.flush()
-        }
+        if let deadline = delayed.deadline, deadline <= now { delayed.expired(now: now) }
+        if phase == .standing, nextProbe <= now { probe(now: now) }
+        consuming.flush()
+        publishing.flush()
         drain(now: now)
     }
 
@@ -196,7 +206,6 @@ public final class AMQPBrokerSession: BrokerSession {
             acceptPublishing(event, now: now)
         }
         guard hasActed, phase != .over else { return }
-        settle(now: now)
         consuming.flush()
         publishing.flush()
     }
@@ -209,7 +218,7 @@ public final class AMQPBrokerSession: BrokerSession {
         case .delivery(_, let delivery): if delivery.defect == nil { events.append(.control(delivery.body)) }
         case .cancelled(Channel.tasks, let consumer): cancelled(consumer, now: now)
         case .cancelled: consumeControl(now: now) {}
-        case .channelClosed(Channel.tasks, let code, let text): lose(AMQPBrokerSession.explain(code, text))
+        case .channelClosed(Channel.tasks, let code, let text): lose(AMQPCarrier.explain(code, text))
         case .lost(let reason): lost(reason, other: publishing)
         default:
             for line in [tasks, control, declarations] where line.accept(event, now: now) { return }
@@ -238,7 +247,7 @@ public final class AMQPBrokerSession: BrokerSession {
 
     private func arrived(_ delivery: AMQPDelivery) {
         window.delivered(delivery.deliveryTag)
-        guard let index = Int(delivery.consumerTag.dropFirst(AMQPBrokerSession.consumerPrefix.count)), arrived.indices.contains(index)
+        guard let index = Int(delivery.consumerTag.dropFirst(AMQPCarrier.consumerPrefix.count)), arrived.indices.contains(index)
         else {
             return lose("a message for a consumer that is not ours")
         }
@@ -270,8 +279,7 @@ public final class AMQPBrokerSession: BrokerSession {
     func stand() {
         guard phase == .preparing else { return }
         phase = .standing
-        leaseProven = preparedAt
-        nextProof = MonotonicTime.now.advanced(by: AMQPBrokerSession.proofInterval)
+        nextProbe = MonotonicTime.now.advanced(by: AMQPCarrier.probeInterval)
         events.append(.standing)
         if (arrived + returned).contains(where: { !$0.isEmpty }) {
             wantsBell = false
@@ -279,84 +287,52 @@ public final class AMQPBrokerSession: BrokerSession {
         }
     }
 
-    // MARK: steps
+    // MARK: sending
 
-    /// Begins a step; returns whether the message was ours.
-    private func carryOut(_ commit: Commit, in batch: AMQPCommitBatch, now: MonotonicTime) -> Bool {
-        var messages = publications(of: commit)
-        if commit.step == .keep {
-            publish(messages, in: batch, now: now) {}
-            return true
-        }
-        guard let tag = AMQPTag(commit.tag), tag.serial == serial, let delivery = held[tag.delivery] else { return false }
-        switch commit.step {
-        case .keep: return true
-        case .startEarly, .conclude, .setAside: break
-        case .putBack(front: true) where messages.isEmpty:
-            held[tag.delivery] = nil
-            send(.requeue(tag.delivery), now: now)
-            window.settle(tag.delivery)
-            return true
-        case .putBack: messages.append(AMQPMessage(copyOf: delivery, queue: commit.queue))
-        case .park(let until):
-            held[tag.delivery] = nil
-            batch.openSteps += 1
-            delayed.prepare(now: now) { [unowned self] in
-                batch.openSteps -= 1
-                // Not before: the queues may have had to be made.
-                messages.append(DelayedDelivery.parked(delivery, queue: commit.queue, until: until, now: .now))
-                publish(messages, in: batch, now: .now) { [unowned self] in acknowledging.append(tag.delivery) }
-                publishing.flush()
-            }
-            return true
-        }
-        held[tag.delivery] = nil
-        publish(messages, in: batch, now: now) { [unowned self] in acknowledging.append(tag.delivery) }
-        return true
-    }
-
-    private func publications(of commit: Commit) -> [AMQPMessage] {
-        commit.publications.compactMap { publication in
-            let message = AMQPMessage(publication)
-            if message == nil {
-                let why = "its headers are no JSON object, or its body no base64"
-                events.append(.notice("a message for \(publication.routingKey) can't be published and is dropped: \(why)"))
-            }
-            return message
-        }
-    }
-
-    /// Publishes, and goes on when all is confirmed.
-    private func publish(_ messages: [AMQPMessage], in batch: AMQPCommitBatch, now: MonotonicTime, then: @escaping () -> Void) {
-        guard !messages.isEmpty else { return then() }
-        var left = messages.count
-        batch.openSteps += 1
-        for message in messages {
-            publisher.publish(message, now: now) {
-                left -= 1
-                guard left == 0 else { return }
-                batch.openSteps -= 1
-                then()
+    /// Publishes, and goes on when that is confirmed or can't be.
+    private func publish(_ sending: Sending, then done: @escaping (_ failure: String?) -> Void) {
+        switch sending {
+        case .publication(let publication):
+            guard let message = AMQPMessage(publication) else { return done("its headers are no JSON object, or its body no base64") }
+            publisher.publish(message, .queue, now: .now) { done($0?.description) }
+        case .copy(let tag, let queue, let mark, let time):
+            guard let number = own(tag), let delivery = held[number] else { return done("the message is not here any more") }
+            let copy = AMQPMessage(copyOf: delivery, queue: queue, mark: mark)
+            if let time {
+                delayed.publish(copy, notBefore: time) { done($0?.description) }
+            } else {
+                publisher.publish(copy, .queue, now: .now) { done($0?.description) }
             }
         }
     }
 
-    /// Sends the acknowledgements that have come up, and answers the batches that are through.
-    private func settle(now: MonotonicTime) {
-        guard phase == .standing else { return }
-        if !acknowledging.isEmpty {
-            for ack in window.acknowledge(acknowledging) { send(.ack(ack.tag, multiple: ack.multiple), now: now) }
-            acknowledging.removeAll(keepingCapacity: true)
-        }
-        for batch in batches where batch.openSteps == 0 { events.append(.committed(batch: batch.number, batch.verdicts)) }
-        batches.removeAll { $0.openSteps == 0 }
+    // MARK: settling
+
+    private func own(_ tag: DeliveryTag) -> UInt64? { AMQPTag(tag).flatMap { $0.serial == serial ? $0.delivery : nil } }
+
+    /// Sends the acknowledgements that have come up.
+    private func acknowledge(now: MonotonicTime) {
+        guard phase == .standing, !acknowledging.isEmpty else { return }
+        for ack in window.acknowledge(acknowledging) { send(.ack(ack.tag, multiple: ack.multiple), now: now) }
+        acknowledging.removeAll(keepingCapacity: true)
     }
 
-    /// Asks for something that changes nothing: it is answered when all that stands before it on the channel has been read, and shows
-    /// that the channel was ours when we asked. A refusal closes the channel, and the session with it.
-    private func prove(now: MonotonicTime) {
-        nextProof = now.advanced(by: AMQPBrokerSession.proofInterval)
-        tasks.ask(.qos(count: prefetch, wholeChannel: limitsWholeChannel), now: now) { [unowned self] _ in leaseProven = now }
+    private func requeue(_ number: UInt64, now: MonotonicTime) {
+        send(.requeue(number), now: now)
+        window.settle(number)
+    }
+
+    /// A consumer has ended: nothing comes behind what is here.
+    private func giveBackArrived(_ index: Int) {
+        while let delivery = returned[index].popFirst() ?? arrived[index].popFirst() { requeue(delivery.deliveryTag, now: .now) }
+        consuming.flush()
+    }
+
+    /// Asks for something that changes nothing, so that a server which is silent is found. A refusal closes the channel, and the session
+    /// with it.
+    private func probe(now: MonotonicTime) {
+        nextProbe = now.advanced(by: AMQPCarrier.probeInterval)
+        tasks.ask(.qos(count: prefetch, wholeChannel: limitsWholeChannel), now: now) { _ in }
     }
 
     private func send(_ request: AMQPRequest, now: MonotonicTime) {

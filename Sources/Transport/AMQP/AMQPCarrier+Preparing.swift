@@ -3,7 +3,7 @@ import CoppiceShared
 import CoppiceSystem
 
 /// From two open connections to a session that stands: what is declared, and who consumes.
-extension AMQPBrokerSession {
+extension AMQPCarrier {
     /// A consumer's tag: this and the number of its queue.
     static let consumerPrefix = "coppice-"
     private static let controlConsumer = "control"
@@ -16,6 +16,12 @@ extension AMQPBrokerSession {
         // less: a channel's limit is a process there that is asked for every message.
         let isOld = (consuming.serverVersion.first ?? 0) < 4
         limitsWholeChannel = isOld && queues.count > 1 && queues.allSatisfy { $0.kind == .classic }
+        if !isOld, queues.contains(where: { $0.kind == .quorum }) {
+            events.append(
+                .notice(
+                    "RabbitMQ 4 drops a message of a quorum queue that has come back more than 20 times, unless a policy sets its delivery-limit to -1"
+                ))
+        }
         for request in AMQPTopology.sharedExchanges { declareExchange(request, now: now) }
         for queue in queues { declare(queue, now: now) }
         // Answered behind all of them.
@@ -25,7 +31,6 @@ extension AMQPBrokerSession {
 
     private func declared(now: MonotonicTime) {
         guard phase == .preparing else { return }
-        preparedAt = now
         var left = queues.count + 3
         let step = { [unowned self] in
             left -= 1
@@ -74,7 +79,7 @@ extension AMQPBrokerSession {
     }
 
     private func consume(_ index: Int, now: MonotonicTime, _ then: @escaping () -> Void) {
-        let tag = AMQPBrokerSession.consumerPrefix + String(index)
+        let tag = AMQPCarrier.consumerPrefix + String(index)
         tasks.ask(.consume(queue: queues[index].name, tag: tag, noAck: false), now: now) { answer in
             // A refusal closes the channel, which ends the session with its own reason.
             if case .success = answer { then() }
@@ -83,7 +88,8 @@ extension AMQPBrokerSession {
 
     /// A queue's consumer was ended by the server, since the queue is gone: both are made anew.
     func cancelled(_ consumer: String, now: MonotonicTime) {
-        guard let index = Int(consumer.dropFirst(AMQPBrokerSession.consumerPrefix.count)), queues.indices.contains(index) else { return }
+        guard let index = Int(consumer.dropFirst(AMQPCarrier.consumerPrefix.count)), queues.indices.contains(index) else { return }
+        guard isTaking else { return }
         let queue = queues[index]
         events.append(.notice("the queue \(queue.name) was deleted: it is declared anew"))
         declare(queue, now: now)
@@ -115,7 +121,7 @@ extension AMQPBrokerSession {
         control.ask(AMQPTopology.controlQueue(queue), now: now) { [unowned self] answer in
             if case .failure(let refusal) = answer { return failed(refusal) }
             control.ask(.queueBind(queue: queue, exchange: AMQPTopology.controlExchange, routingKey: ""), now: .now) { _ in }
-            control.ask(.consume(queue: queue, tag: AMQPBrokerSession.controlConsumer, noAck: true), now: .now) { _ in then() }
+            control.ask(.consume(queue: queue, tag: AMQPCarrier.controlConsumer, noAck: true), now: .now) { _ in then() }
             consuming.flush()
         }
     }

@@ -1,0 +1,111 @@
+import CoppiceShared
+import Glibc
+
+/// What children must do by when. One timer serves all of it.
+extension Pool {
+    /// The running assignment's limits, in seconds from now; nil: none.
+    func limit(_ child: Child, soft: Double?, hard: Double?, now: MonotonicTime) {
+        child.softDeadline = soft.map { now.advanced(by: $0) }
+        child.hardDeadline = hard.map { (now.advanced(by: $0), $0) }
+        for deadline in [child.softDeadline, child.hardDeadline?.at] { wake(at: deadline) }
+    }
+
+    /// A child that was asked to stop and runs nothing must go soon. One that says meanwhile that a task had begun may end it.
+    func expectEnd(of child: Child, now: MonotonicTime) {
+        guard case .stopping(let hand) = child.lifecycle.state else { return }
+        if hand.running != nil {
+            child.killDeadline = nil
+        } else if child.killDeadline == nil {
+            child.killDeadline = now.advanced(by: Pool.killDelay)
+            wake(at: child.killDeadline)
+        }
+    }
+
+    /// A child must begin what is next in its hand soon, since nothing runs before it.
+    func expectBeginning(of child: Child, now: MonotonicTime) {
+        let next = child.lifecycle.hand.next
+        guard next != child.awaited?.assignment else { return }
+        child.awaited = next.map { ($0, now) }
+        if next != nil { wake(at: now.advanced(by: Pool.beginTimeout)) }
+    }
+
+    /// While the loop stood still, because the process was stopped or starved, nobody was heard. That time counts against no child.
+    func noticeStandstill(now: MonotonicTime) {
+        defer { lastTurn = now }
+        guard now.seconds(since: lastTurn) > Pool.standstill else { return }
+        for child in children {
+            child.lastHeard = now
+            child.awaited?.since = now
+        }
+    }
+
+    /// Makes sure that the timer fires at `time` or before. It is never put off: a turn too many does no harm.
+    func wake(at time: MonotonicTime?) {
+        guard let time, timerTime.map({ time < $0 }) ?? true else { return }
+        timerTime = time
+        timer?.set(time)
+    }
+
+    func deadlinesReached() {
+        timerTime = nil
+        let now = MonotonicTime.now
+        noticeStandstill(now: now)
+        for slot in slots {
+            guard let child = slot.child else { continue }
+            check(slot, child, now: now)
+        }
+        // Missing children are spawned by the reconciliation that follows.
+        flush()
+    }
+
+    /// Acts on the deadlines that are reached and sets the timer for those that are not.
+    private func check(_ slot: Slot, _ child: Child, now: MonotonicTime) {
+        func reached(_ deadline: MonotonicTime?) -> Bool {
+            guard let deadline else { return false }
+            if deadline <= now { return true }
+            wake(at: deadline)
+            return false
+        }
+        if reached(child.killDeadline) {
+            child.killDeadline = nil
+            if !child.lifecycle.isKilled { _ = child.lifecycle.kill(.overstayed) }
+            child.process.signalGroup(SIGKILL)
+        }
+        guard !child.lifecycle.isKilled else { return }
+        if child.lifecycle.isStarting {
+            if reached(child.spawnedAt.advanced(by: Pool.startTimeout)) {
+                log.error(
+                    "Child \(slot.number) (pid \(child.process.pid)) did not become ready within \(Int(Pool.startTimeout)) s; it is killed")
+                kill(slot, .neverReady)
+            }
+            return
+        }
+        if child.beats, reached(child.lastHeard.advanced(by: Pool.silence)) {
+            log.error("Child \(slot.number) (pid \(child.process.pid)) has been silent for \(Pool.silence) s; it is killed")
+            kill(slot, .silent)
+            return
+        }
+        if let awaited = child.awaited, reached(awaited.since.advanced(by: Pool.beginTimeout)) {
+            log.error(
+                "Child \(slot.number) (pid \(child.process.pid)) has not begun what it was given within \(Int(Pool.beginTimeout)) s; it is killed"
+            )
+            kill(slot, .neverBegan)
+            return
+        }
+        if let hard = child.hardDeadline, reached(hard.at) {
+            log.error("Hard time limit (\(hard.limit)s) exceeded in child \(slot.number) (pid \(child.process.pid)); it is killed")
+            kill(slot, .hardTimeLimit(hard.limit))
+            return
+        }
+        if reached(child.softDeadline), let running = child.lifecycle.hand.running {
+            child.softDeadline = nil
+            child.channel.send(.cancel(assignment: running, reason: .softTimeLimit))
+            unflushed.append(slot)
+        }
+        if child.lifecycle.hand.count > 1, !child.recallSent, reached(child.runningSince?.advanced(by: Pool.recallDelay)) {
+            child.recallSent = true
+            child.channel.send(.recall)
+            unflushed.append(slot)
+        }
+    }
+}

@@ -1,0 +1,71 @@
+import CoppiceEventLoop
+import CoppiceShared
+
+/// Who is given the next assignment, and the way to its pipe.
+extension Pool {
+    /// How many assignments the children could be given now.
+    var room: Int { children.reduce(0) { $0 + $1.room } }
+
+    /// The child that is given the next assignment of this task: the one with the emptiest hand that has room.
+    ///
+    /// - Parameter idle: only one that has nothing in hand.
+    func place(for task: String, idle: Bool) -> Slot? {
+        var best: Slot?
+        var bestLoad = idle ? 1 : Pool.full
+        for (index, load) in (loads ?? survey()).enumerated() where load < bestLoad {
+            // A child may have been killed since the survey.
+            guard let child = slots[index].child, child.room > 0, child.tasks[task] != nil else { continue }
+            best = slots[index]
+            bestLoad = load
+            if load == 0 { break }
+        }
+        return best
+    }
+
+    private func survey() -> [UInt8] {
+        let loads = slots.map { load(of: $0) }
+        self.loads = loads
+        return loads
+    }
+
+    private func load(of slot: Slot) -> UInt8 {
+        guard let child = slot.child, child.room > 0 else { return Pool.full }
+        return UInt8(clamping: child.lifecycle.hand.count)
+    }
+
+    /// The load of a slot that can be given nothing.
+    private static let full = UInt8.max
+
+    /// Writes an assignment to a child that `place` has named.
+    ///
+    /// - Parameter alone: nothing is written behind it.
+    func hand(_ run: RunFrame, to slot: Slot, alone: Bool) {
+        guard let child = slot.child else { return }
+        child.runsAlone = alone
+        child.lifecycle.handed(run.assignment)
+        expectBeginning(of: child, now: .now)
+        child.channel.send(.run(run))
+        unflushed.append(slot)
+        loads?[slot.number - 1] = load(of: slot)
+    }
+
+    /// Sends what has been queued for children in this turn.
+    func flush() {
+        for slot in unflushed {
+            guard let child = slot.child else { continue }
+            child.channel.flush()
+            if child.channel.hasBacklog { watchWrites(slot, child) }
+        }
+        unflushed.removeAll(keepingCapacity: true)
+    }
+
+    private func watchWrites(_ slot: Slot, _ child: Child) {
+        guard child.writeSource == nil else { return }
+        child.writeSource = try? loop.watch(child.channel.downDescriptor, for: .write, priority: LoopPriority.childFrames) {
+            [weak child] _ in
+            guard let child else { return }
+            child.channel.flush()
+            if !child.channel.hasBacklog { child.writeSource = nil }
+        }
+    }
+}

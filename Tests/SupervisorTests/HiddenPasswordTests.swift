@@ -1,0 +1,28 @@
+import Testing
+
+@testable import CoppiceSystem
+
+/// What `ps` shows of an argument: byte by byte, whatever it is.
+@Suite struct HiddenPasswordTests {
+    private func hidden(_ bytes: [UInt8]) -> [UInt8] {
+        var bytes = bytes
+        for index in CurrentProcess.passwords(in: bytes) { bytes[index] = UInt8(ascii: "*") }
+        return bytes
+    }
+
+    @Test(arguments: [
+        ("redis://:secret@host/0", "redis://:******@host/0"),
+        ("redis://user:secret@host/0", "redis://user:******@host/0"),
+        ("--broker=amqp://u:p@ss@host", "--broker=amqp://u:****@host"),
+        ("redis://host:6379/0", "redis://host:6379/0"),
+        ("user:secret@host", "user:secret@host"),
+        ("redis://user@host", "redis://user@host"),
+    ]) func passwordsAreOverwritten(_ argument: String, _ shown: String) {
+        #expect(hidden(Array(argument.utf8)) == Array(shown.utf8))
+    }
+
+    @Test func whatIsNotUTF8KeepsItsLength() {
+        let foreign: [UInt8] = [0xff, 0xfe]
+        #expect(hidden(foreign + "redis://:".utf8 + foreign + "s@h".utf8) == foreign + "redis://:***@h".utf8)
+    }
+}

@@ -1,0 +1,89 @@
+import CoppiceEventLoop
+import CoppiceResults
+import CoppiceShared
+import CoppiceSystem
+import CoppiceTransport
+import Logging
+
+@testable import CoppiceSupervisor
+
+/// An intake over a pool of one child whose loop does not turn: what the child says and what the broker answers is the test's doing. The
+/// process behind it ends by itself and is reaped by `close`.
+final class IntakeScene {
+    let intake: Intake
+    let pool: Pool
+    let broker = FakeBroker(joinsResults: true)
+    private let loop: EventLoop
+    private var lastTag = 0
+
+    init(concurrency: Int = 1, prefetchMultiplier: Int = 4) throws {
+        let options = SupervisorOptions(
+            workerPath: "/bin/true", node: "celery@test", concurrency: concurrency, prefetchMultiplier: prefetchMultiplier,
+            queues: ["celery"], broker: .sqlite(path: "/nowhere"), results: .sqlite(path: "/nowhere"), softTimeLimit: nil,
+            timeLimit: nil, maximumRetries: 3, timeZone: nil, childEnvironment: [], logLevel: .critical, logFile: nil, version: "0")
+        var log = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
+        log.logLevel = .critical
+        loop = try EventLoop()
+        pool = try Pool(options: options, loop: loop, log: log, childLimits: DescriptorLimit.raise())
+        intake = try Intake(options: options, pool: pool, loop: loop, log: log)
+        try pool.spawnFirst()
+    }
+
+    var slot: Slot { pool.slots[0] }
+
+    /// The child says which tasks it has.
+    func childIsReady(_ tasks: TaskDeclaration...) {
+        guard let child = slot.child else { return }
+        _ = child.lifecycle.ready()
+        for task in tasks { child.tasks[task.name] = task }
+    }
+
+    func take(_ ids: String..., of task: String = "t") {
+        intake.taken(
+            ids.map { id in
+                lastTag += 1
+                let message = TaskMessage(
+                    id: id, name: task, headers: Array("{}".utf8), contentType: "application/json", routingKey: "celery", body: [],
+                    bodyIsBase64: false)
+                return ReceivedMessage(
+                    tag: DeliveryTag("tag-\(lastTag)"), queue: "celery", size: 1, content: .success(message), envelope: nil)
+            })
+    }
+
+    /// As the supervisor does, once a turn.
+    func handOut() {
+        pool.turnEnds(now: .now)
+        intake.handOut()
+    }
+
+    /// The child starts what it was given last.
+    func start() {
+        guard let child = slot.child, let assignment = intake.byAssignment.keys.max() else { return }
+        _ = child.lifecycle.started(assignment)
+        intake.started(assignment, on: slot, child)
+    }
+
+    func end() {
+        guard let child = slot.child, let assignment = intake.byAssignment.keys.max() else { return }
+        _ = child.lifecycle.done(assignment)
+        intake.done(assignment, .success([0x31]))
+    }
+
+    /// Sends what is in the outbox.
+    func flush() { intake.outbox.flush(broker: broker, store: nil, joined: true) }
+
+    /// The broker answers the oldest batch.
+    func answer(_ verdict: CommitVerdict = .done) {
+        guard let batch = broker.answer() else { return }
+        intake.committed(batch.number, batch.commits.map { _ in verdict })
+    }
+
+    /// Reaps the child.
+    func close() throws {
+        pool.isSpawning = false
+        guard slot.child != nil else { return }
+        pool.onEnd = { [loop] _, _, _, _ in loop.exit(0) }
+        pool.killAll()
+        _ = try loop.run()
+    }
+}

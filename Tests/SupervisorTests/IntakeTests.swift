@@ -1,0 +1,142 @@
+import CoppiceShared
+import CoppiceTransport
+import Testing
+
+@testable import CoppiceSupervisor
+
+@Suite struct IntakeTests {
+    private func inScene(concurrency: Int = 1, prefetchMultiplier: Int = 4, _ body: (IntakeScene) throws -> Void) throws {
+        let scene = try IntakeScene(concurrency: concurrency, prefetchMultiplier: prefetchMultiplier)
+        defer { #expect(throws: Never.self) { try scene.close() } }
+        try body(scene)
+    }
+
+    private let plain = TaskDeclaration(name: "t")
+    private let late = TaskDeclaration(name: "t", options: ["acks_late": true])
+    private let strict = TaskDeclaration(name: "t", options: ["strict": true])
+
+    /// The only child that has the task may have died while the take was under way.
+    @Test func aTaskThatCameWhileNoChildWasReadyIsRecordedAsItsChildDeclaresIt() throws {
+        for (declaration, step) in [(strict, Commit.Step.startEarly), (late, .keep)] {
+            try inScene { scene in
+                scene.take("1")
+                scene.handOut()
+                #expect(scene.intake.byAssignment.isEmpty, "no child is ready")
+                scene.childIsReady(declaration)
+                scene.handOut()
+                #expect(scene.intake.byAssignment.isEmpty, "not before its record stands")
+                scene.flush()
+                #expect(scene.broker.received.map(\.step) == [step])
+                scene.answer(declaration == late ? .begun(earlier: []) : .done)
+                scene.handOut()
+                #expect(scene.intake.byAssignment.count == 1)
+            }
+        }
+    }
+
+    @Test func ofManyStatesThatAreNotSentTheLastIsKept() throws {
+        try inScene { scene in
+            scene.childIsReady(plain)
+            scene.take("1")
+            scene.handOut()
+            scene.start()
+            scene.flush()
+            for number in 1...1000 { scene.intake.progressed(1, state: "PROGRESS", meta: Array("\(number)".utf8)) }
+            scene.answer()
+            scene.flush()
+            #expect(scene.broker.received.count == 2)
+            let record = scene.broker.received.last?.writes.first.flatMap { try? JSONValue(parsing: $0.record) }
+            #expect(record?["result"] == .int(1000))
+            // One that has been sent is out of reach: the next has a place of its own.
+            scene.intake.progressed(1, state: "PROGRESS", meta: Array("7".utf8))
+            scene.end()
+            scene.answer()
+            scene.flush()
+            #expect(scene.broker.received.map(\.step) == [.startEarly, .keep, .keep, .conclude])
+        }
+    }
+
+    @Test func whatAnEndOvertakesIsAnnouncedInItsOrder() throws {
+        try inScene { scene in
+            scene.childIsReady(plain)
+            scene.take("1")
+            scene.handOut()
+            scene.start()
+            scene.intake.progressed(1, state: "PROGRESS", meta: Array("5".utf8))
+            scene.end()
+            scene.flush()
+            #expect(scene.broker.received.map(\.step) == [.conclude])
+            let writes = scene.broker.received.first?.writes ?? []
+            #expect(writes.map(\.state.name) == ["STARTED", "PROGRESS", "SUCCESS"])
+            #expect(writes.map(\.reach) == [.announce, .announce, .storeAndAnnounce])
+        }
+    }
+
+    /// A result store that is away confirms nothing, while the broker goes on giving messages.
+    @Test func noMoreIsTakenWhenTooMuchWaitsForAnswers() throws {
+        try inScene { scene in
+            scene.childIsReady(plain)
+            var taken = 0
+            while scene.intake.room > 0, taken < 1000 {
+                taken += 1
+                scene.take("\(taken)")
+                scene.handOut()
+                scene.start()
+                scene.end()
+            }
+            #expect(taken == 20, "four times the window and the children")
+            scene.flush()
+            scene.answer()
+            #expect(scene.intake.room == 4 && scene.intake.isSettled)
+        }
+    }
+
+    @Test func whatIsRevokedLeavesTheQueueThoughEveryChildIsBusy() throws {
+        try inScene { scene in
+            scene.childIsReady(plain)
+            scene.take("1", "2", "3", "4")
+            scene.handOut()
+            scene.start()
+            scene.handOut()
+            #expect(scene.intake.revoke(["3", "1", "9"], signal: nil).isEmpty)
+            scene.flush()
+            #expect(scene.broker.received.map(\.step) == [.startEarly, .conclude])
+            #expect(scene.broker.received.last?.taskID == "3")
+            #expect(scene.broker.received.last?.writes.map(\.state.name) == ["REVOKED"])
+            scene.end()
+            scene.handOut()
+            #expect(scene.intake.byAssignment.values.map(\.message.id) == ["2"])
+        }
+    }
+
+    /// Strict: only for a child with nothing in hand.
+    @Test func whatFindsNoPlaceHoldsUpNothingElse() throws {
+        try inScene { scene in
+            scene.childIsReady(plain, TaskDeclaration(name: "careful", options: ["strict": true]))
+            scene.slot.child?.ahead = 16
+            scene.slot.child?.ran(for: 0.001)
+            scene.take("1")
+            scene.handOut()
+            scene.take("2", "3", of: "careful")
+            scene.take("4")
+            scene.handOut()
+            #expect(scene.intake.byAssignment.values.map(\.message.id).sorted() == ["1", "4"])
+            #expect(scene.intake.hasReady)
+        }
+    }
+
+    /// The last child's end and a take's answer may come in one turn of the loop, before another child is spawned.
+    @Test func aTaskIsUnknownOnlyToChildrenThatAreThere() throws {
+        try inScene { scene in
+            scene.childIsReady(plain)
+            scene.take("1", of: "unheard of")
+            scene.flush()
+            #expect(scene.broker.received.map(\.step) == [.setAside(reason: "no worker here has the task unheard of")])
+            scene.answer()
+            try scene.close()
+            scene.take("2")
+            scene.handOut()
+            #expect(scene.intake.outbox.isEmpty && scene.intake.hasReady)
+        }
+    }
+}

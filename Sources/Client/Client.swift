@@ -29,7 +29,7 @@ public final class Client {
         let request: JSONValue = [
             "method": .string(method), "arguments": .object(arguments), "destination": nil, "pattern": nil, "matcher": nil,
         ]
-        try order(at: broker) { $0.broadcast(request.bytes) }
+        try order(at: broker, creates: false) { $0.broadcast(request.bytes) }
     }
 
     /// Stores a task as revoked, whether a node is up or not, and tells those that are.
@@ -40,12 +40,13 @@ public final class Client {
         arguments.append("task_id", .string(id))
         arguments.append("terminate", .bool(signal != nil))
         if let signal { arguments.append("signal", .string(signal)) }
-        try order(at: ledger) { $0.revoke([id]) }
+        // Where there is no broker no task was sent; a ledger of its own may not have been needed yet.
+        try order(at: ledger, creates: ledger != broker) { $0.revoke([id]) }
         try broadcast("revoke", arguments)
     }
 
-    private func order(at place: BrokerEndpoint, _ body: (any MessageSender) -> Void) throws(ClientError) {
-        let sender = place.openSender()
+    private func order(at place: BrokerEndpoint, creates: Bool = true, _ body: (any MessageSender) -> Void) throws(ClientError) {
+        let sender = place.openSender(creates: creates)
         let deadline = MonotonicTime.now.advanced(by: Client.patience)
         while true {
             for event in sender.takeEvents() {

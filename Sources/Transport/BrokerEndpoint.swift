@@ -52,11 +52,13 @@ public enum BrokerEndpoint: Equatable, Sendable, CustomStringConvertible {
     }
 
     /// A sender of its own connection.
-    public func openSender() -> any MessageSender {
+    ///
+    /// - Parameter creates: whether a missing file is made, for what must be there when somebody looks.
+    public func openSender(creates: Bool = true) -> any MessageSender {
         switch self {
         case .redis(let url): RedisMessageSender(url)
         case .rabbitmq(let url): AMQPMessageSender(url)
-        case .sqlite(let path): SQLiteMessageSender(path: path)
+        case .sqlite(let path): SQLiteMessageSender(path: path, creates: creates)
         }
     }
 

@@ -8,9 +8,6 @@ import CoppiceSystem
 /// blocks, calls nobody back, and reports by `takeEvents`. Held records are renewed by the session itself, and what dead
 /// incarnations left is recovered by it, for as long as it stands.
 public protocol BrokerSession: Pollable {
-    /// Whether `Commit.writes` reach the result store in the same atomic step.
-    var joinsResults: Bool { get }
-
     /// When it was last proven that this incarnation counts as alive: the moment at which the last renewal that has been answered was
     /// asked for. Who holds messages starts none of them when that is too long ago: others may have them by now.
     var leaseProven: MonotonicTime? { get }

@@ -26,7 +26,7 @@ public struct Commit: Sendable {
     /// The task's id; empty if the message does not tell.
     public var taskID: String
     public var attempt: AttemptNote?
-    /// Only for a session whose `joinsResults` is true.
+    /// Only for a session that has been told where results are kept.
     public var writes: [ResultWrite]
     /// Each for the queue that its routing key names.
     public var publications: [TaskPublication]

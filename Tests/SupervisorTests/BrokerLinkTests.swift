@@ -23,7 +23,7 @@ import Testing
             loop = try EventLoop()
             let log = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
             link = try BrokerLink(.sqlite(path: "/nowhere"), loop: loop, log: log) { [made] _ in
-                let session = FakeBroker(joinsResults: true)
+                let session = FakeBroker()
                 session.events = [.standing]
                 made.sessions.append(session)
                 made.onMade()

@@ -6,7 +6,6 @@ import CoppiceTransport
 /// A broker and a store as the outbox sees them: they note down what they are given and answer when the test says so. Each connection is
 /// an object of its own; what has been carried out outlives it.
 final class FakeBroker: BrokerSession {
-    let joinsResults: Bool
     /// The batches that this connection was given and has not answered.
     private(set) var batches: [(number: UInt64, commits: [Commit])] = []
     /// Tags in the order in which this connection was given them.
@@ -18,8 +17,6 @@ final class FakeBroker: BrokerSession {
     private(set) var isClosed = false
     /// Called at each flush.
     var onFlush: () -> Void = {}
-
-    init(joinsResults: Bool) { self.joinsResults = joinsResults }
 
     var interests: [PollInterest] { [] }
     var deadline: MonotonicTime? { nil }

@@ -12,7 +12,7 @@ import Logging
 final class IntakeScene {
     let intake: Intake
     let pool: Pool
-    let broker = FakeBroker(joinsResults: true)
+    let broker = FakeBroker()
     private let loop: EventLoop
     private var lastTag = 0
 

@@ -120,7 +120,7 @@ import Testing
                 self.broker = nil
                 outbox.brokerLost()
             } else {
-                broker = FakeBroker(joinsResults: joined)
+                broker = FakeBroker()
             }
         }
 

@@ -17,7 +17,7 @@ import Testing
 
     @Test func oneBatchIsUnderWayAtATime() {
         var outbox = Outbox()
-        let broker = FakeBroker(joinsResults: true)
+        let broker = FakeBroker()
         #expect(outbox.isEmpty)
         outbox.flush(broker: broker, store: nil, joined: true)
         #expect(broker.batches.isEmpty && !outbox.isUnderWay, "nothing is no batch")
@@ -38,7 +38,7 @@ import Testing
 
     @Test func recordsStandBeforeTheCommit() {
         var outbox = Outbox()
-        let broker = FakeBroker(joinsResults: false)
+        let broker = FakeBroker()
         let store = FakeStore()
         outbox.add(.numbered(1), .conclude, writes: [write(1)])
         outbox.flush(broker: broker, store: store, joined: false)
@@ -57,14 +57,14 @@ import Testing
 
     @Test func theNextConnectionIsGivenWhatTheLastDidNotAnswer() {
         var outbox = Outbox()
-        let first = FakeBroker(joinsResults: true)
+        let first = FakeBroker()
         outbox.add(.numbered(1), .conclude)
         outbox.flush(broker: first, store: nil, joined: true)
         outbox.add(.numbered(2), .conclude)
         outbox.brokerLost()
         outbox.flush(broker: nil, store: nil, joined: true)
         #expect(!outbox.isEmpty)
-        let second = FakeBroker(joinsResults: true)
+        let second = FakeBroker()
         outbox.flush(broker: second, store: nil, joined: true)
         #expect(tags(second.received) == ["tag-1", "tag-2"])
         #expect(answer(first, to: &outbox).isEmpty, "the lost session has no say any more")
@@ -92,7 +92,7 @@ import Testing
 
     @Test(arguments: [false, true]) func aStartThatItsEndOvertakesIsNotSent(joined: Bool) {
         var outbox = Outbox()
-        let (broker, store) = (FakeBroker(joinsResults: joined), FakeStore())
+        let (broker, store) = (FakeBroker(), FakeStore())
         let delivery = Delivery.numbered(1)
         delivery.unsentStart = outbox.add(delivery, .startEarly)
         outbox.flush(broker: nil, store: nil, joined: joined)
@@ -115,7 +115,7 @@ import Testing
     /// A RabbitMQ that is short of memory confirms no publication for as long as it is.
     @Test func whatSendsSomethingOnHoldsUpNothingElse() {
         var outbox = Outbox()
-        let broker = FakeBroker(joinsResults: true)
+        let broker = FakeBroker()
         outbox.add(.numbered(1), .conclude, publications: [message])
         outbox.flush(broker: broker, store: nil, joined: true)
         #expect(tags(broker.received) == ["tag-1"] && !outbox.isUnderWay, "more may be taken meanwhile")
@@ -136,7 +136,7 @@ import Testing
 
     @Test func anEndThatSendsSomethingOnWaitsForItsOwnStart() {
         var outbox = Outbox()
-        let broker = FakeBroker(joinsResults: true)
+        let broker = FakeBroker()
         let (slow, other) = (Delivery.numbered(1), Delivery.numbered(2))
         outbox.add(slow, .startEarly)
         outbox.flush(broker: broker, store: nil, joined: true)
@@ -154,7 +154,7 @@ import Testing
 
     @Test(arguments: [false, true]) func howMuchWaitsIsKnownInBytes(joined: Bool) {
         var outbox = Outbox()
-        let (broker, store) = (FakeBroker(joinsResults: joined), FakeStore())
+        let (broker, store) = (FakeBroker(), FakeStore())
         func big(_ number: Int) -> [ResultWrite] {
             [ResultWrite(ResultRecord(taskID: "\(number)", state: .success, result: [UInt8](repeating: 0x31, count: Outbox.mostBytes / 4)))]
         }
@@ -178,7 +178,7 @@ import Testing
 
     @Test func aReplayIsToldFromTheFirstTime() {
         var outbox = Outbox()
-        let (first, second) = (FakeBroker(joinsResults: true), FakeBroker(joinsResults: true))
+        let (first, second) = (FakeBroker(), FakeBroker())
         outbox.add(.numbered(1), .conclude)
         outbox.flush(broker: first, store: nil, joined: true)
         outbox.add(.numbered(2), .conclude)

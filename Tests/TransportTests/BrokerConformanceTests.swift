@@ -225,7 +225,6 @@ import Testing
         try scene.send(["1"])
         let session = try scene.session()
         let message = try #require(try session.take(1).first)
-        #expect(session.session.joinsResults)
         #expect(try session.commit(message, .startEarly, writes: [.named("1", .started)]))
         #expect(try scene.state(of: "1") == "STARTED")
         #expect(try session.commit(message, .conclude, writes: [.named("1", .success, "5")]))

@@ -19,13 +19,13 @@ struct LedgeredSessionTests {
         init(_ pages: FakeLedger.Pages = FakeLedger.Pages()) {
             self.pages = pages
             ledger = FakeLedger(pages)
-            session = LedgeredSession(carrier: carrier, ledger: ledger, incarnation: incarnation, book: book, joinsResults: true)
+            session = LedgeredSession(carrier: carrier, ledger: ledger, incarnation: incarnation, book: book)
         }
 
         func reconnect() {
             carrier = FakeCarrier()
             ledger = FakeLedger(pages)
-            session = LedgeredSession(carrier: carrier, ledger: ledger, incarnation: incarnation, book: book, joinsResults: true)
+            session = LedgeredSession(carrier: carrier, ledger: ledger, incarnation: incarnation, book: book)
         }
 
         /// What the session has to say by now.

@@ -25,7 +25,7 @@ struct DeadListCommand: ParsableCommand {
             guard (1...1_000_000).contains(limit) else {
                 throw CommandFailure("--limit: \(limit) is not a number from 1 to 1000000", code: 2)
             }
-            let client = try settings.client(at: .ledger)
+            let client = Client(broker: settings.broker, results: settings.results, ledger: try settings.ledger())
             let letters = try client.deadLetters(upTo: limit)
             print(json ? Self.json(letters) : Self.table(letters))
         }

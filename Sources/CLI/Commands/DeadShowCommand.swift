@@ -30,7 +30,7 @@ struct DeadShowCommand: ParsableCommand {
             if raw, isatty(STDOUT_FILENO) == 1 {
                 throw CommandFailure("--raw: standard output is a terminal, and nobody knows what the message does to it", code: 2)
             }
-            let client = try settings.client(at: .ledger)
+            let client = Client(broker: settings.broker, results: settings.results, ledger: try settings.ledger())
             guard let (letter, message) = try client.deadLetter(id) else {
                 throw CommandFailure("no dead letter \(id)")
             }

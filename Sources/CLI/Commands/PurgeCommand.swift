@@ -23,7 +23,7 @@ struct PurgeCommand: ParsableCommand {
         try CommandFailure.reporting {
             let settings = try Settings(connection)
             for name in queues { try QueueName.check(name, "queue") }
-            let client = try settings.client(at: .broker)
+            let client = Client(broker: settings.broker, results: settings.results)
             if !yes { try ask(client) }
             for name in queues {
                 let (waiting, parked) = try client.purge(name)

@@ -28,7 +28,7 @@ struct QueuesListCommand: ParsableCommand {
         try CommandFailure.reporting {
             let settings = try Settings(connection)
             for name in names { try QueueName.check(name, "queue") }
-            let states = try settings.client(at: .broker).queues(names.isEmpty ? nil : names)
+            let states = try Client(broker: settings.broker, results: settings.results).queues(names.isEmpty ? nil : names)
             print(json ? Self.json(states) : Self.table(states.filter { !$0.isMissing }))
             let missing = states.filter(\.isMissing).map(\.name)
             if !missing.isEmpty { throw CommandFailure("no such queue: \(missing.joined(separator: ", "))") }

@@ -30,7 +30,7 @@ struct QueuesMoveCommand: ParsableCommand {
             try QueueName.check(to, "TO")
             guard from != to else { throw CommandFailure("FROM and TO are the same queue", code: 2) }
             if let count, count < 1 { throw CommandFailure("--count: \(count) is not a number above 0", code: 2) }
-            let client = try settings.client(at: .broker)
+            let client = Client(broker: settings.broker, results: settings.results)
             // What others send to it meanwhile is not chased.
             let state = try client.queues([from]).first
             if state?.isMissing == true { throw CommandFailure("no such queue: \(from)") }

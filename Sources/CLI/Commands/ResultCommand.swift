@@ -33,7 +33,7 @@ struct ResultCommand: ParsableCommand {
             }
             let bar = ProgressBar()
             var last = TaskState.pending
-            let result = try settings.client(at: .results).result(of: id, timeout: timeout) { seen in
+            let result = try Client(broker: settings.broker, results: settings.results).result(of: id, timeout: timeout) { seen in
                 last = seen.state
                 bar.show(seen)
             }

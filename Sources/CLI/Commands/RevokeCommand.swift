@@ -25,7 +25,8 @@ struct RevokeCommand: ParsableCommand {
             if let signal, SignalName.number(signal) == nil {
                 throw CommandFailure("--signal: unknown signal '\(signal)'; a name like SIGKILL is wanted", code: 2)
             }
-            try settings.client(at: .revocations).revoke(id, signal: terminate ? signal ?? "SIGTERM" : nil)
+            let client = Client(broker: settings.broker, results: settings.results, ledger: try settings.ledger())
+            try client.revoke(id, signal: terminate ? signal ?? "SIGTERM" : nil)
         }
     }
 }

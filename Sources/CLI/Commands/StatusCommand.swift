@@ -16,7 +16,7 @@ struct StatusCommand: ParsableCommand {
         try CommandFailure.reporting {
             let settings = try Settings(connection)
             guard timeout.isFinite, timeout > 0 else { throw CommandFailure("--timeout: not a number of seconds above 0", code: 2) }
-            let client = try settings.client(at: .broker)
+            let client = Client(broker: settings.broker, results: settings.results)
             let nodes = try client.ask("ping", timeout: timeout).map(\.node).sorted()
             guard !nodes.isEmpty else {
                 throw CommandFailure("no nodes replied within \(timeout) s", code: CommandFailure.unavailable)

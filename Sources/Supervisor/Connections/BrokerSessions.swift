@@ -37,7 +37,7 @@ struct BrokerSessions {
                 url, queues: options.queues, node: options.node, incarnation: incarnation,
                 prefetch: options.unsettled, largestMessage: SupervisorOptions.largestMessage)
             return LedgeredSession(
-                carrier: carrier, ledger: makeLedger(), incarnation: incarnation, book: claims, joinsResults: joinsResults)
+                carrier: carrier, ledger: makeLedger(), incarnation: incarnation, book: claims)
         case .sqlite(let path):
             return SQLiteBrokerSession(
                 path: path, queues: options.queues, node: options.node, incarnation: incarnation, holding: holding,

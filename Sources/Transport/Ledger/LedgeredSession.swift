@@ -8,7 +8,6 @@ import CoppiceSystem
 /// the acknowledgement. What the carrier delivers once more, since a connection was lost, is told by its claim: ours is adopted, what
 /// somebody alive has is asked for again each second, and what is finished is only acknowledged.
 public final class LedgeredSession: BrokerSession {
-    public let joinsResults: Bool
     let carrier: any MessageCarrier
     let ledger: any Ledger
     let incarnation: Incarnation
@@ -39,15 +38,12 @@ public final class LedgeredSession: BrokerSession {
     var contested: [ReceivedMessage] = []
     var askAgain: MonotonicTime?
 
-    /// - Parameters:
-    ///   - joinsResults: whether the ledger stands where results are kept.
-    ///   - book: this incarnation's, over all its sessions.
-    public init(carrier: any MessageCarrier, ledger: any Ledger, incarnation: Incarnation, book: ClaimBook, joinsResults: Bool) {
+    /// - Parameter book: this incarnation's, over all its sessions.
+    public init(carrier: any MessageCarrier, ledger: any Ledger, incarnation: Incarnation, book: ClaimBook) {
         self.carrier = carrier
         self.ledger = ledger
         self.incarnation = incarnation
         self.book = book
-        self.joinsResults = joinsResults
         book.forgetBrokerTags()
         drain()
     }

@@ -15,7 +15,7 @@ public final class RedisBrokerSession: BrokerSession {
     /// Commits in one script: Redis serves no other client meanwhile.
     private static let commitsInScript = 64
 
-    public let joinsResults: Bool
+    private let joinsResults: Bool
 
     private let keys: RedisKeys
     private let encoding: CommitEncoding

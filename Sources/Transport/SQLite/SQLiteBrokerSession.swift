@@ -7,7 +7,7 @@ import CoppiceSystem
 /// Every order becomes a transaction on the session's line; the answer is reported once it has been committed. What dead nodes held is
 /// recovered with the same transaction that counts up our own lease.
 public final class SQLiteBrokerSession: BrokerSession {
-    public let joinsResults: Bool
+    private let joinsResults: Bool
     private let lease: NodeLease
     private let queues: [String]
     private let incarnation: Incarnation

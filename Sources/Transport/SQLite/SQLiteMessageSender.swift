@@ -7,7 +7,8 @@ public final class SQLiteMessageSender: MessageSender {
     private let line: TransactionLine
     private var events: [SenderEvent] = []
 
-    public init(path: String) { line = TransactionLine(path: path) }
+    /// - Parameter creates: whether a missing file is made.
+    public init(path: String, creates: Bool = true) { line = TransactionLine(path: path, creates: creates) }
 
     public var interests: [PollInterest] { line.interests }
     public var deadline: MonotonicTime? { line.deadline }

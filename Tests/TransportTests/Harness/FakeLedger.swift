@@ -86,6 +86,6 @@ final class FakeLedger: Ledger {
 extension LedgeredSession {
     /// A carrier without a book beside it that would outlive it.
     convenience init(bare carrier: AMQPCarrier, _ incarnation: Incarnation = Incarnation()) {
-        self.init(carrier: carrier, ledger: FakeLedger(), incarnation: incarnation, book: ClaimBook(), joinsResults: false)
+        self.init(carrier: carrier, ledger: FakeLedger(), incarnation: incarnation, book: ClaimBook())
     }
 }

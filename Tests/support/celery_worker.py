@@ -29,10 +29,20 @@ class CeleryWorker:
         self.log.wait(r"\bready\.", timeout=40)
         return self
 
-    def stop(self, timeout=30):
-        """Warm: what runs is finished, what was only claimed goes back."""
-        self._process.terminate()
-        return self._process.wait(timeout)
+    @property
+    def pid(self):
+        return self._process.pid
+
+    def stop(self):
+        """Warm: what runs is finished, what was only claimed goes back. On a busy machine Celery sometimes stays for good after a SIGTERM;
+        then it is asked in its second way, and then it is not asked."""
+        for number in (signal.SIGTERM, signal.SIGQUIT):
+            self._process.send_signal(number)
+            try:
+                return self._process.wait(15)
+            except subprocess.TimeoutExpired:
+                pass
+        self.kill()
 
     def kill(self):
         """kill -9 of the master and its children."""

@@ -12,8 +12,9 @@ public final class AMQPConnection: Pollable {
     public static let connectTimeout = 4.0
     /// Seconds in which a request must be answered, or the one before it.
     public static let replyTimeout = 5.0
-    /// Seconds for the server to say that it, too, sees the connection's end.
-    public static let closeTimeout = 0.8
+    /// Seconds for the server to say that it, too, sees the connection's end. To leave sooner than it reads may take back what was
+    /// acknowledged last: the kernel resets a connection on which something lies unread.
+    public static let closeTimeout = replyTimeout
 
     enum State {
         case dialling(Dialler)

@@ -24,7 +24,7 @@ public protocol Ledger: Pollable {
     /// Hands over what has been ordered.
     func flush()
 
-    /// Gives the lease up; answered by `.lost`, within a second.
+    /// Gives the lease up; answered by `.lost`, as `BrokerSession.close` is.
     func close()
 
     /// Drops the connection and keeps the lease: the broker was lost, the node goes on.

@@ -109,7 +109,12 @@ def test_silence_at_work_is_found_within_ten_seconds(line, kind, step):
     marker, answers = AT_WORK[kind, step]
     this.wire.silence_at(marker, connections="all", answers=answers)
     this.app.send_task("drill.add", (2, 3), task_id="when-silent")
-    assert this.wire.silent.wait(5), f"no {step}"
+    sent = 1
+    # Found before the bell was set, a message does not ring it; the next one does.
+    while not this.wire.silent.wait(1) and sent < 5:
+        this.app.send_task("drill.add", (2, 3), task_id=f"before-{sent}")
+        sent += 1
+    assert this.wire.silent.is_set(), f"no {step}"
     this.app.send_task("drill.add", (2, 3), task_id="after")
     silent_at = time.monotonic()
     for task in ("when-silent", "after"):

@@ -50,7 +50,9 @@ extension Client {
         try answer(of: operations, at: ledger) { if case .deadLetterLeft(let fate) = $0 { fate } else { nil } }
     }
 
-    private func deadLetter(_ id: String, by operations: any QueueOperations) throws(ClientError) -> (letter: DeadLetter, message: [UInt8]?)? {
+    private func deadLetter(
+        _ id: String, by operations: any QueueOperations
+    ) throws(ClientError) -> (letter: DeadLetter, message: [UInt8]?)? {
         operations.deadLetter(id)
         return try answer(of: operations, at: ledger) {
             if case .deadLetter(let letter, let message) = $0 { .some(letter.map { ($0, message) }) } else { nil }

@@ -9,7 +9,7 @@ struct WorkerLookup {
     static let names: Set<String> = [
         "app", "loglevel", "concurrency", "prefetch-multiplier", "queues", "hostname", "soft-time-limit", "time-limit", "child-env",
         "pidfile",
-        "logfile",
+        "logfile", "max-deaths", "suspect-memory",
     ]
 
     private var values: [String: [String]] = [:]

@@ -55,6 +55,8 @@ struct WorkerCommand: ParsableCommand {
     @Option(name: [.customShort("f"), .long], help: ArgumentHelp("Append the log to a file instead of standard error.", valueName: "path"))
     var logfile: String?
 
+    @OptionGroup(title: "Poison pills") var poison: PoisonFlags
+
     @OptionGroup var connection: ConnectionFlags
 
     func run() throws {
@@ -97,6 +99,7 @@ struct WorkerCommand: ParsableCommand {
             timeLimit: try worker.seconds(timeLimit, "time-limit"), maximumRetries: settings.maximumRetries, timeZone: settings.timeZone,
             childEnvironment: try childVariables(worker), logLevel: try level(worker),
             logFile: try worker.text(logfile, "logfile").map { try node.path($0, "--logfile") }, version: Coppice.version)
+        options.poison = try poison.options(worker)
         options.extendsResults = settings.extendsResults
         options.resultExpiry = settings.resultExpiry
         options.storesErrorsEvenIfIgnored = settings.storesErrorsEvenIfIgnored

@@ -139,9 +139,11 @@ extension Intake {
     }
 
     private func lose(_ delivery: Delivery, _ how: String) {
+        var how = how
+        if delivery.record.isSuspect, let bytes = options.poison.suspectMemory { how += ", with \(bytes >> 20) MiB of memory as a suspect" }
         delivery.record.died(how)
         if delivery.acksLate, delivery.declaration?.rejectOnWorkerLost ?? false {
-            guard !delivery.record.isExhausted else {
+            guard !isExhausted(delivery) else {
                 delivery.lifecycle.concluded()
                 return setAsidePoison(delivery)
             }

@@ -42,8 +42,10 @@ enum Verdict {
 
     /// It died as often as a task may.
     static func poisonous(_ deaths: [AttemptStory]) -> TaskFailure {
-        lost("\(deaths.count) attempts died: \(deaths.map(\.description).joined(separator: "; "))", assignment: 0)
+        lost("\(count(deaths)): \(deaths.map(\.description).joined(separator: "; "))", assignment: 0)
     }
+
+    static func count(_ deaths: [AttemptStory]) -> String { "\(deaths.count) attempt\(deaths.count == 1 ? "" : "s") died" }
 
     static func hardTimeLimit(_ seconds: Double) -> TaskFailure {
         TaskFailure(type: "TimeLimitExceeded", module: "billiard.exceptions", arguments: [number(seconds)])

@@ -67,10 +67,10 @@ final class TuneBench {
         let count = min(count, TuneBench.mostTasks)
         var ids: [String] = []
         return try run(setting, before: { place in ids = try place.send(count) }) { place in
-            let start = MonotonicTime.now
+            let start = WallTime.now.seconds
             let before = place.processorSeconds
             let done = try place.finish(ids).sorted()
-            let processors = (place.processorSeconds - before) / MonotonicTime.now.seconds(since: start)
+            let processors = (place.processorSeconds - before) / max(1e-6, (done.last ?? 0) - start)
             // The children's start is over when each has had one.
             let first = min(done.count - 1, max(setting.concurrency, done.count / 10)) - 1
             let span = max(1e-6, (done.last ?? 0) - done[max(0, first)])

@@ -59,8 +59,8 @@ final class TunePlace {
             try TunePlace.checkInterruption()
             try worker?.check()
             // Of many, there is nothing to look at while most wait.
-            let isFull = ids.count > 100 && (try client.queues([TunePlace.queue]).first?.waiting ?? 0) > 0
-            if !isFull {
+            let waiting = ids.count > 100 ? try client.queues([TunePlace.queue]).first?.waiting ?? 0 : 0
+            if waiting == 0 {
                 for (id, result) in try client.results(of: ids.filter { done[$0] == nil }) where result.state.isReady {
                     guard result.state == .success else { throw CommandFailure("the task does not succeed: \(result.failureText)") }
                     done[id] = (result.doneAt ?? .now).seconds

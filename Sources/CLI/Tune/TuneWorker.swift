@@ -1,3 +1,4 @@
+import CoppiceShared
 import CoppiceSystem
 import Glibc
 

@@ -27,6 +27,11 @@ final class TuneBench {
 
     /// Removes what the runs have left.
     func remove() {
+        clear()
+        rmdir(folder)
+    }
+
+    private func clear() {
         if let listing = opendir(folder) {
             while let entry = readdir(listing) {
                 let name = withUnsafePointer(to: &entry.pointee.d_name) { field in
@@ -37,7 +42,6 @@ final class TuneBench {
             }
             closedir(listing)
         }
-        rmdir(folder)
     }
 
     // MARK: runs
@@ -71,16 +75,24 @@ final class TuneBench {
             let before = place.processorSeconds
             let done = try place.finish(ids).sorted()
             let processors = (place.processorSeconds - before) / max(1e-6, (done.last ?? 0) - start)
-            // The children's start is over when each has had one.
-            let first = min(done.count - 1, max(setting.concurrency, done.count / 10)) - 1
-            let span = max(1e-6, (done.last ?? 0) - done[max(0, first)])
-            let rate = Double(done.count - 1 - max(0, first)) / span
+            let rate = rate(of: done, setting, since: start)
             let runTime = try place.runTime()
             let memory = place.childMemory
             return TuneSample(
                 tasksPerSecond: rate, runTime: runTime, latency: try latency(rate: rate, seconds: seconds, place), processors: processors,
                 childMemory: memory)
         }
+    }
+
+    /// Tasks a second.
+    ///
+    /// - Parameter done: when each was done, the first first.
+    private func rate(of done: [Double], _ setting: TuneSetting, since start: Double) -> Double {
+        guard let last = done.last else { return 0 }
+        // The children's start is over when each has had one, and some more: of fewer than that it is a part.
+        let first = max(setting.concurrency, done.count / 10)
+        guard done.count >= 2 * first else { return Double(done.count) / max(1e-6, last - start) }
+        return Double(done.count - first) / max(1e-6, last - done[first - 1])
     }
 
     /// Sends half as many as can be done, and looks when each is.
@@ -90,11 +102,10 @@ final class TuneBench {
         var sent: [(id: String, at: Double)] = []
         var next = MonotonicTime.now
         while sent.count < min(TuneBench.mostProbes, Int(seconds / pause)) {
-            _ = try Poll.wait([], until: next)
+            try TunePlace.rest(until: next)
             next = next.advanced(by: pause)
             let at = WallTime.now.seconds
-            sent.append((try place.send(1)[0], at))
-            try TunePlace.checkInterruption()
+            for id in try place.send(1) { sent.append((id, at)) }
         }
         let done = try place.finish(sent.map(\.id))
         return TuneSample.Percentiles(zip(sent, done).map { max(0, $1 - $0.at) })
@@ -105,7 +116,10 @@ final class TuneBench {
     ) throws -> Value {
         runs += 1
         let place = TunePlace(task, folder: folder, number: runs)
-        defer { place.stop() }
+        defer {
+            place.stop()
+            clear()
+        }
         try before(place)
         try place.start(setting)
         return try body(place)

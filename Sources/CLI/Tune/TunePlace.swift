@@ -9,6 +9,8 @@ final class TunePlace {
     private static let node = "tune@localhost"
     /// Seconds between two looks whether tasks are done.
     private static let look = 0.02
+    /// Seconds after which an interruption is noticed.
+    private static let longestRest = 0.1
 
     private let task: TuneTask
     private let folder: String
@@ -56,7 +58,6 @@ final class TunePlace {
     func finish(_ ids: [String]) throws -> [Double] {
         var done: [String: Double] = [:]
         while done.count < ids.count {
-            try TunePlace.checkInterruption()
             try worker?.check()
             // Of many, there is nothing to look at while most wait.
             let waiting = ids.count > 100 ? try client.queues([TunePlace.queue]).first?.waiting ?? 0 : 0
@@ -66,13 +67,17 @@ final class TunePlace {
                     done[id] = (result.doneAt ?? .now).seconds
                 }
             }
-            if done.count < ids.count { _ = try Poll.wait([], until: .now.advanced(by: TunePlace.look)) }
+            if done.count < ids.count { try TunePlace.rest(until: .now.advanced(by: TunePlace.look)) }
         }
         return ids.compactMap { done[$0] }
     }
 
-    static func checkInterruption() throws {
-        if let signal = Interruption.signal { throw CommandFailure("interrupted", code: 128 + signal) }
+    /// - Throws: if somebody wants it to end.
+    static func rest(until time: MonotonicTime) throws {
+        repeat {
+            _ = try Poll.wait([], until: min(time, .now.advanced(by: longestRest)))
+            if let signal = Interruption.signal { throw CommandFailure("interrupted", code: 128 + signal) }
+        } while time > .now
     }
 
     // MARK: what the master shows

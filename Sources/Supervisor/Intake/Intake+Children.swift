@@ -139,8 +139,7 @@ extension Intake {
     }
 
     private func lose(_ delivery: Delivery, _ how: String) {
-        var how = how
-        if delivery.record.isSuspect, let bytes = options.poison.suspectMemory { how += ", with \(bytes >> 20) MiB of memory as a suspect" }
+        let how = how + suspicion(delivery)
         delivery.record.died(how)
         if delivery.acksLate, delivery.declaration?.rejectOnWorkerLost ?? false {
             guard !isExhausted(delivery) else {
@@ -154,5 +153,11 @@ extension Intake {
         let failure = Verdict.lost(how, assignment: delivery.assignment)
         log.error("Task \(delivery.name) is lost: \(failure.summary)")
         conclude(delivery, Verdict.failure(delivery.message, failure))
+    }
+
+    /// What must be said of a death beside its cause, where the task had less memory than others.
+    private func suspicion(_ delivery: Delivery) -> String {
+        guard delivery.record.isSuspect, let bytes = options.poison.suspectMemory else { return "" }
+        return ", with \(bytes >> 20) MiB of memory as a suspect"
     }
 }

@@ -30,6 +30,12 @@ enum System {
         return Int(pid)
     }
 
+    /// A line on standard error, in one write.
+    static func complain(_ line: String) {
+        let bytes = Array((line + "\n").utf8)
+        _ = bytes.withUnsafeBytes { write(2, $0.baseAddress, $0.count) }
+    }
+
     static func append(_ line: String, to path: String) throws {
         guard let file = fopen(path, "a") else { throw SystemCallFailed("open \(path)", errno) }
         // One buffer, one write.

@@ -149,11 +149,12 @@ struct Beat: TaskCall {
     var rest: Double
 }
 
-/// Prints lines on standard error and sends its own process a signal; 0: none.
+/// Prints lines on standard error, and sends its own process a signal after so long; 0: none.
 struct Lament: TaskCall {
     static let name: TaskName = "drill.lament"
     typealias Output = Int
     var lines: [String]
+    var seconds: Double
     var signal: Int32
 }
 

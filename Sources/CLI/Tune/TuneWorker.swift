@@ -68,7 +68,7 @@ final class TuneWorker {
     }
 
     private func reap() -> Bool {
-        end = end ?? process.reap()
+        end = end ?? process.reap()?.end
         return end != nil
     }
 }

@@ -134,6 +134,7 @@ extension Intake {
             lose(delivery, "cold shutdown of \(options.node)")
         case .silent: lose(delivery, "killed after \(Pool.silence) s without a heartbeat")
         case .protocolError(let complaint): lose(delivery, "killed for breaking the pipe protocol: \(complaint)")
+        case .overMemory(let bytes): lose(delivery, "killed over its memory limit, with \(bytes >> 10) KiB")
         case .overstayed, .neverReady, .neverBegan, nil: lose(delivery, Verdict.describe(death.process))
         }
     }

@@ -11,4 +11,6 @@ struct Death {
     var lived: Double
     /// Seconds for which the assignment in work had run; nil: none was.
     var ran: Double?
+    /// Whether the kernel has killed in the child's cgroup because memory was short or over its limit. False where it has none.
+    var oomKilled = false
 }

@@ -38,6 +38,7 @@ final class Pool {
     let loop: EventLoop
     let log: Logger
     var launcher: ChildLauncher
+    let sandbox: Sandbox
     /// In the order of their numbers.
     var slots: [Slot]
     /// How many slots do not retire.
@@ -52,6 +53,10 @@ final class Pool {
     private var readsInTurn = 0
     /// When the last turn ended.
     var lastTurn = MonotonicTime.now
+    /// Those that are to be replaced.
+    var wornOut: [Child] = []
+    /// Seconds that the last child took from its spawn until it was ready.
+    private(set) var startDuration = 0.05
     /// Whether ended children are replaced.
     var isSpawning = true
     /// A child became ready.
@@ -67,11 +72,12 @@ final class Pool {
         self.options = options
         self.loop = loop
         self.log = log
+        sandbox = Sandbox(options.sandbox, loop: loop, log: log)
+        let environment = ChildEnvironment(
+            parent: CurrentProcess.environment, names: options.childEnvironment, timeZone: options.timeZone)
         launcher = ChildLauncher(
-            path: options.workerPath,
-            environment: ChildEnvironment(
-                parent: CurrentProcess.environment, names: options.childEnvironment, timeZone: options.timeZone
-            ).entries, descriptorLimit: childLimits)
+            path: options.workerPath, environment: sandbox.environment(environment.entries), descriptorLimit: childLimits,
+            sandbox: sandbox)
         slots = (1...options.concurrency).map(Slot.init)
         size = options.concurrency
         timer = try loop.timer(priority: LoopPriority.timeLimits) { [unowned self] in deadlinesReached() }
@@ -190,6 +196,7 @@ final class Pool {
             child.hardDeadline = nil
         case .returned(let assignments):
             complaint = child.lifecycle.returned(assignments)
+            if complaint == nil { child.took(-assignments.count) }
             child.recallSent = false
         case .state(let assignment, _, _):
             complaint = child.lifecycle.isRunning(assignment) ? nil : "a state of what does not run"
@@ -197,6 +204,7 @@ final class Pool {
         }
         expectBeginning(of: child, now: now)
         expectEnd(of: child, now: now)
+        measure(child, after: frame, now: now)
         if let complaint {
             complain(complaint, child)
         } else if !child.lifecycle.isKilled || isResult(frame) {
@@ -218,6 +226,7 @@ final class Pool {
         child.beats = ready.beats
         for task in ready.tasks { child.tasks[task.name] = task }
         respawn.becameReady()
+        startDuration = now.seconds(since: child.spawnedAt)
         if child.beats { wake(at: now.advanced(by: Pool.silence)) }
         if child.slot.successor === child { succeed(in: child.slot, now: now) }
         onReady(child)
@@ -233,6 +242,7 @@ final class Pool {
         // Whatever it has spawned goes with it. Before it is reaped: so long its number belongs to nobody else.
         child.process.signalGroup(SIGKILL)
         guard let processEnd = child.process.reap() else { return }
+        let oomKilled = leaveSandbox(child)
         // All that it wrote is in the pipe by now. A grandchild may hold the other end open, so an empty pipe is enough, and as
         // it may go on writing there is a bound.
         _ = try? child.channel.receive(limit: Pool.lastWords) { accept($0, from: child, now: .now) }
@@ -243,7 +253,7 @@ final class Pool {
         let now = MonotonicTime.now
         let death = Death(
             end: child.lifecycle.ended(), process: processEnd, lived: now.seconds(since: child.spawnedAt),
-            ran: child.runningSince.map { now.seconds(since: $0) })
+            ran: child.runningSince.map { now.seconds(since: $0) }, oomKilled: oomKilled)
         let wasServing = child.isServing
         child.slot.remove(child)
         child.close()

@@ -10,6 +10,7 @@ extension Pool {
     /// - Throws: what tells the operator that the wrong thing was named: missing, not executable, wrong format.
     func spawnFirst() throws(SystemError) {
         try sandbox.open(children: slots.count)
+        sweepSandbox(now: .now)
         slots[0].child = try spawn(in: slots[0], now: .now)
     }
 

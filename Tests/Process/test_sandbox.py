@@ -1,12 +1,13 @@
 """What a child may use and do: each setting by itself, as seen from inside the child and from the kernel."""
 
 import os
+import shutil
 import signal
 import stat
 
 import pytest
 
-from support import cgroup, processes
+from support import COPPICE, cgroup, processes
 from support.waiting import until
 
 root = pytest.mark.skipif(os.geteuid() != 0, reason="another user's processes are root's to start")
@@ -171,6 +172,22 @@ def test_replaced_children_leave_no_cgroups(confined, app, group):
         app.send_task("pid").get(timeout=10)
     until(lambda: len(group.names) == 2, what=lambda: f"one group besides supervisor: {group.names}")
     assert worker.running
+
+
+def test_a_cgroup_that_can_not_be_made_fails_the_start(confined, group):
+    (group.path / "cgroup.max.descendants").write_text("1")
+    worker = confined("--child-cgroup", "on", prefix=group.prefix).start()
+    assert worker.wait() == 2
+    assert f"make the cgroup {group.path}/slot-1." in worker.log.text
+
+
+def test_one_that_can_not_be_made_later_is_tried_again(confined, app, group):
+    worker = confined("--child-cgroup", "on", prefix=group.prefix).ready()
+    (group.path / "cgroup.max.descendants").write_text("1")
+    os.kill(worker.children[0], signal.SIGKILL)
+    worker.log.wait("can't start a child: make the cgroup")
+    (group.path / "cgroup.max.descendants").write_text("max")
+    assert app.send_task("pid").get(timeout=10) in worker.children
 
 
 # MARK: another user
@@ -367,6 +384,24 @@ def test_a_worker_of_the_wrong_format_is_said(redis_worker, folder):
     worker = redis_worker("--child-no-new-privs", app=path).start()
     worker.log.wait(f"coppice-exec: start {path}: Exec format error")
     worker.log.wait("ended before it was ready: exitcode 127")
+
+
+def test_it_lies_beside_the_command_or_in_libexec(confined, folder, app):
+    installed = folder / "bin" / "coppice"
+    installed.parent.mkdir()
+    shutil.copy(COPPICE, installed)
+    worker = confined("--child-no-new-privs")
+    worker.command[worker.command.index(str(COPPICE))] = str(installed)
+    worker.start()
+    assert worker.wait() == 2
+    assert f"find coppice-exec in {installed.parent}" in worker.log.text
+    libexec = folder / "libexec" / "coppice"
+    libexec.mkdir(parents=True)
+    shutil.copy(COPPICE.parent / "coppice-exec", libexec)
+    worker = confined("--child-no-new-privs")
+    worker.command[worker.command.index(str(COPPICE))] = str(installed)
+    worker.ready()
+    assert app.send_task("status").get(timeout=10)["NoNewPrivs"] == "1"
 
 
 @root

@@ -74,18 +74,17 @@ public final class Supervisor {
         sources.append(try loop.signal(SIGINT, priority: LoopPriority.stopSignals) { [unowned self] in interrupted() })
         sources.append(try loop.afterEachTurn(priority: LoopPriority.reconcile) { [unowned self] in reconcile() })
 
-        pool.onReady = { [unowned self] slot in
-            guard let child = slot.child else { return }
-            log.info("Child \(slot.number) (pid \(child.process.pid)) is ready")
+        pool.onReady = { [unowned self] child in
+            log.info("\(child.name) is ready")
             if !hadChild {
                 hadChild = true
                 onFirstChild(child.tasks.keys.sorted())
             }
         }
-        pool.onFrame = { [unowned self] slot, frame in accept(frame, from: slot) }
-        pool.onEnd = { [unowned self] slot, child, end, processEnd in childEnded(slot, child, end, processEnd) }
-        pool.onOutput = { [unowned self] slot, line in
-            log.warning("\(line)", metadata: ["process": "\(label(slot))"])
+        pool.onFrame = { [unowned self] child, frame in accept(frame, from: child) }
+        pool.onEnd = { [unowned self] child, death in childEnded(child, death) }
+        pool.onOutput = { [unowned self] child, _, line in
+            log.warning("\(line)", metadata: ["process": "\(label(child))"])
         }
         broker.holding = { [unowned self] in intake.holding }
         broker.onHopeless = { [unowned self] reason in fail(reason) }
@@ -110,23 +109,22 @@ public final class Supervisor {
 
     // MARK: facts
 
-    private func accept(_ frame: UpFrame, from slot: Slot) {
-        guard let child = slot.child else { return }
+    private func accept(_ frame: UpFrame, from child: Child) {
         switch frame {
         case .ready, .heartbeat: break
         case .call(let assignment, let arguments, let keywords): intake.called(assignment, arguments: arguments, keywords: keywords)
-        case .started(let assignment): intake.started(assignment, on: slot, child)
+        case .started(let assignment): intake.started(assignment, on: child)
         case .state(let assignment, let name, let meta): intake.progressed(assignment, state: name, meta: meta)
         case .returned(let assignments): intake.returned(assignments)
         case .done(let assignment, let outcome): intake.done(assignment, outcome)
         case .log(let assignment, let level, let text):
             log.log(
                 level: Supervisor.level(level), "\(intake.name(of: assignment).map { $0 + ": " } ?? "")\(text)",
-                metadata: ["process": "\(label(slot))"])
+                metadata: ["process": "\(label(child))"])
         }
     }
 
-    private func label(_ slot: Slot) -> String { "Child-\(slot.number)" }
+    private func label(_ child: Child) -> String { "Child-\(child.slot.number)" }
 
     private static func level(_ level: UpFrame.LogLevel) -> Logger.Level {
         switch level {
@@ -137,18 +135,16 @@ public final class Supervisor {
         }
     }
 
-    private func childEnded(_ slot: Slot, _ child: Child, _ end: ChildLifecycle.End, _ processEnd: ProcessEnd) {
-        let how = Verdict.describe(processEnd)
-        if end.wasStopping, processEnd == .exit(0) {
-            log.debug("Child \(slot.number) (pid \(child.process.pid)) has finished")
-        } else if !end.wasReady {
-            log.error(
-                "Child \(slot.number) (pid \(child.process.pid)) ended before it was ready: \(how); next attempt in \(pool.respawn.pause) s"
-            )
+    private func childEnded(_ child: Child, _ death: Death) {
+        let how = Verdict.describe(death.process)
+        if death.end.wasStopping, death.process == .exit(0) {
+            log.debug("\(child.name) has finished")
+        } else if !death.end.wasReady {
+            log.error("\(child.name) ended before it was ready: \(how); next attempt in \(pool.respawn.pause) s")
         } else {
-            log.error("Child \(slot.number) (pid \(child.process.pid)) exited with \(how)")
+            log.error("\(child.name) exited with \(how)")
         }
-        intake.childEnded(end, processEnd)
+        intake.childEnded(death)
     }
 
     private func accept(_ event: BrokerEvent) {
@@ -267,7 +263,7 @@ public final class Supervisor {
     private func take() {
         guard lifecycle.takesMessages, mayHaveMessages, let session = broker.standing, broker.isTrusted, pool.readyCount > 0 else { return }
         let room = intake.room
-        guard room > 0, room * 4 >= options.window * 3 || !intake.hasReady && pool.hasIdle else { return }
+        guard room > 0, room * 4 >= intake.window * 3 || !intake.hasReady && pool.hasIdle else { return }
         isTaking = true
         session.take(upTo: room)
     }
@@ -334,7 +330,7 @@ public final class Supervisor {
             case .finished: "stopped"
             }
         return
-            "\(phase): \(pool.readyCount)/\(options.concurrency) children ready, \(pool.busyCount) busy, \(intake.claimed) claimed, \(intake.processed) done; \(servers)"
+            "\(phase): \(pool.readyCount)/\(pool.size) children ready, \(pool.busyCount) busy, \(intake.claimed) claimed, \(intake.processed) done; \(servers)"
     }
 
     private var servers: String { [broker.status, store?.complaint].compactMap(\.self).joined(separator: ", ") }

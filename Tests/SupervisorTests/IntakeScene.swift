@@ -60,7 +60,7 @@ final class IntakeScene {
     func start() {
         guard let child = slot.child, let assignment = intake.byAssignment.keys.max() else { return }
         _ = child.lifecycle.started(assignment)
-        intake.started(assignment, on: slot, child)
+        intake.started(assignment, on: child)
     }
 
     func end() {
@@ -82,7 +82,7 @@ final class IntakeScene {
     func close() throws {
         pool.isSpawning = false
         guard slot.child != nil else { return }
-        pool.onEnd = { [loop] _, _, _, _ in loop.exit(0) }
+        pool.onEnd = { [loop] _, _ in loop.exit(0) }
         pool.killAll()
         _ = try loop.run()
     }

@@ -18,6 +18,8 @@ struct Settings {
     /// Seconds.
     var resultExpiry: Int
     var storesErrorsEvenIfIgnored: Bool
+    /// What the settings file says to workers.
+    var worker: WorkerLookup
 
     static let defaultMaximumRetries = 5
     /// Ten years. Records are not kept for ever: nobody would ever remove them.
@@ -31,6 +33,7 @@ struct Settings {
         broker = try Settings.broker(flag: flags.broker, lookup)
         results = try Settings.results(flag: flags.resultBackend, lookup, broker: broker)
         queues = layers.flatMap(\.queues)
+        worker = layers.last?.worker ?? WorkerLookup()
         maximumRetries = try lookup.integer(SettingName.maximumRetries, 0...1_000_000) ?? Settings.defaultMaximumRetries
         extendsResults = try lookup.flag(SettingName.resultExtended) ?? false
         resultExpiry = try lookup.integer(SettingName.resultExpires, 1...Settings.longestExpiry) ?? ResultExpiry.standard
@@ -144,6 +147,10 @@ struct Lookup {
     /// As YAML has it, and as shells do.
     func flag(_ name: String) throws(SettingsError) -> Bool? {
         guard let (text, source) = value(name) else { return nil }
+        return try Lookup.flag(text, source)
+    }
+
+    static func flag(_ text: String, _ source: String) throws(SettingsError) -> Bool {
         switch text.lowercased() {
         case "true", "yes", "on", "1": return true
         case "false", "no", "off", "0": return false

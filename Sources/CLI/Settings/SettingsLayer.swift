@@ -10,6 +10,8 @@ struct SettingsLayer {
     private let values: [String: String]
     /// Declared in a file, in its order.
     private(set) var queues: [QueueDeclaration] = []
+    /// A file's own mapping for workers.
+    private(set) var worker = WorkerLookup()
     private let describe: @Sendable (String) -> String
 
     subscript(name: String) -> String? { values[name].flatMap { $0.isEmpty ? nil : $0 } }
@@ -28,7 +30,8 @@ struct SettingsLayer {
         self.describe = describe
     }
 
-    /// A YAML file: `version: 1`, the names of the environment with their values, and `queues` (see `QueueSettings`).
+    /// A YAML file: `version: 1`, the names of the environment with their values, `queues` (see `QueueSettings`) and `worker` (see
+    /// `WorkerLookup`).
     static func file(_ path: String) throws(SettingsError) -> SettingsLayer {
         let text: String
         do {
@@ -50,9 +53,14 @@ struct SettingsLayer {
         guard let mapping = root?.mapping else { throw SettingsError("settings file \(path)", "not a mapping of names to values") }
         var values: [String: String] = [:]
         var queues: [QueueDeclaration] = []
+        var worker = WorkerLookup()
         for (key, value) in mapping {
             if key.string == "queues" {
                 queues = try QueueSettings.read(value, path)
+                continue
+            }
+            if key.string == "worker" {
+                worker = try WorkerLookup(texts(value, path), path: path)
                 continue
             }
             guard let name = key.string, let text = value.scalar?.string else {
@@ -66,13 +74,30 @@ struct SettingsLayer {
             }
             guard SettingName.all.contains(name) else {
                 throw SettingsError(
-                    "settings file \(path)", "unknown name \(name); known: \(SettingName.all.sorted().joined(separator: ", ")), queues")
+                    "settings file \(path)",
+                    "unknown name \(name); known: \(SettingName.all.sorted().joined(separator: ", ")), queues, worker")
             }
             values[name] = text
         }
         var layer = SettingsLayer(values: values) { "\($0) in \(path)" }
         layer.queues = queues
+        layer.worker = worker
         return layer
+    }
+
+    /// A mapping of names to a value or a list of values.
+    private static func texts(_ node: Node, _ path: String) throws(SettingsError) -> [String: [String]] {
+        guard let mapping = node.mapping else { throw SettingsError("worker in \(path)", "not a mapping of names to values") }
+        var texts: [String: [String]] = [:]
+        for (key, value) in mapping {
+            let list = value.sequence.map { Array($0) } ?? [value]
+            let values = list.compactMap { $0.scalar?.string }
+            guard let name = key.string, values.count == list.count else {
+                throw SettingsError("worker in \(path)", "a value is neither plain text nor a list of it")
+            }
+            texts[name] = values
+        }
+        return texts
     }
 }
 

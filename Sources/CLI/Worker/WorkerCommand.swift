@@ -10,23 +10,27 @@ struct WorkerCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "worker", abstract: "Run tasks: the master of a pool of child processes.",
         discussion: """
+            Every flag may also stand in the settings file, in the mapping 'worker', under its long name; what is given here comes first.
+
             Signals: TERM, or INT once, finishes what runs and gives the rest back; INT again, or QUIT, kills what runs and settles it.
             Exit codes: 0 after TERM or QUIT, 1 after INT or a failure, 2 a wrong flag or worker, 73 the pidfile is taken.
             """)
 
     @Option(name: [.customShort("A"), .customLong("app")], help: ArgumentHelp("The worker executable.", valueName: "path"))
-    var app: String
+    var app: String?
 
-    @Option(name: [.short, .long], help: ArgumentHelp("debug, info, warning or error.", valueName: "level"))
-    var loglevel = "warning"
+    @Option(name: [.short, .long], help: ArgumentHelp("debug, info, warning or error; warning if not given.", valueName: "level"))
+    var loglevel: String?
 
     @Option(
         name: [.short, .long], parsing: .unconditional,
         help: ArgumentHelp("How many children; the number of processors if not given.", valueName: "n"))
     var concurrency: Int?
 
-    @Option(parsing: .unconditional, help: ArgumentHelp("How many messages per child may be claimed without running.", valueName: "n"))
-    var prefetchMultiplier = 4
+    @Option(
+        parsing: .unconditional,
+        help: ArgumentHelp("How many messages per child may be claimed without running; 4 if not given.", valueName: "n"))
+    var prefetchMultiplier: Int?
 
     @Option(
         name: [.customShort("Q"), .long],
@@ -82,27 +86,29 @@ struct WorkerCommand: ParsableCommand {
 
     private func resolve() throws -> (SupervisorOptions, pidPath: String?) {
         let settings = try Settings(connection)
-        let node = try NodeName(template: hostname, host: CurrentProcess.hostName)
+        let worker = settings.worker
+        let node = try NodeName(template: worker.text(hostname, "hostname"), host: CurrentProcess.hostName)
         var options = SupervisorOptions(
-            workerPath: try executable(), node: node.full,
-            concurrency: try count(concurrency ?? CurrentProcess.processorCount, "--concurrency"),
-            prefetchMultiplier: try count(prefetchMultiplier, "--prefetch-multiplier"),
+            workerPath: try executable(worker), node: node.full,
+            concurrency: try worker.integer(concurrency, "concurrency", 1...10_000) ?? CurrentProcess.processorCount,
+            prefetchMultiplier: try worker.integer(prefetchMultiplier, "prefetch-multiplier", 1...10_000) ?? 4,
             queues: try declarations(settings),
-            broker: settings.broker, results: settings.results, softTimeLimit: try limit(softTimeLimit, "--soft-time-limit"),
-            timeLimit: try limit(timeLimit, "--time-limit"), maximumRetries: settings.maximumRetries, timeZone: settings.timeZone,
-            childEnvironment: try childVariables(), logLevel: try level(), logFile: try logfile.map { try node.path($0, "--logfile") },
-            version: Coppice.version)
+            broker: settings.broker, results: settings.results, softTimeLimit: try worker.seconds(softTimeLimit, "soft-time-limit"),
+            timeLimit: try worker.seconds(timeLimit, "time-limit"), maximumRetries: settings.maximumRetries, timeZone: settings.timeZone,
+            childEnvironment: try childVariables(worker), logLevel: try level(worker),
+            logFile: try worker.text(logfile, "logfile").map { try node.path($0, "--logfile") }, version: Coppice.version)
         options.extendsResults = settings.extendsResults
         options.resultExpiry = settings.resultExpiry
         options.storesErrorsEvenIfIgnored = settings.storesErrorsEvenIfIgnored
         if case .rabbitmq = settings.results { options.ledgerPath = try Settings.embeddedPath() }
-        return (options, try pidfile.map { try node.path($0, "--pidfile") })
+        return (options, try worker.text(pidfile, "pidfile").map { try node.path($0, "--pidfile") })
     }
 
     /// The queues that were named, in that order; else those that the settings file declares; else Celery's default.
     private func declarations(_ settings: Settings) throws -> [QueueDeclaration] {
-        guard let queues else { return settings.queues.isEmpty ? ["celery"] : settings.queues }
-        let names = queues.split(whereSeparator: { $0 == "," || $0 == " " }).map(String.init)
+        let named = settings.worker.list(queues.map { [$0] } ?? [], "queues").joined(separator: ",")
+        guard queues != nil || !named.isEmpty else { return settings.queues.isEmpty ? ["celery"] : settings.queues }
+        let names = named.split(whereSeparator: { $0 == "," || $0 == " " }).map(String.init)
         guard !names.isEmpty else { throw CommandFailure("--queues: at least one queue is wanted", code: 2) }
         for name in names { try QueueName.check(name, "--queues") }
         var seen: Set<String> = []
@@ -111,7 +117,10 @@ struct WorkerCommand: ParsableCommand {
         }
     }
 
-    private func executable() throws -> String {
+    private func executable(_ worker: WorkerLookup) throws -> String {
+        guard let app = try worker.text(app, "app") else {
+            throw CommandFailure("no worker is named: coppice worker -A PATH, or 'worker: {app: PATH}' in the settings file", code: 2)
+        }
         var info = stat()
         guard stat(app, &info) == 0 else { throw CommandFailure("--app: \(SystemError(app))", code: 2) }
         guard info.st_mode & S_IFMT == S_IFREG else {
@@ -121,32 +130,23 @@ struct WorkerCommand: ParsableCommand {
         return app
     }
 
-    private func count(_ value: Int, _ flag: String) throws -> Int {
-        guard (1...10_000).contains(value) else { throw CommandFailure("\(flag): \(value) is not a number from 1 to 10000", code: 2) }
-        return value
-    }
-
-    private func limit(_ value: Double?, _ flag: String) throws -> Double? {
-        guard let value else { return nil }
-        guard value.isFinite, value > 0 else { throw CommandFailure("\(flag): not a number of seconds above 0", code: 2) }
-        return value
-    }
-
-    private func level() throws -> Logger.Level {
-        switch loglevel.lowercased() {
+    private func level(_ worker: WorkerLookup) throws -> Logger.Level {
+        let name = try worker.text(loglevel, "loglevel") ?? "warning"
+        return switch name.lowercased() {
         case "debug": .debug
         case "info": .info
         case "warn", "warning": .warning
         case "error": .error
         case "critical", "fatal": .critical
-        default: throw CommandFailure("--loglevel: '\(loglevel)' is none of debug, info, warning, error, critical", code: 2)
+        default: throw CommandFailure("--loglevel: '\(name)' is none of debug, info, warning, error, critical", code: 2)
         }
     }
 
-    private func childVariables() throws -> [String] {
-        for name in childEnv where ChildEnvironment.isRefused(name) {
+    private func childVariables(_ worker: WorkerLookup) throws -> [String] {
+        let names = worker.list(childEnv, "child-env")
+        for name in names where ChildEnvironment.isRefused(name) {
             throw CommandFailure("--child-env: \(name) may hold a way to the broker; children get none", code: 2)
         }
-        return childEnv
+        return names
     }
 }

@@ -9,6 +9,8 @@ final class Delivery {
     /// The master's number for its handing-out; a new one each time. 0: not handed out.
     var assignment: UInt64 = 0
     var lifecycle = DeliveryLifecycle()
+    /// The child that it was handed to last, while that lives.
+    weak var child: Child?
     /// The options of the task as the child that has it declared them.
     var declaration: TaskDeclaration?
     var record = AttemptRecord()

@@ -8,7 +8,7 @@ extension Intake {
         byAssignment[assignment]?.call = (arguments, keywords)
     }
 
-    func started(_ assignment: UInt64, on slot: Slot, _ child: Child) {
+    func started(_ assignment: UInt64, on child: Child) {
         guard let delivery = byAssignment[assignment] else { return }
         claimed -= 1
         delivery.lifecycle.started()
@@ -115,7 +115,8 @@ extension Intake {
     }
 
     /// A child is gone. What it had not started is ready again; what ran gets its verdict.
-    func childEnded(_ end: ChildLifecycle.End, _ processEnd: ProcessEnd) {
+    func childEnded(_ death: Death) {
+        let end = death.end
         returned(Array(end.hand.waiting))
         guard let running = end.hand.running, let delivery = byAssignment.removeValue(forKey: running) else { return }
         let message = delivery.message
@@ -133,7 +134,7 @@ extension Intake {
             lose(delivery, "cold shutdown of \(options.node)")
         case .silent: lose(delivery, "killed after \(Pool.silence) s without a heartbeat")
         case .protocolError(let complaint): lose(delivery, "killed for breaking the pipe protocol: \(complaint)")
-        case .overstayed, .neverReady, .neverBegan, nil: lose(delivery, Verdict.describe(processEnd))
+        case .overstayed, .neverReady, .neverBegan, nil: lose(delivery, Verdict.describe(death.process))
         }
     }
 

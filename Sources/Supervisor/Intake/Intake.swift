@@ -41,7 +41,9 @@ final class Intake {
     var unsettled: Int { open.count }
     /// How many messages may be taken now: no more than the window are claimed, and of what has ended only so much waits for answers as
     /// a few batches hold, so that a store that is away stops the work.
-    var room: Int { min(options.window - claimed, 4 * (options.window + options.concurrency) - unsettled) }
+    var room: Int { min(window - claimed, 4 * (window + pool.size) - unsettled) }
+    /// How many messages may be claimed without running.
+    var window: Int { pool.size * options.prefetchMultiplier }
     var hasReady: Bool { !ready.isEmpty }
 
     /// How a task in a child's hand is called in the log.
@@ -289,6 +291,7 @@ final class Intake {
         lastAssignment += 1
         delivery.assignment = lastAssignment
         delivery.lifecycle.assigned(to: slot.number)
+        delivery.child = slot.child
         byAssignment[lastAssignment] = delivery
         pool.hand(
             RunFrame(
@@ -321,9 +324,8 @@ final class Intake {
     }
 
     func endIfRunning(_ delivery: Delivery) -> Bool {
-        guard let signal = delivery.endsBy, case .running(let number) = delivery.lifecycle.progress,
-            let slot = pool.slots.first(where: { $0.number == number }),
-            pool.terminate(slot, assignment: delivery.assignment, signal: signal)
+        guard let signal = delivery.endsBy, delivery.lifecycle.isRunning, let child = delivery.child,
+            pool.terminate(child, assignment: delivery.assignment, signal: signal)
         else { return false }
         log.warning("Terminating \(delivery.message.id) (\(SignalName.name(signal)))")
         return true

@@ -4,6 +4,8 @@ import CoppiceSystem
 
 /// One child process with its pipes and what watches them. Dropped when it has ended.
 final class Child {
+    /// Lets go of the child when it has ended.
+    let slot: Slot
     let process: ChildProcess
     let channel: ChildChannel
     let outputs: [ChildOutput]
@@ -39,13 +41,19 @@ final class Child {
     /// Whether its frames are read only when nothing else is to be done.
     private(set) var isPostponed = false
 
-    init(process: ChildProcess, channel: ChildChannel, outputs: [ChildOutput], now: MonotonicTime) {
-        self.process = process
-        self.channel = channel
-        self.outputs = outputs
+    init(_ launched: ChildLauncher.Launched, in slot: Slot, now: MonotonicTime) {
+        self.slot = slot
+        process = launched.process
+        channel = launched.channel
+        outputs = launched.outputs
         spawnedAt = now
         lastHeard = now
     }
+
+    /// How it is called in the log.
+    var name: String { "Child \(slot.number) (pid \(process.pid))" }
+    /// Whether it is the one of its slot that is given work.
+    var isServing: Bool { slot.child === self }
 
     func ran(for seconds: Double) {
         meanRuntime = meanRuntime.map { $0 * 0.8 + seconds * 0.2 } ?? seconds
@@ -53,7 +61,7 @@ final class Child {
 
     /// How many more assignments it could be given now.
     var room: Int {
-        guard lifecycle.isWorking else { return 0 }
+        guard isServing, lifecycle.isWorking else { return 0 }
         let count = lifecycle.hand.count
         // What it still has to give back comes before what is written ahead.
         if recallSent { return count == 0 ? 1 : 0 }

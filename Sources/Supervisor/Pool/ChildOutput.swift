@@ -4,11 +4,17 @@ import CoppiceSystem
 final class ChildOutput {
     static let longestLine = 8192
 
+    enum Stream { case standardOutput, standardError }
+
+    let stream: Stream
     private let pipe: Descriptor
     private var rest: [UInt8] = []
 
     /// Takes the reading end over; it must not block.
-    init(_ pipe: Descriptor) { self.pipe = pipe }
+    init(_ pipe: Descriptor, _ stream: Stream) {
+        self.pipe = pipe
+        self.stream = stream
+    }
 
     var descriptor: Int32 { pipe.raw }
 

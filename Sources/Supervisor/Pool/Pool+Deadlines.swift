@@ -50,16 +50,13 @@ extension Pool {
         timerTime = nil
         let now = MonotonicTime.now
         noticeStandstill(now: now)
-        for slot in slots {
-            guard let child = slot.child else { continue }
-            check(slot, child, now: now)
-        }
+        for child in children { check(child, now: now) }
         // Missing children are spawned by the reconciliation that follows.
         flush()
     }
 
     /// Acts on the deadlines that are reached and sets the timer for those that are not.
-    private func check(_ slot: Slot, _ child: Child, now: MonotonicTime) {
+    private func check(_ child: Child, now: MonotonicTime) {
         func reached(_ deadline: MonotonicTime?) -> Bool {
             guard let deadline else { return false }
             if deadline <= now { return true }
@@ -74,38 +71,35 @@ extension Pool {
         guard !child.lifecycle.isKilled else { return }
         if child.lifecycle.isStarting {
             if reached(child.spawnedAt.advanced(by: Pool.startTimeout)) {
-                log.error(
-                    "Child \(slot.number) (pid \(child.process.pid)) did not become ready within \(Int(Pool.startTimeout)) s; it is killed")
-                kill(slot, .neverReady)
+                log.error("\(child.name) did not become ready within \(Int(Pool.startTimeout)) s; it is killed")
+                kill(child, .neverReady)
             }
             return
         }
         if child.beats, reached(child.lastHeard.advanced(by: Pool.silence)) {
-            log.error("Child \(slot.number) (pid \(child.process.pid)) has been silent for \(Pool.silence) s; it is killed")
-            kill(slot, .silent)
+            log.error("\(child.name) has been silent for \(Pool.silence) s; it is killed")
+            kill(child, .silent)
             return
         }
         if let awaited = child.awaited, reached(awaited.since.advanced(by: Pool.beginTimeout)) {
-            log.error(
-                "Child \(slot.number) (pid \(child.process.pid)) has not begun what it was given within \(Int(Pool.beginTimeout)) s; it is killed"
-            )
-            kill(slot, .neverBegan)
+            log.error("\(child.name) has not begun what it was given within \(Int(Pool.beginTimeout)) s; it is killed")
+            kill(child, .neverBegan)
             return
         }
         if let hard = child.hardDeadline, reached(hard.at) {
-            log.error("Hard time limit (\(hard.limit)s) exceeded in child \(slot.number) (pid \(child.process.pid)); it is killed")
-            kill(slot, .hardTimeLimit(hard.limit))
+            log.error("Hard time limit (\(hard.limit)s) exceeded in child \(child.slot.number) (pid \(child.process.pid)); it is killed")
+            kill(child, .hardTimeLimit(hard.limit))
             return
         }
         if reached(child.softDeadline), let running = child.lifecycle.hand.running {
             child.softDeadline = nil
             child.channel.send(.cancel(assignment: running, reason: .softTimeLimit))
-            unflushed.append(slot)
+            unflushed.append(child)
         }
         if child.lifecycle.hand.count > 1, !child.recallSent, reached(child.runningSince?.advanced(by: Pool.recallDelay)) {
             child.recallSent = true
             child.channel.send(.recall)
-            unflushed.append(slot)
+            unflushed.append(child)
         }
     }
 }

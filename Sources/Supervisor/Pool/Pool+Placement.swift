@@ -4,28 +4,29 @@ import CoppiceShared
 /// Who is given the next assignment, and the way to its pipe.
 extension Pool {
     /// How many assignments the children could be given now.
-    var room: Int { children.reduce(0) { $0 + $1.room } }
+    var room: Int { serving.reduce(0) { $0 + $1.room } }
 
     /// The child that is given the next assignment of this task: the one with the emptiest hand that has room.
     ///
     /// - Parameter idle: only one that has nothing in hand.
     func place(for task: String, idle: Bool) -> Slot? {
+        if !isSurveyed { survey() }
         var best: Slot?
         var bestLoad = idle ? 1 : Pool.full
-        for (index, load) in (loads ?? survey()).enumerated() where load < bestLoad {
+        for slot in slots where slot.load < bestLoad {
             // A child may have been killed since the survey.
-            guard let child = slots[index].child, child.room > 0, child.tasks[task] != nil else { continue }
-            best = slots[index]
-            bestLoad = load
-            if load == 0 { break }
+            guard let child = slot.child, child.room > 0, child.tasks[task] != nil else { continue }
+            best = slot
+            bestLoad = slot.load
+            if slot.load == 0 { break }
         }
         return best
     }
 
-    private func survey() -> [UInt8] {
-        let loads = slots.map { load(of: $0) }
-        self.loads = loads
-        return loads
+    /// To ask each child for each delivery would, with hundreds of them, cost more than all the rest.
+    private func survey() {
+        for slot in slots { slot.load = load(of: slot) }
+        isSurveyed = true
     }
 
     private func load(of slot: Slot) -> UInt8 {
@@ -45,21 +46,20 @@ extension Pool {
         child.lifecycle.handed(run.assignment)
         expectBeginning(of: child, now: .now)
         child.channel.send(.run(run))
-        unflushed.append(slot)
-        loads?[slot.number - 1] = load(of: slot)
+        unflushed.append(child)
+        slot.load = load(of: slot)
     }
 
     /// Sends what has been queued for children in this turn.
     func flush() {
-        for slot in unflushed {
-            guard let child = slot.child else { continue }
+        for child in unflushed where child.lifecycle.state != .ended {
             child.channel.flush()
-            if child.channel.hasBacklog { watchWrites(slot, child) }
+            if child.channel.hasBacklog { watchWrites(child) }
         }
         unflushed.removeAll(keepingCapacity: true)
     }
 
-    private func watchWrites(_ slot: Slot, _ child: Child) {
+    private func watchWrites(_ child: Child) {
         guard child.writeSource == nil else { return }
         child.writeSource = try? loop.watch(child.channel.downDescriptor, for: .write, priority: LoopPriority.childFrames) {
             [weak child] _ in

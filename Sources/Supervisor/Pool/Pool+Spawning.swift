@@ -8,13 +8,13 @@ extension Pool {
     /// Spawns the very first child.
     ///
     /// - Throws: what tells the operator that the wrong thing was named: missing, not executable, wrong format.
-    func spawnFirst() throws(SystemError) { try spawn(slots[0], now: .now) }
+    func spawnFirst() throws(SystemError) { slots[0].child = try spawn(in: slots[0], now: .now) }
 
     /// Spawns what is missing, some in each turn, so that the loop goes on meanwhile.
     func spawnMissing(now: MonotonicTime) {
         guard isSpawning else { return }
         var spawned = 0
-        for slot in slots where slot.child == nil {
+        for slot in slots where slot.child == nil && !slot.isRetiring {
             guard spawned < Pool.mostSpawnsInTurn else {
                 wake(at: now)
                 return
@@ -25,7 +25,7 @@ extension Pool {
                 return
             }
             do {
-                try spawn(slot, now: now)
+                slot.child = try spawn(in: slot, now: now)
             } catch {
                 respawn.startFailed(now: now)
                 log.error("can't start a child: \(error); next attempt in \(respawn.pause) s")
@@ -33,55 +33,60 @@ extension Pool {
         }
     }
 
-    private func spawn(_ slot: Slot, now: MonotonicTime) throws(SystemError) {
-        let null = try Descriptor.open("/dev/null", flags: O_RDWR)
-        let down = try Descriptor.pipe()
-        let up = try Descriptor.pipe()
-        let output = try Descriptor.pipe()
-        let errors = try Descriptor.pipe()
-        for end in [down.write, up.read, output.read, errors.read] { try end.setNonBlocking() }
-        let process = try ChildProcess.spawn(
-            path: options.workerPath, arguments: [options.workerPath], environment: environment,
-            descriptors: .init([null, output.write, errors.write, down.read, up.write]))
-        process.resetDescriptorLimit(childLimits)
-        let channel = ChildChannel(down: down.write, up: up.read)
-        let child = Child(process: process, channel: channel, outputs: [ChildOutput(output.read), ChildOutput(errors.read)], now: now)
+    /// Spawns the child that takes the place of the slot's present one as soon as it is ready; that one then finishes what it has begun and
+    /// goes. If it never becomes ready `onEnd` tells so, and the present one stays. One that is on its way already is waited for.
+    ///
+    /// - Throws: as `ChildLauncher.launch`; nothing has changed then.
+    func replace(_ slot: Slot, now: MonotonicTime) throws(SystemError) {
+        guard isSpawning, !slot.isRetiring, slot.successor == nil, slot.child?.lifecycle.isWorking == true else { return }
+        slot.successor = try spawn(in: slot, now: now)
+    }
+
+    /// A successor has become ready.
+    func succeed(in slot: Slot, now: MonotonicTime) {
+        guard let old = slot.succeed() else { return }
+        log.info("\(old.name) makes way for pid \(slot.child?.process.pid ?? 0)")
+        dismiss(old, now: now)
+    }
+
+    private func spawn(in slot: Slot, now: MonotonicTime) throws(SystemError) -> Child {
+        let child = Child(try launcher.launch(), in: slot, now: now)
         do {
-            try watch(slot, child)
+            try watch(child)
         } catch {
             // Out of memory or of watches. Nobody would hear of its end.
             child.close()
-            process.discard()
+            child.process.discard()
             throw error
         }
-        slot.child = child
         var settings = JSONObject()
         settings.append("max_retries", .int(options.maximumRetries))
         if let timeZone = options.timeZone { settings.append("timezone", .string(timeZone)) }
         if options.extendsResults { settings.append("wants_calls", true) }
-        channel.send(
+        child.channel.send(
             .hello(.init(slot: UInt32(slot.number), node: options.node, heartbeat: UInt32(Pool.heartbeat * 1000), settings: settings)))
-        channel.flush()
+        child.channel.flush()
         wake(at: now.advanced(by: Pool.startTimeout))
-        log.debug("Child \(slot.number) (pid \(process.pid)) spawned")
+        log.debug("\(child.name) spawned")
+        return child
     }
 
-    private func watch(_ slot: Slot, _ child: Child) throws(SystemError) {
+    private func watch(_ child: Child) throws(SystemError) {
         child.frameSource = try loop.watch(child.channel.upDescriptor, for: .read, priority: LoopPriority.childFrames) {
-            [unowned self, unowned slot, weak child] _ in
-            if let child, slot.child === child { receive(slot, child) }
+            [unowned self, weak child] _ in
+            if let child { receive(child) }
         }
         child.sources.append(
             try loop.watch(child.process.pidfd.raw, for: .read, priority: LoopPriority.childExits) {
-                [unowned self, unowned slot, weak child] _ in
-                if let child, slot.child === child { exited(slot, child) }
+                [unowned self, weak child] _ in
+                if let child { exited(child) }
             })
         for output in child.outputs {
             child.sources.append(
                 try loop.watch(output.descriptor, for: .read, priority: LoopPriority.childOutput) {
-                    [unowned self, unowned slot, weak child] _ in
+                    [unowned self, weak child] _ in
                     guard let child else { return }
-                    if !output.receive({ self.onOutput(slot, $0) }) {
+                    if !output.receive({ self.onOutput(child, output.stream, $0) }) {
                         // Closed by the child; without a reader's interest the loop would spin on the hang-up.
                         child.sources.removeAll { $0.descriptor == output.descriptor }
                     }

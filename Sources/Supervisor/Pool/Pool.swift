@@ -37,64 +37,71 @@ final class Pool {
     let options: SupervisorOptions
     let loop: EventLoop
     let log: Logger
-    let environment: [String]
-    let childLimits: DescriptorLimit
-    let slots: [Slot]
+    var launcher: ChildLauncher
+    /// In the order of their numbers.
+    var slots: [Slot]
+    /// How many slots do not retire.
+    var size: Int
     var respawn = RespawnPolicy()
     var timer: TimerSource?
     var timerTime: MonotonicTime?
-    /// Slots whose channel has unsent frames.
-    var unflushed: [Slot] = []
-    /// What each slot's child has in hand, as of the first placement in this turn. To ask each child for each delivery would, with
-    /// hundreds of them, cost more than all the rest.
-    var loads: [UInt8]?
+    /// Children whose channel has unsent frames.
+    var unflushed: [Child] = []
+    /// Whether the slots' loads are of this turn.
+    var isSurveyed = false
     private var readsInTurn = 0
     /// When the last turn ended.
     var lastTurn = MonotonicTime.now
     /// Whether ended children are replaced.
     var isSpawning = true
     /// A child became ready.
-    var onReady: (Slot) -> Void = { _ in }
+    var onReady: (Child) -> Void = { _ in }
     /// A frame that is legal in the child's phase.
-    var onFrame: (Slot, UpFrame) -> Void = { _, _ in }
-    /// A child is gone: reaped and its pipe drained.
-    var onEnd: (Slot, Child, ChildLifecycle.End, ProcessEnd) -> Void = { _, _, _, _ in }
+    var onFrame: (Child, UpFrame) -> Void = { _, _ in }
+    /// A child is gone: reaped and its pipe drained. It is in no slot any more.
+    var onEnd: (Child, Death) -> Void = { _, _ in }
     /// A line on a child's standard output or error.
-    var onOutput: (Slot, String) -> Void = { _, _ in }
+    var onOutput: (Child, ChildOutput.Stream, String) -> Void = { _, _, _ in }
 
     init(options: SupervisorOptions, loop: EventLoop, log: Logger, childLimits: DescriptorLimit) throws(SystemError) {
         self.options = options
         self.loop = loop
         self.log = log
-        self.childLimits = childLimits
-        environment =
-            ChildEnvironment(parent: CurrentProcess.environment, names: options.childEnvironment, timeZone: options.timeZone).entries
+        launcher = ChildLauncher(
+            path: options.workerPath,
+            environment: ChildEnvironment(
+                parent: CurrentProcess.environment, names: options.childEnvironment, timeZone: options.timeZone
+            ).entries, descriptorLimit: childLimits)
         slots = (1...options.concurrency).map(Slot.init)
+        size = options.concurrency
         timer = try loop.timer(priority: LoopPriority.timeLimits) { [unowned self] in deadlinesReached() }
     }
 
     /// To be called at the end of each turn.
     func turnEnds(now: MonotonicTime) {
         readsInTurn = 0
-        loads = nil
+        isSurveyed = false
         noticeStandstill(now: now)
     }
 
     // MARK: what the owner asks
 
-    var children: some Sequence<Child> { slots.lazy.compactMap(\.child) }
-    var isEmpty: Bool { slots.allSatisfy { $0.child == nil } }
-    var readyCount: Int { children.reduce(0) { $0 + ($1.lifecycle.isWorking ? 1 : 0) } }
+    /// Those that are given work.
+    var serving: some Sequence<Child> { slots.lazy.compactMap(\.child) }
+    /// Those, their successors, and those that leave.
+    var children: [Child] { slots.flatMap(\.children) }
+    var isEmpty: Bool { slots.allSatisfy(\.isEmpty) }
+    var readyCount: Int { serving.reduce(0) { $0 + ($1.lifecycle.isWorking ? 1 : 0) } }
     var busyCount: Int { children.reduce(0) { $0 + ($1.lifecycle.hand.isEmpty ? 0 : 1) } }
 
-    var hasIdle: Bool { children.contains { $0.lifecycle.isWorking && $0.lifecycle.hand.isEmpty } }
+    var hasIdle: Bool { serving.contains { $0.lifecycle.isWorking && $0.lifecycle.hand.isEmpty } }
 
     /// Whether a child that is ready has the task, or one that becomes ready may have it. While none works that is anybody's guess: the
     /// last may have died a moment ago.
     func knows(_ task: String) -> Bool {
         var isStarting = false
         var isWorking = false
-        for child in children {
+        for child in serving {
             if child.tasks[task] != nil { return true }
             if child.lifecycle.isStarting { isStarting = true }
             if child.lifecycle.isWorking { isWorking = true }
@@ -103,20 +110,20 @@ final class Pool {
     }
 
     func declaration(of task: String) -> TaskDeclaration? {
-        for child in children { if let declaration = child.tasks[task] { return declaration } }
+        for child in serving { if let declaration = child.tasks[task] { return declaration } }
         return nil
     }
 
-    /// Sends a signal to the group of the child that runs this assignment, if it still does; it is gone for good two seconds later.
-    func terminate(_ slot: Slot, assignment: UInt64, signal: Int32) -> Bool {
-        guard let child = slot.child, child.lifecycle.isRunning(assignment) else { return false }
-        kill(slot, .revoked, signal: signal)
+    /// Sends a signal to the child's group if it still runs this assignment; it is gone for good two seconds later.
+    func terminate(_ child: Child, assignment: UInt64, signal: Int32) -> Bool {
+        guard child.lifecycle.isRunning(assignment) else { return false }
+        kill(child, .revoked, signal: signal)
         return true
     }
 
     /// Ends a child for a reason that is recorded first.
-    func kill(_ slot: Slot, _ reason: ChildLifecycle.KillReason, signal: Int32 = SIGKILL) {
-        guard let child = slot.child, child.lifecycle.kill(reason) else { return }
+    func kill(_ child: Child, _ reason: ChildLifecycle.KillReason, signal: Int32 = SIGKILL) {
+        guard child.lifecycle.kill(reason) else { return }
         child.process.signalGroup(signal)
         if signal != SIGKILL {
             child.killDeadline = MonotonicTime.now.advanced(by: Pool.killDelay)
@@ -126,35 +133,37 @@ final class Pool {
 
     /// Asks every child to finish what it has started and go.
     func stopAll() {
-        for slot in slots {
-            guard let child = slot.child else { continue }
-            if child.lifecycle.isStarting {
-                kill(slot, .shutdown)
-            } else if child.lifecycle.stop() {
-                child.channel.send(.stop)
-                unflushed.append(slot)
-                expectEnd(of: child, now: .now)
-            }
-        }
+        for child in children { dismiss(child, now: .now) }
         flush()
+    }
+
+    /// Asks a child to finish what it has started, give back the rest and go; one that is still starting is killed.
+    func dismiss(_ child: Child, now: MonotonicTime) {
+        if child.lifecycle.isStarting {
+            kill(child, .shutdown)
+        } else if child.lifecycle.stop() {
+            child.channel.send(.stop)
+            unflushed.append(child)
+            expectEnd(of: child, now: now)
+        }
     }
 
     /// Kills every child.
     func killAll() {
-        for slot in slots { kill(slot, .shutdown) }
+        for child in children { kill(child, .shutdown) }
     }
 
     // MARK: one child
 
-    func receive(_ slot: Slot, _ child: Child) {
+    func receive(_ child: Child) {
         let now = MonotonicTime.now
         child.lastHeard = now
         do {
-            let reading = try child.channel.receive(limit: Pool.readLimit) { frame in accept(frame, from: slot, child, now: now) }
+            let reading = try child.channel.receive(limit: Pool.readLimit) { frame in accept(frame, from: child, now: now) }
             // The other end is closed; the exit follows, or the silence is noticed.
             if reading == .end { child.frameSource = nil }
         } catch {
-            complain("a bad frame: \(error)", slot, child)
+            complain("a bad frame: \(error)", child)
         }
         // Children that write without end would keep the rest waiting. From some number of reads on each waits, in turn with what
         // children print, until all others have been served.
@@ -162,12 +171,12 @@ final class Pool {
         child.postpone(readsInTurn > Pool.mostReadsInTurn && !child.isPostponed)
     }
 
-    private func accept(_ frame: UpFrame, from slot: Slot, _ child: Child, now: MonotonicTime) {
+    private func accept(_ frame: UpFrame, from child: Child, now: MonotonicTime) {
         let complaint: ChildLifecycle.Complaint?
         switch frame {
         case .ready(let ready):
             complaint = ready.version == PipeProtocol.version ? child.lifecycle.ready() : "protocol version \(ready.version)"
-            if complaint == nil { becameReady(slot, child, ready, now: now) }
+            if complaint == nil { becameReady(child, ready, now: now) }
         case .call(let assignment, _, _): complaint = child.lifecycle.isNext(assignment) ? nil : "a call of what is not next in its hand"
         case .started(let assignment):
             complaint = child.lifecycle.started(assignment)
@@ -189,9 +198,9 @@ final class Pool {
         expectBeginning(of: child, now: now)
         expectEnd(of: child, now: now)
         if let complaint {
-            complain(complaint, slot, child)
+            complain(complaint, child)
         } else if !child.lifecycle.isKilled || isResult(frame) {
-            onFrame(slot, frame)
+            onFrame(child, frame)
         }
     }
 
@@ -203,37 +212,44 @@ final class Pool {
         }
     }
 
-    private func becameReady(_ slot: Slot, _ child: Child, _ ready: UpFrame.Ready, now: MonotonicTime) {
+    private func becameReady(_ child: Child, _ ready: UpFrame.Ready, now: MonotonicTime) {
         guard !child.lifecycle.isKilled else { return }
         child.ahead = ready.recalls ? Int(ready.ahead) : 0
         child.beats = ready.beats
         for task in ready.tasks { child.tasks[task.name] = task }
         respawn.becameReady()
         if child.beats { wake(at: now.advanced(by: Pool.silence)) }
-        onReady(slot)
+        if child.slot.successor === child { succeed(in: child.slot, now: now) }
+        onReady(child)
     }
 
-    private func complain(_ complaint: String, _ slot: Slot, _ child: Child) {
+    private func complain(_ complaint: String, _ child: Child) {
         guard !child.lifecycle.isKilled else { return }
-        log.error("Child \(slot.number) (pid \(child.process.pid)) breaks the protocol: \(complaint); it is killed")
-        kill(slot, .protocolError(complaint))
+        log.error("\(child.name) breaks the protocol: \(complaint); it is killed")
+        kill(child, .protocolError(complaint))
     }
 
-    func exited(_ slot: Slot, _ child: Child) {
+    func exited(_ child: Child) {
         // Whatever it has spawned goes with it. Before it is reaped: so long its number belongs to nobody else.
         child.process.signalGroup(SIGKILL)
         guard let processEnd = child.process.reap() else { return }
         // All that it wrote is in the pipe by now. A grandchild may hold the other end open, so an empty pipe is enough, and as
         // it may go on writing there is a bound.
-        _ = try? child.channel.receive(limit: Pool.lastWords) { accept($0, from: slot, child, now: .now) }
+        _ = try? child.channel.receive(limit: Pool.lastWords) { accept($0, from: child, now: .now) }
         for output in child.outputs {
-            _ = output.receive { onOutput(slot, $0) }
-            output.finish { onOutput(slot, $0) }
+            _ = output.receive { onOutput(child, output.stream, $0) }
+            output.finish { onOutput(child, output.stream, $0) }
         }
-        let end = child.lifecycle.ended()
-        slot.child = nil
+        let now = MonotonicTime.now
+        let death = Death(
+            end: child.lifecycle.ended(), process: processEnd, lived: now.seconds(since: child.spawnedAt),
+            ran: child.runningSince.map { now.seconds(since: $0) })
+        let wasServing = child.isServing
+        child.slot.remove(child)
         child.close()
-        if !end.wasReady, end.killed != .shutdown { respawn.startFailed(now: .now) }
-        onEnd(slot, child, end, processEnd)
+        // A successor that fails takes nothing away.
+        if wasServing, !death.end.wasReady, death.end.killed != .shutdown { respawn.startFailed(now: now) }
+        onEnd(child, death)
+        removeRetired()
     }
 }

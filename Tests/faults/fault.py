@@ -3,16 +3,14 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from .scene import Scene
-
 
 @dataclass(frozen=True)
 class Fault:
     victim: str
     name: str
     promise: str
-    harm: Callable[[Scene], None]
-    """Does it, between `begins` and `ends` of the scene."""
+    harm: Callable
+    """Does it to a scene, between its `begins` and `ends`."""
     seconds: float
     """Until all is normal, at most."""
     replaced: int = 1
@@ -25,8 +23,10 @@ class Fault:
     """Early tasks that may run twice: those whose start was not written yet when the master died."""
     quick: bool = False
     """Whether the short form has it."""
-    flags: tuple = ()
-    """The worker's."""
+    as_nobody: bool = False
+    """Whether the master runs as a user whose processes are counted: root's are not."""
+    logs_to_disk: bool = False
+    """Whether the master's log is a file on a small disk."""
 
     @property
     def title(self):

@@ -53,15 +53,25 @@ class Load:
         with self._lock:
             return len(self.sent)
 
-    def by_id(self):
-        with self._lock:
-            return {each.id: each for each in self.sent}
-
     def _next(self):
         with self._lock:
             number = next(self._numbers)
             id = str(uuid.UUID(int=self._random.getrandbits(128), version=4))
             return number, id, self._random.choice((LATE, EARLY)), self._random.choice(LENGTHS)
+
+    def send(self, task, seconds):
+        """One more, which must be acknowledged."""
+        sender = self._broker.sender()
+        _, id, _, _ = self._next()
+        sent = self._send(sender, id, task, seconds)
+        sender.close()
+        return sent
+
+    def _send(self, sender, id, task, seconds):
+        sent = Sent(sender.send(task, id, seconds, 0), task, seconds, time.monotonic_ns())
+        with self._lock:
+            self.sent.append(sent)
+        return sent
 
     def _produce(self):
         sender = None
@@ -71,15 +81,12 @@ class Load:
                 break
             try:
                 sender = sender or self._broker.sender()
-                id = sender.send(task, id, seconds, 0)
+                self._send(sender, id, task, seconds)
             except Exception as failure:  # Whatever a client says of a broker that has just been harmed.
                 with self._lock:
                     self.unsure.append(f"{type(failure).__name__}: {failure}")
                 if sender:
                     sender.close()
                 sender = None
-            else:
-                with self._lock:
-                    self.sent.append(Sent(id, task, seconds, time.monotonic_ns()))
         if sender:
             sender.close()

@@ -1,13 +1,17 @@
 """A master with four children under a steady load, and the means to do them harm."""
 
+import contextlib
 import os
+import re
 import shutil
 import signal
 import subprocess
 import time
+import uuid
 
 from chaos import brokers, ledger
 from chaos.disk import Disk
+from chaos.producers import EARLY, LATE
 from support import DRILL
 from support.waiting import until
 from support.worker import Worker
@@ -18,13 +22,13 @@ CHILDREN = 4
 READY = r"Child \d+ \(pid (\d+)\) is ready"
 # Tasks a second. On SQLite each send is a process of its own.
 RATES = {"redis": 25, "rabbitmq": 25, "sqlite": 15}
-# A task that is hit should have been about to run for so long yet.
-HIT = 0.2
+# Seconds that a task takes that is to be hit in its middle.
+MIDDLE = 1.0
 NOBODY = 65534
 
 
 class Scene:
-    def __init__(self, name, folder, flags=(), as_nobody=False):
+    def __init__(self, name, folder, fault):
         folder.chmod(0o755)
         self.folder = folder
         self.disk = Disk(folder / "broker", brokers.MEGABYTES[name])
@@ -35,11 +39,10 @@ class Scene:
         self.app = folder / "app" / "drill-worker"
         self.app.parent.mkdir()
         shutil.copy(DRILL, self.app)
-        self._flags = flags
-        self.prefix = ()
-        if as_nobody and os.geteuid() == 0:
-            # Root's processes are not counted.
-            self.prefix = ("setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups")
+        self._log = self.small_disk.folder / "log" if fault.logs_to_disk else None
+        self._prefix = ()
+        if fault.as_nobody and os.geteuid() == 0:
+            self._prefix = ("setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups")
             for place in (folder, self.records, self.disk.folder):
                 os.chown(place, NOBODY, NOBODY)
         self.lives = []
@@ -53,6 +56,8 @@ class Scene:
     def start(self):
         self.broker.start()
         self.start_master()
+        # On SQLite the file is the master's user's, who makes it.
+        self.worker.ready()
         self.load = Load(self.broker, RATES[self.broker.name]).start()
         until(lambda: self.load.count >= 15 and self.whole(0), timeout=30, what="a steady load")
         self.before = self.worker.children
@@ -60,9 +65,9 @@ class Scene:
     def start_master(self):
         number = len(self.lives)
         environment = self.broker.environment(self.broker.direct) | {"DRILL_LEDGER": str(self.records)}
-        self.lives.append(Worker(
-            self.folder / f"life-{number}", "--child-env", "DRILL_LEDGER", "-l", "info", *self._flags, app=self.app, environment=environment,
-            concurrency=CHILDREN, node="faults@local", prefix=self.prefix).start())  # fmt: skip
+        flags = ["--child-env", "DRILL_LEDGER", "-l", "info"] + (["--logfile", self._log] if self._log else [])
+        self.lives.append(Worker(self.folder / f"life-{number}", *flags, app=self.app, environment=environment, concurrency=CHILDREN,
+                                 node="faults@local", prefix=self._prefix).start())  # fmt: skip
 
     @property
     def worker(self):
@@ -71,11 +76,17 @@ class Scene:
     def whole(self, replaced):
         """Whether all children are ready, and so many of them (0: none at all) others than before the fault."""
         children = set(self.worker.children)
-        ready = {int(match[1]) for match in self.worker.log.find(READY)}
+        # A log that lies on a full disk says nothing more.
+        lines = re.findall(READY, self._log.read_text()) if self._log else [match[1] for match in self.worker.log.find(READY)]
+        ready = set(map(int, lines))
         if self.began is None:
             return len(children) == CHILDREN and children <= ready
         others = len(children - set(self.before))
         return len(children) == CHILDREN and children <= ready and (others >= replaced if replaced else others == 0)
+
+    def recover(self, replaced, timeout=15.0):
+        """Waits until all children are ready, and so many of them others."""
+        until(lambda: self.whole(replaced), timeout=timeout, what=lambda: "all children to be ready\n" + self.worker.log.text[-2000:])
 
     def ready_times(self):
         """When a child said ready, of all that did: nanoseconds of the monotonic clock."""
@@ -100,46 +111,45 @@ class Scene:
         """Of what lasts until somebody puts an end to it: until normal is counted from here on."""
         self.ended = time.monotonic_ns()
 
-    def busy_child(self, late, but=()):
-        """A child that has just begun a task which takes a while."""
+    def busy_child(self, task):
+        """A child, one of those of before, that has just begun a task of this kind which takes a while."""
+        sent = self.load.send(task, MIDDLE)
 
         def find():
-            sent = self.load.by_id()
-            children = set(self.worker.children)
-            for run in self.runs():
-                each = sent.get(run.id)
-                fresh = time.monotonic_ns() - run.start < (each.seconds - HIT) * 1e9 if each else False
-                if fresh and run.end is None and each.late == late and run.pid in children and run.pid not in but:
-                    return run.pid
-            return None
+            return next((run.pid for run in self.runs() if run.id == sent.id and run.pid in self.before), None)
 
-        return until(find, timeout=30, what="a child in the middle of a task", every=0.002)
+        return until(find, timeout=30, what="a child in the middle of a task")
 
     def signal_busy(self, number):
         """Sends it to two children, one that runs a late task and one that runs an early one."""
+        victims = [self.busy_child(LATE), self.busy_child(EARLY)]
         self.begins()
-        first = self.busy_child(late=True)
-        os.kill(first, number)
-        os.kill(self.busy_child(late=False, but=(first,)), number)
+        for pid in victims:
+            os.kill(pid, number)
 
     def kill_one(self):
-        os.kill(self.busy_child(late=True), signal.SIGKILL)
+        victim = self.busy_child(LATE)
+        self.begins()
+        os.kill(victim, signal.SIGKILL)
 
-    def send(self, task, *arguments, ends):
+    def send_culprit(self, task, *arguments, ends):
         """Sends what does harm. `ends`: the (status, type of exception) that it may end with."""
         self.begins()
         sender = self.broker.sender()
-        id = sender.send_any(task, *arguments)
+        id = sender.send(task, str(uuid.uuid4()), *arguments)
         sender.close()
         self.culprits[id] = ends
         return id
 
-    def limit_master(self, what, value):
-        """Its soft limit, as prlimit(1) calls it; what it was before."""
-        done = subprocess.run(["prlimit", f"--pid={self.worker.pid}", f"--{what}", "--noheadings", "--output=SOFT"],
-                              capture_output=True, text=True, check=True)  # fmt: skip
-        subprocess.run(["prlimit", f"--pid={self.worker.pid}", f"--{what}={value}:"], check=True)
-        return done.stdout.strip()
+    @contextlib.contextmanager
+    def limited(self, what, value):
+        """The master's soft limit of `what`, as prlimit(1) calls it, is `value` meanwhile."""
+        # As the master's own user, who alone may do it without a capability that containers do not have.
+        prlimit = [*self._prefix, "prlimit", f"--pid={self.worker.pid}"]
+        before = subprocess.run([*prlimit, f"--{what}", "--noheadings", "--raw", "--output=SOFT"], capture_output=True, text=True, check=True)
+        subprocess.run([*prlimit, f"--{what}={value}:"], check=True)
+        yield
+        subprocess.run([*prlimit, f"--{what}={before.stdout.strip()}:"], check=True)
 
     def refused(self):
         """Waits until the master has said that it could not replace a child."""

@@ -35,11 +35,9 @@ final class Child {
     private(set) var meanRuntime: Double?
 
     /// What keeps the loop's sources alive.
-    var frameSource: IOSource?
+    var frameSource: IOMember?
     var writeSource: IOSource?
     var sources: [IOSource] = []
-    /// Whether its frames are read only when nothing else is to be done.
-    private(set) var isPostponed = false
 
     init(_ launched: ChildLauncher.Launched, in slot: Slot, now: MonotonicTime) {
         self.slot = slot
@@ -74,12 +72,6 @@ final class Child {
     private var handLimit: Int {
         guard ahead > 0, let meanRuntime, meanRuntime < Pool.shortTask else { return 1 }
         return 1 + min(ahead, Pool.mostAhead)
-    }
-
-    func postpone(_ isPostponed: Bool) {
-        guard isPostponed != self.isPostponed else { return }
-        self.isPostponed = isPostponed
-        frameSource?.set(priority: isPostponed ? LoopPriority.childOutput : LoopPriority.childFrames)
     }
 
     func close() {

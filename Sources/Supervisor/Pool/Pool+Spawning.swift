@@ -72,8 +72,7 @@ extension Pool {
     }
 
     private func watch(_ child: Child) throws(SystemError) {
-        child.frameSource = try loop.watch(child.channel.upDescriptor, for: .read, priority: LoopPriority.childFrames) {
-            [unowned self, weak child] _ in
+        child.frameSource = try frames.watch(child.channel.upDescriptor) { [unowned self, weak child] in
             if let child { receive(child) }
         }
         child.sources.append(

@@ -28,7 +28,7 @@ final class Pool {
     static let standstill = 2.0
     /// How many children are spawned in one turn.
     static let mostSpawnsInTurn = 16
-    /// Bytes read from a child at once, and how often children are read in one turn before those that write on must wait.
+    /// Bytes read from a child at once, and how often children are read in one turn before what else there is comes first.
     private static let readLimit = 1 << 18
     private static let mostReadsInTurn = 32
     /// More than a pipe holds: what is read of a child that has ended.
@@ -38,6 +38,8 @@ final class Pool {
     let loop: EventLoop
     let log: Logger
     var launcher: ChildLauncher
+    /// What children write to us: all of them that have something to say are heard in one go.
+    let frames: IOGroup
     /// In the order of their numbers.
     var slots: [Slot]
     /// How many slots do not retire.
@@ -74,11 +76,13 @@ final class Pool {
             ).entries, descriptorLimit: childLimits)
         slots = (1...options.concurrency).map(Slot.init)
         size = options.concurrency
+        frames = try loop.group(priority: LoopPriority.childFrames)
         timer = try loop.timer(priority: LoopPriority.timeLimits) { [unowned self] in deadlinesReached() }
     }
 
     /// To be called at the end of each turn.
     func turnEnds(now: MonotonicTime) {
+        if readsInTurn >= Pool.mostReadsInTurn { frames.set(priority: LoopPriority.childFrames) }
         readsInTurn = 0
         isSurveyed = false
         noticeStandstill(now: now)
@@ -165,10 +169,10 @@ final class Pool {
         } catch {
             complain("a bad frame: \(error)", child)
         }
-        // Children that write without end would keep the rest waiting. From some number of reads on each waits, in turn with what
-        // children print, until all others have been served.
+        // Children that write without end would keep everything else waiting. From some number of reads on all of them wait until the
+        // turn has ended.
         readsInTurn += 1
-        child.postpone(readsInTurn > Pool.mostReadsInTurn && !child.isPostponed)
+        if readsInTurn == Pool.mostReadsInTurn { frames.set(priority: LoopPriority.childOutput) }
     }
 
     private func accept(_ frame: UpFrame, from child: Child, now: MonotonicTime) {

@@ -202,3 +202,39 @@ def test_a_wrong_queue_is_named(workers, folder, queues, complaint):
     worker = workers(environment={"COPPICE_CONFIG": str(path)}).start()
     assert worker.wait() == 2
     assert complaint in worker.log.text and str(path) in worker.log.text
+
+
+def test_the_workers_flags_may_stand_in_the_file(workers, redis_server, folder):
+    settings = folder / "worker.yaml"
+    settings.write_text(
+        f"version: 1\nCOPPICE_BROKER_URL: {redis_server.url()}\n"
+        f"worker:\n  app: {DRILL}\n  concurrency: 3\n  queues: [first, second]\n  hostname: filed@here\n  loglevel: info\n"
+    )  # fmt: skip
+    worker = workers("--config", settings, "-l", "info", app=None, concurrency=None, node=None).all_ready(3)
+    assert worker.log.find(r"concurrency: +3 ") and worker.log.find(r"queues: +first, second") and worker.log.find("filed@here")
+
+
+def test_a_flag_goes_before_the_file(workers, redis_server, folder):
+    settings = folder / "worker.yaml"
+    settings.write_text(f"version: 1\nCOPPICE_BROKER_URL: {redis_server.url()}\nworker: {{app: /nowhere, concurrency: 3}}\n")
+    worker = workers("--config", settings, concurrency=1).ready()
+    worker.log.wait("concurrency: +1 ")
+
+
+@pytest.mark.parametrize(
+    ("text", "what"),
+    [
+        ("{concurency: 3}", "unknown name concurency; known: app, "),
+        ("{concurrency: many}", "worker: concurrency in .*: 'many' is not a whole number from 1 to 10000"),
+        ("{concurrency: [1, 2]}", "one value is wanted"),
+        ("{time-limit: -1}", "not a number of seconds above 0"),
+        ("{app: {a: b}}", "neither plain text nor a list"),
+        ("[a]", "not a mapping of names to values"),
+    ],
+)
+def test_a_wrong_worker_member_is_named(workers, folder, text, what):
+    settings = folder / "worker.yaml"
+    settings.write_text(f"version: 1\nworker: {text}\n")
+    worker = workers("--config", settings, concurrency=None).start()
+    assert worker.wait() == 2
+    worker.log.wait(what)

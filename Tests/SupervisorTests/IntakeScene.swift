@@ -23,6 +23,7 @@ final class IntakeScene {
             timeLimit: nil, maximumRetries: 3, timeZone: nil, childEnvironment: [], logLevel: .critical, logFile: nil, version: "0")
         var log = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
         log.logLevel = .critical
+        CurrentProcess.ignoreBrokenPipes()
         loop = try EventLoop()
         pool = try Pool(options: options, loop: loop, log: log, childLimits: DescriptorLimit.raise())
         intake = try Intake(options: options, pool: pool, loop: loop, log: log)
@@ -81,8 +82,10 @@ final class IntakeScene {
     /// Reaps the child.
     func close() throws {
         pool.isSpawning = false
-        guard slot.child != nil else { return }
-        pool.onEnd = { [loop] _, _ in loop.exit(0) }
+        guard !pool.isEmpty else { return }
+        pool.onEnd = { [loop, unowned pool] _, _ in
+            if pool.isEmpty { loop.exit(0) }
+        }
         pool.killAll()
         _ = try loop.run()
     }

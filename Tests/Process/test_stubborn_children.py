@@ -5,7 +5,7 @@ import signal
 import time
 
 import pytest
-from billiard.exceptions import TimeLimitExceeded
+from billiard.exceptions import TimeLimitExceeded, WorkerLostError
 
 from support import processes
 from support.waiting import until
@@ -82,6 +82,21 @@ run(given)
     until(mark.exists, what="the hand-out")
     assert worker.stop() == 0
     assert app.AsyncResult(sent.id).state == "SUCCESS"
+
+
+def test_a_child_that_closes_its_pipe_and_goes_on_is_killed_though_it_never_beats(redis_worker, app, python_worker):
+    worker = redis_worker(concurrency=1, app=python_worker("""
+def hang_up(args, kwargs):
+    os.close(UP)
+    time.sleep(60)
+
+TASKS["bad.hangup"] = hang_up
+TASKS["good.add"] = lambda args, kwargs: sum(args)
+""")).ready()
+    with pytest.raises(WorkerLostError):
+        app.send_task("bad.hangup").get(timeout=5)
+    worker.log.wait("closed its pipe")
+    assert app.send_task("good.add", (2, 3)).get(timeout=5) == 5
 
 
 def test_a_flood_of_frames_holds_up_nobody_and_ends_at_its_time_limit(redis_worker, app, results, python_worker):

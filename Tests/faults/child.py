@@ -2,6 +2,7 @@
 
 import signal
 
+from chaos.verdict import final
 from support.waiting import until
 
 from .fault import Fault
@@ -17,6 +18,11 @@ def hit(number):
 
 def misbehave(task, *arguments, ends=(LOST,)):
     return lambda scene: scene.send_culprit(task, *arguments, ends=ends)
+
+
+def flood(scene):
+    id = scene.send_culprit("drill.babble", 2.0, ends=(DONE,))
+    until(lambda: final(scene.broker.results([id]).get(id)), what="the end of the flood", every=0.05)
 
 
 def fill_disk(scene):
@@ -38,8 +44,7 @@ CHILD = [
     Fault("child", "exits with 0 in the middle of a task", "the same as a kill", misbehave("drill.exit", 0), seconds=1.5),
     Fault("child", "closes its pipe and goes on", "killed and replaced within three beats", misbehave("drill.hangup", 60.0),
           seconds=SILENCE + 1.5),  # fmt: skip
-    Fault("child", "floods the pipe for two seconds", "holds up nobody, and lives", misbehave("drill.babble", 2.0, ends=(DONE,)),
-          replaced=0, seconds=0.5, quick=True),  # fmt: skip
+    Fault("child", "floods the pipe for two seconds", "holds up nobody, and lives", flood, replaced=0, seconds=0.5, quick=True),
     Fault("child", "sends a bad frame", "killed and replaced at once", misbehave("drill.garble", 60.0), seconds=1.5, quick=True),
     Fault("child", "never reads", "what it has not begun after ten seconds runs elsewhere; it is replaced",
           misbehave("drill.deaf", ends=(DONE,)), seconds=13),  # fmt: skip

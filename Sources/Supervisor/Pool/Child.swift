@@ -31,6 +31,8 @@ final class Child {
     var runsAlone = false
     /// After a signal that may be survived, or a stop frame: when SIGKILL follows.
     var killDeadline: MonotonicTime?
+    /// After it has closed its pipe: when it must have ended.
+    var hangUpDeadline: MonotonicTime?
     /// Seconds; falls and rises with what its tasks take. Unknown at first: such a child is given one task at a time.
     private(set) var meanRuntime: Double?
 

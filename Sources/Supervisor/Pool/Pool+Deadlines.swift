@@ -69,6 +69,10 @@ extension Pool {
             child.process.signalGroup(SIGKILL)
         }
         guard !child.lifecycle.isKilled else { return }
+        if reached(child.hangUpDeadline) {
+            complain("it has closed its pipe and goes on", child)
+            return
+        }
         if child.lifecycle.isStarting {
             if reached(child.spawnedAt.advanced(by: Pool.startTimeout)) {
                 log.error("\(child.name) did not become ready within \(Int(Pool.startTimeout)) s; it is killed")

@@ -10,11 +10,15 @@ extension Pool {
     /// - Throws: what tells the operator that the wrong thing was named: missing, not executable, wrong format.
     func spawnFirst() throws(SystemError) { slots[0].child = try spawn(in: slots[0], now: .now) }
 
-    /// Spawns what is missing, some in each turn, so that the loop goes on meanwhile.
+    /// Spawns what is missing, some in each turn, so that the loop goes on meanwhile; and no more at a time than the machine can start
+    /// without keeping those from running that are there already. When one has become ready, or has failed, there is a turn.
     func spawnMissing(now: MonotonicTime) {
         guard isSpawning else { return }
+        let missing = slots.filter { $0.child == nil && !$0.isRetiring }
+        guard !missing.isEmpty else { return }
+        let starting = serving.reduce(0) { $0 + ($1.lifecycle.isStarting ? 1 : 0) }
         var spawned = 0
-        for slot in slots where slot.child == nil && !slot.isRetiring {
+        for slot in missing.prefix(max(0, Pool.mostStarting - starting)) {
             guard spawned < Pool.mostSpawnsInTurn else {
                 wake(at: now)
                 return

@@ -16,6 +16,8 @@ final class Pool {
     static let silence = 3.5
     /// Seconds between a signal that may be survived and SIGKILL.
     static let killDelay = 2.0
+    /// Seconds between the end of what a child can say and its exit.
+    static let hangUpDelay = 1.0
     /// A task under this many seconds is short: more may be written ahead.
     static let shortTask = 0.005
     /// How long the running task may take before what is written behind it is recalled.
@@ -28,6 +30,8 @@ final class Pool {
     static let standstill = 2.0
     /// How many children are spawned in one turn.
     static let mostSpawnsInTurn = 16
+    /// How many children may be starting at a time.
+    static let mostStarting = 32
     /// Bytes read from a child at once, and how often children are read in one turn before what else there is comes first.
     private static let readLimit = 1 << 18
     private static let mostReadsInTurn = 32
@@ -164,8 +168,12 @@ final class Pool {
         child.lastHeard = now
         do {
             let reading = try child.channel.receive(limit: Pool.readLimit) { frame in accept(frame, from: child, now: now) }
-            // The other end is closed; the exit follows, or the silence is noticed.
-            if reading == .end { child.frameSource = nil }
+            // The other end is closed: the exit follows, or a process that can't say anything any more.
+            if reading == .end {
+                child.frameSource = nil
+                child.hangUpDeadline = now.advanced(by: Pool.hangUpDelay)
+                wake(at: child.hangUpDeadline)
+            }
         } catch {
             complain("a bad frame: \(error)", child)
         }
@@ -227,7 +235,7 @@ final class Pool {
         onReady(child)
     }
 
-    private func complain(_ complaint: String, _ child: Child) {
+    func complain(_ complaint: String, _ child: Child) {
         guard !child.lifecycle.isKilled else { return }
         log.error("\(child.name) breaks the protocol: \(complaint); it is killed")
         kill(child, .protocolError(complaint))

@@ -99,6 +99,32 @@ TASKS["good.add"] = lambda args, kwargs: sum(args)
     assert app.send_task("good.add", (2, 3)).get(timeout=5) == 5
 
 
+# Promises to beat and never does.
+MUTE = """
+def ready(version=1):
+    declared = b"".join(data(name) + data("{}") for name in TASKS)
+    send(1, struct.pack(">HHBI", version, 0, 1, len(TASKS)) + declared)
+
+def spin(args, kwargs):
+    end = time.monotonic() + args[0]
+    while time.monotonic() < end:
+        pass
+
+TASKS["mute.spin"] = spin
+TASKS["mute.sleep"] = lambda args, kwargs: time.sleep(args[0])
+"""
+
+
+def test_a_silent_child_that_wants_to_run_is_given_time_and_one_that_does_not_is_killed(redis_worker, app, python_worker):
+    worker = redis_worker(concurrency=1, app=python_worker(MUTE)).ready()
+    sent_at = time.monotonic()
+    assert app.send_task("mute.spin", (5,)).get(timeout=10) is None
+    assert time.monotonic() - sent_at >= 5 and not worker.log.find("silent")
+    with pytest.raises(WorkerLostError):
+        app.send_task("mute.sleep", (60,)).get(timeout=6)
+    worker.log.wait("has been silent")
+
+
 def test_a_flood_of_frames_holds_up_nobody_and_ends_at_its_time_limit(redis_worker, app, results, python_worker):
     # Three at once, on pipes as large as may be: there is always one to be read.
     worker = redis_worker(concurrency=4, app=python_worker("""

@@ -8,8 +8,7 @@ struct WorkerLookup {
     /// All that may stand in the file.
     static let names: Set<String> = [
         "app", "loglevel", "concurrency", "prefetch-multiplier", "queues", "hostname", "soft-time-limit", "time-limit", "child-env",
-        "pidfile",
-        "logfile",
+        "pidfile", "logfile", "backtraces",
     ]
 
     private var values: [String: [String]] = [:]

@@ -11,12 +11,16 @@ final class Child {
     let outputs: [ChildOutput]
     var lifecycle = ChildLifecycle()
     let spawnedAt: MonotonicTime
+    /// Bytes: the most memory that the master had had resident when it spawned the child.
+    let parentPeak = ProcessStatus.peakMemory(of: CurrentProcess.id)
 
     /// From `ready`.
     var tasks: [String: TaskDeclaration] = [:]
     var ahead = 0
     var beats = false
 
+    /// Until when it must be ready.
+    var startDeadline: MonotonicTime
     /// When it was last heard of.
     var lastHeard: MonotonicTime
     /// When the running assignment started.
@@ -24,6 +28,8 @@ final class Child {
     /// The running assignment's limits.
     var softDeadline: MonotonicTime?
     var hardDeadline: (at: MonotonicTime, limit: Double)?
+    /// Until when the running assignment has promised to be heard of, and within how many seconds that was.
+    var pledge: (until: MonotonicTime, seconds: Double)?
     /// What is next in its hand while nothing runs, and since when.
     var awaited: (assignment: UInt64, since: MonotonicTime)?
     var recallSent = false
@@ -33,6 +39,14 @@ final class Child {
     var killDeadline: MonotonicTime?
     /// After it has closed its pipe: when it must have ended.
     var hangUpDeadline: MonotonicTime?
+    /// After SIGKILL: when it counts as a corpse.
+    var goneDeadline: MonotonicTime?
+    /// When it was killed: the most memory that it had had resident, and what its main thread did.
+    var peakSeen: Int?
+    var stateSeen: Character?
+    /// Since when its runtime reports its crash.
+    var crashingSince: MonotonicTime?
+    var lastLines = LastLines()
     /// Seconds; falls and rises with what its tasks take. Unknown at first: such a child is given one task at a time.
     private(set) var meanRuntime: Double?
 
@@ -40,6 +54,7 @@ final class Child {
     var frameSource: IOMember?
     var writeSource: IOSource?
     var sources: [IOSource] = []
+    var exitSource: IOSource?
 
     init(_ launched: ChildLauncher.Launched, in slot: Slot, now: MonotonicTime) {
         self.slot = slot
@@ -47,6 +62,7 @@ final class Child {
         channel = launched.channel
         outputs = launched.outputs
         spawnedAt = now
+        startDeadline = now.advanced(by: Pool.startTimeout)
         lastHeard = now
     }
 
@@ -76,7 +92,14 @@ final class Child {
         return 1 + min(ahead, Pool.mostAhead)
     }
 
+    /// Lets go of everything.
     func close() {
+        exitSource = nil
+        closePipes()
+    }
+
+    /// Its end is still noticed.
+    func closePipes() {
         frameSource = nil
         sources.removeAll()
         writeSource = nil

@@ -13,9 +13,11 @@ final class Pool {
     static let startTimeout = 10.0
     /// Seconds between a child's heartbeats, and how long it may be silent.
     static let heartbeat = 1.0
-    static let silence = 3.5
+    static let silence = 3.0
     /// Seconds between a signal that may be survived and SIGKILL.
     static let killDelay = 2.0
+    /// Seconds for which a child that wants to run may be late with what it must do.
+    static let starvation = 30.0
     /// Seconds between the end of what a child can say and its exit.
     static let hangUpDelay = 1.0
     /// A task under this many seconds is short: more may be written ahead.
@@ -35,8 +37,12 @@ final class Pool {
     /// Bytes read from a child at once, and how often children are read in one turn before what else there is comes first.
     private static let readLimit = 1 << 18
     private static let mostReadsInTurn = 32
-    /// More than a pipe holds: what is read of a child that has ended.
-    private static let lastWords = 1 << 24
+    /// Seconds within which a process must end after SIGKILL; one that does not is a corpse.
+    static let corpseDelay = 1.0
+    /// Seconds that a crash report may take.
+    static let reportTimeout = 30.0
+    /// Seconds after which a frame proves that a child that seemed to crash has not: its threads stand still while it reports.
+    static let crashDoubt = 0.5
 
     let options: SupervisorOptions
     let loop: EventLoop
@@ -46,6 +52,8 @@ final class Pool {
     let frames: IOGroup
     /// In the order of their numbers.
     var slots: [Slot]
+    /// Children that have been sent SIGKILL and do not end. Their slots have done with them; they are only reaped.
+    var corpses: [Child] = []
     /// How many slots do not retire.
     var size: Int
     var respawn = RespawnPolicy()
@@ -76,7 +84,8 @@ final class Pool {
         launcher = ChildLauncher(
             path: options.workerPath,
             environment: ChildEnvironment(
-                parent: CurrentProcess.environment, names: options.childEnvironment, timeZone: options.timeZone
+                parent: CurrentProcess.environment, names: options.childEnvironment, timeZone: options.timeZone,
+                backtraces: options.backtraces
             ).entries, descriptorLimit: childLimits)
         slots = (1...options.concurrency).map(Slot.init)
         size = options.concurrency
@@ -132,11 +141,10 @@ final class Pool {
     /// Ends a child for a reason that is recorded first.
     func kill(_ child: Child, _ reason: ChildLifecycle.KillReason, signal: Int32 = SIGKILL) {
         guard child.lifecycle.kill(reason) else { return }
+        guard signal != SIGKILL else { return killForGood(child, now: .now) }
         child.process.signalGroup(signal)
-        if signal != SIGKILL {
-            child.killDeadline = MonotonicTime.now.advanced(by: Pool.killDelay)
-            wake(at: child.killDeadline)
-        }
+        child.killDeadline = MonotonicTime.now.advanced(by: Pool.killDelay)
+        wake(at: child.killDeadline)
     }
 
     /// Asks every child to finish what it has started and go.
@@ -166,6 +174,7 @@ final class Pool {
     func receive(_ child: Child) {
         let now = MonotonicTime.now
         child.lastHeard = now
+        noticeLife(of: child, now: now)
         do {
             let reading = try child.channel.receive(limit: Pool.readLimit) { frame in accept(frame, from: child, now: now) }
             // The other end is closed: the exit follows, or a process that can't say anything any more.
@@ -183,7 +192,7 @@ final class Pool {
         if readsInTurn == Pool.mostReadsInTurn { frames.set(priority: LoopPriority.childOutput) }
     }
 
-    private func accept(_ frame: UpFrame, from child: Child, now: MonotonicTime) {
+    func accept(_ frame: UpFrame, from child: Child, now: MonotonicTime) {
         let complaint: ChildLifecycle.Complaint?
         switch frame {
         case .ready(let ready):
@@ -200,6 +209,11 @@ final class Pool {
             child.runningSince = nil
             child.softDeadline = nil
             child.hardDeadline = nil
+            child.pledge = nil
+        case .pledge(let assignment, let seconds):
+            complaint = child.lifecycle.isRunning(assignment) ? nil : "a pledge of what does not run"
+            child.pledge = (now.advanced(by: seconds), seconds)
+            wake(at: child.pledge?.until)
         case .returned(let assignments):
             complaint = child.lifecycle.returned(assignments)
             child.recallSent = false
@@ -220,7 +234,7 @@ final class Pool {
     private func isResult(_ frame: UpFrame) -> Bool {
         switch frame {
         case .call, .started, .done, .returned, .state: true
-        case .ready, .log, .heartbeat: false
+        case .ready, .log, .heartbeat, .pledge: false
         }
     }
 
@@ -239,29 +253,5 @@ final class Pool {
         guard !child.lifecycle.isKilled else { return }
         log.error("\(child.name) breaks the protocol: \(complaint); it is killed")
         kill(child, .protocolError(complaint))
-    }
-
-    func exited(_ child: Child) {
-        // Whatever it has spawned goes with it. Before it is reaped: so long its number belongs to nobody else.
-        child.process.signalGroup(SIGKILL)
-        guard let processEnd = child.process.reap() else { return }
-        // All that it wrote is in the pipe by now. A grandchild may hold the other end open, so an empty pipe is enough, and as
-        // it may go on writing there is a bound.
-        _ = try? child.channel.receive(limit: Pool.lastWords) { accept($0, from: child, now: .now) }
-        for output in child.outputs {
-            _ = output.receive { onOutput(child, output.stream, $0) }
-            output.finish { onOutput(child, output.stream, $0) }
-        }
-        let now = MonotonicTime.now
-        let death = Death(
-            end: child.lifecycle.ended(), process: processEnd, lived: now.seconds(since: child.spawnedAt),
-            ran: child.runningSince.map { now.seconds(since: $0) })
-        let wasServing = child.isServing
-        child.slot.remove(child)
-        child.close()
-        // A successor that fails takes nothing away.
-        if wasServing, !death.end.wasReady, death.end.killed != .shutdown { respawn.startFailed(now: now) }
-        onEnd(child, death)
-        removeRetired()
     }
 }

@@ -8,8 +8,8 @@ from support.waiting import until
 from .fault import Fault
 
 LOST, DONE = ("FAILURE", "WorkerLostError"), ("SUCCESS", None)
-# Three beats, and half of one for a busy machine.
-SILENCE = 3.5
+# Three beats.
+SILENCE = 3.0
 
 
 def hit(number):

@@ -31,7 +31,7 @@ def told(verdict):
 
 
 def seconds(verdict):
-    return f"{verdict.seconds:.1f}"
+    return f"{verdict.seconds:.2f}" if verdict.seconds < 1 else f"{verdict.seconds:.1f}"
 
 
 def write(text):

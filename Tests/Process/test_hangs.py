@@ -135,7 +135,8 @@ def test_a_late_task_goes_on_elsewhere_although_its_corpse_is_still_there(redis_
 
 
 @ROOT
-def test_there_are_no_more_corpses_than_slots(redis_worker, app, results):
+@pytest.mark.parametrize("end", ["one is gone", "shutdown"])
+def test_there_are_no_more_corpses_than_slots(redis_worker, app, results, end):
     worker = redis_worker(concurrency=1).ready()
     with contextlib.ExitStack() as held:
         first, second = contextlib.ExitStack(), contextlib.ExitStack()
@@ -148,11 +149,15 @@ def test_there_are_no_more_corpses_than_slots(redis_worker, app, results):
             if stack is first:
                 with pytest.raises(TimeLimitExceeded):
                     sent.get(timeout=3)
-        worker.log.wait(rf"{child}\); it is killed|{child}\) exceeded|Hard time limit.*pid {child}")
+        worker.log.wait(rf"Hard time limit .* exceeded in child 1 \(pid {child}\)")
         next_one = app.send_task("drill.add", (2, 3))
         # Longer than it takes to make a corpse.
         time.sleep(1.5)
         assert len(worker.log.find("a corpse; its slot")) == 1 and not next_one.ready()
+        if end == "shutdown":
+            assert worker.stop(timeout=5) == 0
+            assert worker.log.find(r"leaving 2 corpse\(s\) behind")
+            return
         first.close()
         # There is room for another corpse.
         assert next_one.get(timeout=5) == 5

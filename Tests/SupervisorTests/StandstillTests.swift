@@ -17,6 +17,7 @@ import Testing
         pool.lastTurn = now.advanced(by: -pause)
         pool.deadlinesReached()
         check(pool, child)
+        for corpse in pool.corpses { corpse.process.discard() }
         try scene.close()
     }
 

@@ -35,9 +35,9 @@ extension Pool {
 
     /// SIGKILL has not ended it: it sleeps in the kernel, where no signal is heard (a file server that is gone, a frozen cgroup, a
     /// debugger). It runs no instruction of its own any more, so its slot and its task need not wait. There are no more corpses than slots: with
-    /// that many, the next one keeps its slot until it is gone.
+    /// that many, the next one keeps its slot until it is gone, or the master wants to go.
     func giveUp(_ child: Child, now: MonotonicTime) {
-        guard corpses.count < size else {
+        guard corpses.count < size || !isSpawning else {
             child.goneDeadline = now.advanced(by: Pool.corpseDelay)
             wake(at: child.goneDeadline)
             return

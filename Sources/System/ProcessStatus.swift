@@ -16,7 +16,7 @@ public enum ProcessStatus {
         let path = "/proc/\(pid)/task"
         guard let folder = opendir(path) else { return false }
         defer { closedir(folder) }
-        // An entry lives until the next call.
+        // An entry lives until the next call, and its name ends with a zero.
         while let entry = readdir(folder) {
             let name = withUnsafeBytes(of: &entry.pointee.d_name) { bytes in String(decoding: bytes.prefix { $0 != 0 }, as: UTF8.self) }
             if !name.hasPrefix("."), state(inFile: "\(path)/\(name)/stat") == "R" { return true }

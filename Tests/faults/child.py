@@ -50,6 +50,8 @@ CHILD = [
           misbehave("drill.deaf", ends=(DONE,)), seconds=13),  # fmt: skip
     Fault("child", "dies, and a grandchild holds its pipes", "the same as a kill, whoever holds them", misbehave("drill.orphan", 8.0),
           seconds=1.5, quick=True),  # fmt: skip
+    Fault("child", "eats memory beyond `--child-memory`", "dies alone, as by a kill", misbehave("drill.eat", 1000, 10.0),
+          flags=("--child-memory", "256M"), seconds=1.5, quick=True),  # fmt: skip
     Fault("child", "fills the disk for a second", "waited for; normal within seconds of there being room", fill_disk, replaced=0, seconds=3,
           logs_to_disk=True),  # fmt: skip
 ]

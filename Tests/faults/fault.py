@@ -25,6 +25,8 @@ class Fault:
     """Whether the short form has it."""
     as_nobody: bool = False
     """Whether the master runs as a user whose processes are counted: root's are not."""
+    flags: tuple = ()
+    """The worker's, beside what every one gets."""
     logs_to_disk: bool = False
     """Whether the master's log is a file on a small disk."""
 

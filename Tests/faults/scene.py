@@ -39,6 +39,7 @@ class Scene:
         self.app = folder / "app" / "drill-worker"
         self.app.parent.mkdir()
         shutil.copy(DRILL, self.app)
+        self._flags = fault.flags
         self._log = self.small_disk.folder / "log" if fault.logs_to_disk else None
         self._prefix = ()
         if fault.as_nobody and os.geteuid() == 0:
@@ -65,7 +66,7 @@ class Scene:
     def start_master(self):
         number = len(self.lives)
         environment = self.broker.environment(self.broker.direct) | {"DRILL_LEDGER": str(self.records)}
-        flags = ["--child-env", "DRILL_LEDGER", "-l", "info"] + (["--logfile", self._log] if self._log else [])
+        flags = ["--child-env", "DRILL_LEDGER", "-l", "info", *self._flags] + (["--logfile", self._log] if self._log else [])
         self.lives.append(Worker(self.folder / f"life-{number}", *flags, app=self.app, environment=environment, concurrency=CHILDREN,
                                  node="faults@local", prefix=self._prefix).start())  # fmt: skip
 

@@ -58,6 +58,8 @@ struct WorkerCommand: ParsableCommand {
     @Option(name: [.customShort("f"), .long], help: ArgumentHelp("Append the log to a file instead of standard error.", valueName: "path"))
     var logfile: String?
 
+    @OptionGroup(title: "Sandbox") var sandbox: SandboxFlags
+    @OptionGroup(title: "Recycling") var recycling: RecyclingFlags
     @OptionGroup(title: "Poison pills") var poison: PoisonFlags
 
     @OptionGroup var connection: ConnectionFlags
@@ -102,11 +104,13 @@ struct WorkerCommand: ParsableCommand {
             timeLimit: try worker.seconds(timeLimit, "time-limit"), maximumRetries: settings.maximumRetries, timeZone: settings.timeZone,
             childEnvironment: try childVariables(worker), logLevel: try level(worker),
             logFile: try worker.text(logfile, "logfile").map { try node.path($0, "--logfile") }, version: Coppice.version)
-        options.poison = try poison.options(worker)
         options.backtraces = try worker.isOn(backtraces, "backtraces")
+        options.poison = try poison.options(worker)
         options.extendsResults = settings.extendsResults
         options.resultExpiry = settings.resultExpiry
         options.storesErrorsEvenIfIgnored = settings.storesErrorsEvenIfIgnored
+        options.sandbox = try sandbox.options(worker)
+        options.recycling = try recycling.options(worker)
         if case .rabbitmq = settings.results { options.ledgerPath = try Settings.embeddedPath() }
         return (options, try worker.text(pidfile, "pidfile").map { try node.path($0, "--pidfile") })
     }

@@ -45,6 +45,8 @@ extension Pool {
         child.runsAlone = alone
         if alone { tighten(child) }
         child.lifecycle.handed(run.assignment)
+        child.took(1)
+        countTasks(of: child, now: .now)
         expectBeginning(of: child, now: .now)
         child.channel.send(.run(run))
         unflushed.append(child)

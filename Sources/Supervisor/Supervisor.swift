@@ -62,6 +62,7 @@ public final class Supervisor {
         do { try pool.spawnFirst() } catch { throw SupervisorFailure("\(error)", code: 2) }
         broker.open()
         store?.open()
+        defer { pool.sandbox.close() }
         let code = try loop.run()
         if let failure { throw failure }
         return code

@@ -39,6 +39,8 @@ public struct SupervisorOptions: Sendable {
     public var storesErrorsEvenIfIgnored = false
     /// Whether Swift's runtime reports the crashes of children, with backtraces.
     public var backtraces = false
+    public var sandbox = SandboxOptions()
+    public var recycling = RecyclingOptions()
     /// The program's version, for the banner.
     public var version: String
 

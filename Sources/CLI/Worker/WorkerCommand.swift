@@ -58,6 +58,8 @@ struct WorkerCommand: ParsableCommand {
     @Option(name: [.customShort("f"), .long], help: ArgumentHelp("Append the log to a file instead of standard error.", valueName: "path"))
     var logfile: String?
 
+    @OptionGroup(title: "Sandbox") var sandbox: SandboxFlags
+    @OptionGroup(title: "Recycling") var recycling: RecyclingFlags
     @OptionGroup var connection: ConnectionFlags
 
     func run() throws {
@@ -104,6 +106,8 @@ struct WorkerCommand: ParsableCommand {
         options.extendsResults = settings.extendsResults
         options.resultExpiry = settings.resultExpiry
         options.storesErrorsEvenIfIgnored = settings.storesErrorsEvenIfIgnored
+        options.sandbox = try sandbox.options(worker)
+        options.recycling = try recycling.options(worker)
         if case .rabbitmq = settings.results { options.ledgerPath = try Settings.embeddedPath() }
         return (options, try worker.text(pidfile, "pidfile").map { try node.path($0, "--pidfile") })
     }

@@ -265,7 +265,7 @@ def test_a_child_over_its_memory_limit_dies_alone(redis_worker, app):
     before = set(worker.children)
     sent = app.send_task("drill.eat", (400, 10))
     error = sent.get(timeout=10, propagate=False)
-    assert type(error).__name__ == "WorkerLostError"
+    assert type(error).__name__ == "WorkerLostError" and "it was refused more memory" in str(error)
     worker.log.wait("failed to allocate [0-9]+ bytes of memory")
     worker.log.wait("is ready", after=2)
     assert len(set(worker.children) & before) == 1 and worker.running

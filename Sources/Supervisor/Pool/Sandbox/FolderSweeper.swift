@@ -45,7 +45,7 @@ final class FolderSweeper {
     private func ended() {
         guard let work, let end = work.process.reap() else { return }
         self.work = nil
-        if end != .exit(0) { log.warning("a child's temporary folder could not be emptied: rm ended with \(Verdict.describe(end))") }
+        if end.end != .exit(0) { log.warning("children's temporary folders could not all be removed: rm ended with \(end.end)") }
         goOn()
     }
 

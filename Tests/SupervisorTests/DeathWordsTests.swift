@@ -36,7 +36,7 @@ import Testing
             how: "signal 6 (SIGABRT)", cause: "it crashed: it was refused more memory"),
         Row(
             process: .signal(SIGKILL), killed: .overMemory(204 << 20), how: kill,
-            cause: "killed over its memory limit: it held 204 MB while its task ran"),
+            cause: "killed over its memory limit, with 204 MB"),
         Row(process: .signal(SIGXCPU), how: "signal 24 (SIGXCPU)", cause: "it was over a limit that the kernel holds it to"),
         Row(process: .signal(SIGTERM), how: "signal 15 (SIGTERM)", cause: "sent by nobody here"),
         Row(

@@ -26,8 +26,8 @@ extension Pool {
         guard let (end, usage) = child.process.reap() else { return }
         if let place = corpses.firstIndex(where: { $0 === child }) {
             corpses.remove(at: place)
-            child.close()
             _ = leaveSandbox(child)
+            child.close()
             log.warning("\(child.name), a corpse, is gone after \(Int(MonotonicTime.now.seconds(since: child.spawnedAt))) s in all")
         } else {
             over(child, end, usage, now: .now)

@@ -43,9 +43,9 @@ final class FolderSweeper {
     }
 
     private func ended() {
-        guard let work, let end = work.process.reap() else { return }
+        guard let work, let (end, _) = work.process.reap() else { return }
         self.work = nil
-        if end.end != .exit(0) { log.warning("children's temporary folders could not all be removed: rm ended with \(end.end)") }
+        if end != .exit(0) { log.warning("a child's temporary folder could not be emptied: rm ended with \(end.words)") }
         goOn()
     }
 

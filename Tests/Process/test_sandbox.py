@@ -368,6 +368,16 @@ def test_what_a_killed_master_leaves_there_goes_at_the_next_start(confined, app,
     assert living.running
 
 
+def test_a_start_that_fails_leaves_nothing_there(redis_worker, temporary, folder):
+    path = folder / "text"
+    path.write_text("no program\n")
+    path.chmod(0o755)
+    worker = redis_worker("--child-private-tmp", app=path, environment={"TMPDIR": str(temporary)}).start()
+    assert worker.wait() == 2
+    assert "Exec format error" in worker.log.text
+    assert os.listdir(temporary) == []
+
+
 def test_a_place_that_is_not_there_fails_the_start(confined, folder):
     worker = confined("--child-private-tmp", environment={"TMPDIR": str(folder / "nowhere")}).start()
     assert worker.wait() == 2

@@ -207,3 +207,22 @@ struct Crash: TaskCall {
     var seconds: Double
     var megabytes: Int
 }
+
+/// As `Poison`; the task's own limit is one death.
+struct PoisonOnce: TaskCall {
+    static let name: TaskName = "drill.poison.once"
+    typealias Output = NoOutput
+    var path: String
+    var id: String
+    var signal: Int32
+}
+
+/// Notes its start, ends its own process at the first one, and at those after it holds so much memory for so long.
+struct Relapse: TaskCall {
+    static let name: TaskName = "drill.relapse"
+    typealias Output = Int
+    var path: String
+    var id: String
+    var megabytes: Int
+    var seconds: Double
+}

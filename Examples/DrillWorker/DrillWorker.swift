@@ -116,5 +116,18 @@ import CoppiceWorkerProcess
             while System.processorSeconds < call.seconds {}
             return Int(memory[memory.count + Int(call.seconds)])
         }
+        tasks.on(PoisonOnce.self, acksLate: true, rejectOnWorkerLost: true, maxDeaths: 1) { call, _ in
+            try System.append("\(call.id) \(System.processID)\n", to: call.path)
+            System.signalSelf(call.signal)
+            return NoOutput()
+        }
+        tasks.on(Relapse.self, acksLate: true, rejectOnWorkerLost: true) { call, _ in
+            let isFirst = !System.exists(call.path)
+            try System.append("\(call.id) \(System.processID)\n", to: call.path)
+            if isFirst { System.signalSelf(9) }
+            let memory = [UInt8](repeating: 1, count: max(0, call.megabytes) << 20)
+            try await Task.sleep(for: .seconds(call.seconds))
+            return memory.count >> 20
+        }
     }
 }

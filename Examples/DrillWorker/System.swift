@@ -50,6 +50,8 @@ enum System {
         _ = bytes.withUnsafeBytes { write(2, $0.baseAddress, $0.count) }
     }
 
+    static func exists(_ path: String) -> Bool { access(path, F_OK) == 0 }
+
     static func append(_ line: String, to path: String) throws {
         guard let file = fopen(path, "a") else { throw SystemCallFailed("open \(path)", errno) }
         // One buffer, one write.

@@ -101,7 +101,7 @@ public final class Supervisor {
                 // For nodes that are not up, or come later: the request itself is heard by those that are.
                 broker.standing?.revoke(ids)
                 return intake.revoke(ids, signal: signal)
-            }, status: { [unowned self] in status })
+            }, status: { [unowned self] in status }, runTimes: { [unowned self] in pool.runTimes })
         reporter.status = { [unowned self] in status }
         reporter.isHealthy = { [unowned self] in failure == nil }
         // A cold shutdown is a matter of seconds.

@@ -41,6 +41,7 @@ public struct SupervisorOptions: Sendable {
     public var backtraces = false
     public var sandbox = SandboxOptions()
     public var recycling = RecyclingOptions()
+    public var poison = PoisonOptions()
     /// The program's version, for the banner.
     public var version: String
 

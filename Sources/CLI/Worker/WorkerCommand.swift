@@ -60,6 +60,8 @@ struct WorkerCommand: ParsableCommand {
 
     @OptionGroup(title: "Sandbox") var sandbox: SandboxFlags
     @OptionGroup(title: "Recycling") var recycling: RecyclingFlags
+    @OptionGroup(title: "Poison pills") var poison: PoisonFlags
+
     @OptionGroup var connection: ConnectionFlags
 
     func run() throws {
@@ -103,6 +105,7 @@ struct WorkerCommand: ParsableCommand {
             childEnvironment: try childVariables(worker), logLevel: try level(worker),
             logFile: try worker.text(logfile, "logfile").map { try node.path($0, "--logfile") }, version: Coppice.version)
         options.backtraces = try worker.isOn(backtraces, "backtraces")
+        options.poison = try poison.options(worker)
         options.extendsResults = settings.extendsResults
         options.resultExpiry = settings.resultExpiry
         options.storesErrorsEvenIfIgnored = settings.storesErrorsEvenIfIgnored

@@ -10,6 +10,9 @@ int coppice_set_parent_death_signal(int signal);
 int coppice_set_nonblocking(int fd);
 int coppice_open(const char *path, int flags, unsigned mode);
 int coppice_set_descriptor_limit(int pid, uint64_t soft, uint64_t hard);
+// The soft limit of data (private writable memory) of a process, as far as its hard limit allows. `before`: what it was.
+// 0 or a negative errno.
+int coppice_set_soft_data_limit(int pid, uint64_t soft, uint64_t *before);
 int coppice_pipe(int ends[2]);
 // `actions` is a posix_spawn_file_actions_t.
 int coppice_close_from(void *actions, int first);

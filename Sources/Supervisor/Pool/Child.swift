@@ -36,6 +36,8 @@ final class Child {
     var recallSent = false
     /// What it has in hand must take nobody else's work along.
     var runsAlone = false
+    /// The soft limit of its data, in bytes, that it gets back when a suspect is out of its hand; nil: it has it.
+    var ordinaryDataLimit: UInt64?
     /// After a signal that may be survived, or a stop frame: when SIGKILL follows.
     var killDeadline: MonotonicTime?
     /// After it has closed its pipe: when it must have ended.

@@ -64,6 +64,8 @@ final class Pool {
     var unflushed: [Child] = []
     /// Whether the slots' loads are of this turn.
     var isSurveyed = false
+    /// Of the tasks that children have done.
+    private(set) var runTimes = RunTimes()
     private var readsInTurn = 0
     /// When the last turn ended.
     var lastTurn = MonotonicTime.now
@@ -211,11 +213,15 @@ final class Pool {
             if child.lifecycle.hand.count > 1 { wake(at: now.advanced(by: Pool.recallDelay)) }
         case .done(let assignment, _):
             complaint = child.lifecycle.done(assignment)
-            if let since = child.runningSince { child.ran(for: now.seconds(since: since)) }
+            if let since = child.runningSince {
+                child.ran(for: now.seconds(since: since))
+                runTimes.add(now.seconds(since: since))
+            }
             child.runningSince = nil
             child.softDeadline = nil
             child.hardDeadline = nil
             child.pledge = nil
+            loosen(child)
         case .pledge(let assignment, let seconds):
             complaint = child.lifecycle.isRunning(assignment) ? nil : "a pledge of what does not run"
             child.pledge = (now.advanced(by: seconds), seconds)
@@ -224,6 +230,7 @@ final class Pool {
             complaint = child.lifecycle.returned(assignments)
             if complaint == nil { child.took(-assignments.count) }
             child.recallSent = false
+            if child.lifecycle.hand.isEmpty { loosen(child) }
         case .state(let assignment, _, _):
             complaint = child.lifecycle.isRunning(assignment) ? nil : "a state of what does not run"
         case .heartbeat, .log: complaint = child.lifecycle.isStarting ? "a frame before ready" : nil

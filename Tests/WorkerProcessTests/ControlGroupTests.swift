@@ -44,7 +44,7 @@ import Testing
 
     private func end(of child: ChildProcess) throws -> ProcessEnd? {
         _ = try Poll.wait([PollInterest(descriptor: child.pidfd.raw, events: .read)], until: .now.advanced(by: 10))
-        return child.reap()
+        return child.reap()?.end
     }
 
     @Test(.enabled(if: isPossible)) func aProcessIsBornInIt() throws {

@@ -5,7 +5,8 @@ import pytest
 from machine import Client, Unit
 from virtual_machine import VirtualMachine
 
-pytestmark = pytest.mark.vm
+# A processor that is emulated is ten times slower, and everybody else's work slows it further.
+pytestmark = [pytest.mark.vm, pytest.mark.timeout(900)]
 
 
 @pytest.fixture(scope="module")

@@ -52,13 +52,43 @@ def test_a_master_that_hangs_is_restarted_and_its_task_runs_again(worker, machin
 
 
 def test_a_master_that_is_killed_loses_nothing(demo, machine):
-    ids = [demo.client.call("drill.late", 1) for _ in range(6)]
+    ids = demo.client.calls("drill.late", 1, count=6)
     demo.until_status("2 busy")
     master, children = demo.main_pid, demo.children
     machine.run(f"kill -KILL {master}")
     demo.until("NRestarts", "1")
     gone(machine, [master, *children])
     assert all(isinstance(demo.client.result(id), int) for id in ids)
+
+
+def test_a_reload_under_load_fails_no_task(worker, machine):
+    unit = worker("load", DRILL)
+    unit.order("start")
+    unit.until_status("2/2 children ready")
+    master, children = unit.main_pid, unit.children
+    ids = unit.client.calls("drill.sleep", 0.4, count=20)
+    unit.until_status("2 busy")
+    machine.run("sed -i 's/concurrency: 2/concurrency: 3/' /etc/coppice/load.yaml")
+    unit.order("reload")
+    assert unit["ActiveState"] == "active" and unit.main_pid == master
+    unit.until_status("3/3 children ready")
+    assert [unit.client.result(id) for id in ids] == [0.4] * len(ids)
+    gone(machine, children)
+    assert unit["NRestarts"] == "0"
+
+
+def test_a_reload_that_fails_is_told_and_changes_nothing(demo, machine):
+    demo.until_status("2/2 children ready")
+    master, children = demo.main_pid, demo.children
+    machine.run("cp /etc/coppice/demo.yaml /run/demo.yaml && sed -i 's/concurrency: 2/concurrency: many/' /etc/coppice/demo.yaml")
+    try:
+        with pytest.raises(AssertionError, match="concurrency"):
+            demo.order("reload")
+    finally:
+        machine.run("cat /run/demo.yaml > /etc/coppice/demo.yaml")
+    assert demo["ActiveState"] == "active"
+    assert (demo.main_pid, demo.children) == (master, children)
+    assert demo.client.do("drill.add", 2, 3) == 5
 
 
 def test_a_stop_waits_for_the_task_that_runs_and_the_rest_runs_after_the_next_start(demo):
@@ -73,6 +103,16 @@ def test_a_stop_waits_for_the_task_that_runs_and_the_rest_runs_after_the_next_st
     assert [demo.client.result(id, timeout=1) for id in running] == [4, 4]
     demo.order("start")
     assert demo.client.result(waiting) == 5
+
+
+def test_a_stop_waits_no_longer_than_it_is_told_to(worker):
+    unit = worker("patient", DRILL.replace("}", ", shutdown-timeout: 2}"))
+    unit.order("start")
+    id = unit.client.call("drill.sleep", 300)
+    unit.client.until_state(id, "STARTED")
+    unit.order("stop")
+    assert unit["ActiveState"] == "inactive"
+    assert "shutdown" in unit.client.failure(id)
 
 
 def test_a_worker_that_never_becomes_ready_ends_as_a_failed_unit_that_says_why(worker):
@@ -118,3 +158,17 @@ def test_the_environment_file_goes_before_the_credential_and_children_see_none_o
     for child in unit.children:
         assert "COPPICE_" not in machine.run(f"tr '\\0' '\\n' < /proc/{child}/environ")
     machine.run("rm /etc/coppice/secret.env /etc/credstore/coppice.secret.COPPICE_BROKER_URL")
+
+
+def test_the_journal_tells_one_tasks_story(worker):
+    unit = worker("story", DRILL.replace("}", ", loglevel: info}"))
+    unit.order("start")
+    quiet = unit.client.call("drill.add", 2, 3)
+    id = unit.client.call("drill.flood", 100)
+    assert [unit.client.result(id), unit.client.result(quiet)] == [100, 5]
+    records = unit.journal(f"COPPICE_TASK_ID={id}")
+    story = "\n".join(record["MESSAGE"] for record in records)
+    assert "received" in story and "x" * 99 in story and "succeeded" in story, story
+    assert {record["COPPICE_TASK_NAME"] for record in records} == {"drill.flood"}
+    assert {record["_SYSTEMD_UNIT"] for record in records} == {f"{unit.name}.service"}
+    assert quiet not in story

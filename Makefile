@@ -9,16 +9,17 @@ VENV    := .build/venv
 PYTEST  := $(VENV)/bin/python -m pytest -c Tests/pytest.ini
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check chaos bench fuzz build clean deps deps-test format unit blackbox golden install deb test-systemd systemd-short
+.PHONY: help demo test check chaos faults bench bench-children fuzz build clean deps deps-test format unit blackbox golden install deb test-systemd systemd-short
 
 help: ## This list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: build ## See it work: three tasks, a killed child, the recovery
 	@scripts/demo $(RELEASE)
 
-test: check blackbox systemd-short ## Everything: lint, unit tests, real processes, a real Celery client, a real systemd, short chaos, a short benchmark
+test: check blackbox systemd-short ## Everything: lint, unit tests, real processes, a real Celery client, a real systemd, short chaos, some faults, a short benchmark
 	PYTHONPATH=Tests $(VENV)/bin/python -m chaos --quick
+	PYTHONPATH=Tests $(VENV)/bin/python -m faults --quick
 	$(VENV)/bin/python benchmarks/run.py --quick
 
 check: deps ## The everyday path: format, import rules, unit tests
@@ -39,8 +40,16 @@ blackbox: build deps-test ## Black-box tests alone (PYTEST_ARGS="-k revoke" narr
 chaos: build deps-test ## 20,000 tasks a broker while a killer is about: none lost, none twice without a reason (CHAOS_ARGS="--seed 17")
 	PYTHONPATH=Tests $(VENV)/bin/python -m chaos $(CHAOS_ARGS)
 
+# Some rows again, without writing the table: make faults FAULTS_ARGS="--row SIGSTOP"
+FAULTS_ARGS ?= --write
+faults: build deps-test ## What a child, the master or the binary may suffer, one by one; writes the table in docs/RELIABILITY.md (FAULTS_ARGS="--row SIGSTOP")
+	PYTHONPATH=Tests $(VENV)/bin/python -m faults $(FAULTS_ARGS)
+
 bench: build deps-test ## Side by side with Celery and Huey, and the brokers' own ceilings
 	$(VENV)/bin/python benchmarks/run.py
+
+bench-children: build deps-test ## What 500 idle children cost the master
+	$(VENV)/bin/python benchmarks/many_children.py
 
 FUZZ_SECONDS ?= 300
 FUZZ_SEED    ?= $(shell date +%s)

@@ -14,6 +14,6 @@ struct Coppice: ParsableCommand {
         version: "coppice \(version)",
         subcommands: [
             WorkerCommand.self, CallCommand.self, ResultCommand.self, RevokeCommand.self, StatusCommand.self, QueuesCommand.self,
-            PurgeCommand.self, DeadCommand.self,
+            PurgeCommand.self, DeadCommand.self, TuneCommand.self,
         ])
 }

@@ -11,6 +11,7 @@
 #include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
 int coppice_pidfd_open(int pid) { return (int)syscall(SYS_pidfd_open, pid, 0); }
@@ -31,6 +32,15 @@ int coppice_open(const char *path, int flags, unsigned mode) { return open(path,
 int coppice_set_descriptor_limit(int pid, uint64_t soft, uint64_t hard) {
     struct rlimit limit = {soft, hard};
     return prlimit(pid, RLIMIT_NOFILE, &limit, 0);
+}
+
+int coppice_set_soft_data_limit(int pid, uint64_t soft, uint64_t *before)
+{
+    struct rlimit limit;
+    if (prlimit(pid, RLIMIT_DATA, NULL, &limit) != 0) return -errno;
+    *before = limit.rlim_cur;
+    limit.rlim_cur = soft < limit.rlim_max ? soft : limit.rlim_max;
+    return prlimit(pid, RLIMIT_DATA, &limit, NULL) == 0 ? 0 : -errno;
 }
 
 int coppice_pipe(int ends[2]) { return pipe2(ends, O_CLOEXEC); }
@@ -62,11 +72,17 @@ void coppice_line_buffer_output(void) { setvbuf(stdout, NULL, _IOLBF, 0); }
 
 int coppice_reap(int pidfd, struct coppice_exit *result) {
     siginfo_t info;
+    struct rusage usage;
     info.si_pid = 0;
-    // P_PIDFD is 3; glibc 2.36 has it in a header that clashes with the kernel's.
-    if (waitid((idtype_t)3, (id_t)pidfd, &info, WEXITED | WNOHANG) != 0) return -errno;
+    // glibc's waitid hides the fifth argument, what the process has used. P_PIDFD is 3; glibc 2.36 has it in a header that clashes with
+    // the kernel's.
+    if (syscall(SYS_waitid, 3, pidfd, &info, WEXITED | WNOHANG, &usage) != 0) return -errno;
     if (info.si_pid == 0) return 0;
     result->status = info.si_status;
     result->signaled = info.si_code != CLD_EXITED;
+    result->cpu_microseconds = (usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) * 1000000LL + usage.ru_utime.tv_usec + usage.ru_stime.tv_usec;
+    result->peak_kilobytes = usage.ru_maxrss;
     return 1;
 }
+
+long coppice_attribute(const char *path, const char *name, void *value, unsigned long size) { return getxattr(path, name, value, size); }

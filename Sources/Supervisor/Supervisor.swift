@@ -62,6 +62,7 @@ public final class Supervisor {
         do { try pool.spawnFirst() } catch { throw SupervisorFailure("\(error)", code: 2) }
         broker.open()
         store?.open()
+        defer { pool.sandbox.close() }
         let code = try loop.run()
         if let failure { throw failure }
         return code
@@ -100,7 +101,7 @@ public final class Supervisor {
                 // For nodes that are not up, or come later: the request itself is heard by those that are.
                 broker.standing?.revoke(ids)
                 return intake.revoke(ids, signal: signal)
-            }, status: { [unowned self] in status })
+            }, status: { [unowned self] in status }, runTimes: { [unowned self] in pool.runTimes })
         reporter.status = { [unowned self] in status }
         reporter.isHealthy = { [unowned self] in failure == nil }
         // A cold shutdown is a matter of seconds.
@@ -111,7 +112,7 @@ public final class Supervisor {
 
     private func accept(_ frame: UpFrame, from child: Child) {
         switch frame {
-        case .ready, .heartbeat: break
+        case .ready, .heartbeat, .pledge: break
         case .call(let assignment, let arguments, let keywords): intake.called(assignment, arguments: arguments, keywords: keywords)
         case .started(let assignment): intake.started(assignment, on: child)
         case .state(let assignment, let name, let meta): intake.progressed(assignment, state: name, meta: meta)
@@ -136,13 +137,12 @@ public final class Supervisor {
     }
 
     private func childEnded(_ child: Child, _ death: Death) {
-        let how = Verdict.describe(death.process)
         if death.end.wasStopping, death.process == .exit(0) {
             log.debug("\(child.name) has finished")
         } else if !death.end.wasReady {
-            log.error("\(child.name) ended before it was ready: \(how); next attempt in \(pool.respawn.pause) s")
+            log.error("\(child.name) ended before it was ready: \(death.story); next attempt in \(pool.respawn.pause) s")
         } else {
-            log.error("\(child.name) exited with \(how)")
+            log.error("\(child.name) \(death.process == nil ? "is given up" : "exited") with \(death.story)")
         }
         intake.childEnded(death)
     }
@@ -302,6 +302,9 @@ public final class Supervisor {
         if !didCloseBroker {
             log.error("leaving with \(intake.unsettled) message(s) not settled, since nothing is answered any more: \(servers)")
         }
+        if !pool.corpses.isEmpty {
+            log.error("leaving \(pool.corpses.count) corpse(s) behind: \(pool.corpses.map(\.name).joined(separator: ", "))")
+        }
         lifecycle.finished()
         loop.exit(lifecycle.exitCode)
     }
@@ -330,7 +333,15 @@ public final class Supervisor {
             case .finished: "stopped"
             }
         return
-            "\(phase): \(pool.readyCount)/\(pool.size) children ready, \(pool.busyCount) busy, \(intake.claimed) claimed, \(intake.processed) done; \(servers)"
+            "\(phase): \(pool.readyCount)/\(pool.size) children ready, \(pool.busyCount) busy, \(intake.claimed) claimed, \(intake.processed) done\(corpses); \(servers)"
+    }
+
+    private var corpses: String {
+        switch pool.corpses.count {
+        case 0: ""
+        case 1: ", 1 corpse"
+        case let count: ", \(count) corpses"
+        }
     }
 
     private var servers: String { [broker.status, store?.complaint].compactMap(\.self).joined(separator: ", ") }

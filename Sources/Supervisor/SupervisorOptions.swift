@@ -37,6 +37,11 @@ public struct SupervisorOptions: Sendable {
     public var resultExpiry = ResultExpiry.standard
     /// Of tasks whose results are ignored: whether failures are stored, where the task's own option says nothing.
     public var storesErrorsEvenIfIgnored = false
+    /// Whether Swift's runtime reports the crashes of children, with backtraces.
+    public var backtraces = false
+    public var sandbox = SandboxOptions()
+    public var recycling = RecyclingOptions()
+    public var poison = PoisonOptions()
     /// The program's version, for the banner.
     public var version: String
 

@@ -8,7 +8,7 @@ from machine import Client, Unit
 
 def test_its_programs_need_no_swift(machine):
     for program in machine.run("echo /usr/bin/coppice /usr/libexec/coppice/*").split():
-        linked = machine.run(f"ldd {program}")
+        linked = machine.run(f"ldd {program}", check=False)
         assert "swift" not in linked and "not found" not in linked, (program, linked)
 
 

@@ -49,11 +49,18 @@ struct WorkerCommand: ParsableCommand {
     @Option(help: ArgumentHelp("A variable that children get, too; may be repeated.", valueName: "name"))
     var childEnv: [String] = []
 
+    @Flag(help: "Have Swift's runtime report how a child crashed, with a backtrace; wants swift-backtrace on this host.")
+    var backtraces = false
+
     @Option(help: ArgumentHelp("A file for the process id.", valueName: "path"))
     var pidfile: String?
 
     @Option(name: [.customShort("f"), .long], help: ArgumentHelp("Append the log to a file instead of standard error.", valueName: "path"))
     var logfile: String?
+
+    @OptionGroup(title: "Sandbox") var sandbox: SandboxFlags
+    @OptionGroup(title: "Recycling") var recycling: RecyclingFlags
+    @OptionGroup(title: "Poison pills") var poison: PoisonFlags
 
     @OptionGroup var connection: ConnectionFlags
 
@@ -97,9 +104,13 @@ struct WorkerCommand: ParsableCommand {
             timeLimit: try worker.seconds(timeLimit, "time-limit"), maximumRetries: settings.maximumRetries, timeZone: settings.timeZone,
             childEnvironment: try childVariables(worker), logLevel: try level(worker),
             logFile: try worker.text(logfile, "logfile").map { try node.path($0, "--logfile") }, version: Coppice.version)
+        options.backtraces = try worker.isOn(backtraces, "backtraces")
+        options.poison = try poison.options(worker)
         options.extendsResults = settings.extendsResults
         options.resultExpiry = settings.resultExpiry
         options.storesErrorsEvenIfIgnored = settings.storesErrorsEvenIfIgnored
+        options.sandbox = try sandbox.options(worker)
+        options.recycling = try recycling.options(worker)
         if case .rabbitmq = settings.results { options.ledgerPath = try Settings.embeddedPath() }
         return (options, try worker.text(pidfile, "pidfile").map { try node.path($0, "--pidfile") })
     }

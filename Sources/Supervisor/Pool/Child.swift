@@ -9,14 +9,19 @@ final class Child {
     let process: ChildProcess
     let channel: ChildChannel
     let outputs: [ChildOutput]
+    let enclosure: Enclosure
     var lifecycle = ChildLifecycle()
     let spawnedAt: MonotonicTime
+    /// Bytes: the most memory that the master had had resident when it spawned the child.
+    let parentPeak = ProcessStatus.peakMemory(of: CurrentProcess.id)
 
     /// From `ready`.
     var tasks: [String: TaskDeclaration] = [:]
     var ahead = 0
     var beats = false
 
+    /// Until when it must be ready.
+    var startDeadline: MonotonicTime
     /// When it was last heard of.
     var lastHeard: MonotonicTime
     /// When the running assignment started.
@@ -24,29 +29,45 @@ final class Child {
     /// The running assignment's limits.
     var softDeadline: MonotonicTime?
     var hardDeadline: (at: MonotonicTime, limit: Double)?
+    /// Until when the running assignment has promised to be heard of, and within how many seconds that was.
+    var pledge: (until: MonotonicTime, seconds: Double)?
     /// What is next in its hand while nothing runs, and since when.
     var awaited: (assignment: UInt64, since: MonotonicTime)?
     var recallSent = false
     /// What it has in hand must take nobody else's work along.
     var runsAlone = false
+    /// The soft limit of its data, in bytes, that it gets back when a suspect is out of its hand; nil: it has it.
+    var ordinaryDataLimit: UInt64?
     /// After a signal that may be survived, or a stop frame: when SIGKILL follows.
     var killDeadline: MonotonicTime?
+    /// After it has closed its pipe: when it must have ended.
+    var hangUpDeadline: MonotonicTime?
+    /// After SIGKILL: when it counts as a corpse.
+    var goneDeadline: MonotonicTime?
+    /// When it was killed: the most memory that it had had resident, and what its main thread did.
+    var peakSeen: Int?
+    var stateSeen: Character?
+    /// Since when its runtime reports its crash.
+    var crashingSince: MonotonicTime?
+    var lastLines = LastLines()
     /// Seconds; falls and rises with what its tasks take. Unknown at first: such a child is given one task at a time.
     private(set) var meanRuntime: Double?
 
     /// What keeps the loop's sources alive.
-    var frameSource: IOSource?
+    var frameSource: IOMember?
     var writeSource: IOSource?
     var sources: [IOSource] = []
-    /// Whether its frames are read only when nothing else is to be done.
-    private(set) var isPostponed = false
+    var exitSource: IOSource?
 
-    init(_ launched: ChildLauncher.Launched, in slot: Slot, now: MonotonicTime) {
+    init(_ launched: ChildLauncher.Launched, in slot: Slot, mostTaken: Int, now: MonotonicTime) {
         self.slot = slot
+        self.mostTaken = mostTaken
         process = launched.process
         channel = launched.channel
         outputs = launched.outputs
+        enclosure = launched.enclosure
         spawnedAt = now
+        startDeadline = now.advanced(by: Pool.startTimeout)
         lastHeard = now
     }
 
@@ -54,6 +75,18 @@ final class Child {
     var name: String { "Child \(slot.number) (pid \(process.pid))" }
     /// Whether it is the one of its slot that is given work.
     var isServing: Bool { slot.child === self }
+
+    /// How many assignments it was given and has not given back, and how many it may be given.
+    private(set) var taken = 0
+    let mostTaken: Int
+
+    func took(_ count: Int) { taken += count }
+
+    /// Bytes that it held when that was last looked at, and when to look again.
+    var measuredAt: MonotonicTime?
+    var measureDue: MonotonicTime?
+    /// It is to be replaced: not before this time.
+    var replacementDue: MonotonicTime?
 
     func ran(for seconds: Double) {
         meanRuntime = meanRuntime.map { $0 * 0.8 + seconds * 0.2 } ?? seconds
@@ -67,7 +100,7 @@ final class Child {
         if recallSent { return count == 0 ? 1 : 0 }
         // What ran alone in a hand that is empty again is history.
         if runsAlone, count > 0 { return 0 }
-        return max(0, handLimit - count)
+        return max(0, min(handLimit - count, mostTaken - taken))
     }
 
     /// How many assignments it may have in hand.
@@ -76,13 +109,14 @@ final class Child {
         return 1 + min(ahead, Pool.mostAhead)
     }
 
-    func postpone(_ isPostponed: Bool) {
-        guard isPostponed != self.isPostponed else { return }
-        self.isPostponed = isPostponed
-        frameSource?.set(priority: isPostponed ? LoopPriority.childOutput : LoopPriority.childFrames)
+    /// Lets go of everything.
+    func close() {
+        exitSource = nil
+        closePipes()
     }
 
-    func close() {
+    /// Its end is still noticed.
+    func closePipes() {
         frameSource = nil
         sources.removeAll()
         writeSource = nil

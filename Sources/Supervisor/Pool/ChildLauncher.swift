@@ -10,27 +10,40 @@ struct ChildLauncher {
     let environment: [String]
     /// What the master itself was started with.
     let descriptorLimit: DescriptorLimit
+    let sandbox: Sandbox
 
     struct Launched {
+        let enclosure: Enclosure
         let process: ChildProcess
         let channel: ChildChannel
         let outputs: [ChildOutput]
     }
 
+    /// - Parameter slot: the number that its log lines and its cgroup have.
     /// - Throws: what execve said (missing, not executable, wrong format) or what the kernel did (no more processes, descriptors, memory).
-    func launch() throws(SystemError) -> Launched {
+    func launch(slot: Int) throws(SystemError) -> Launched {
         let null = try Descriptor.open("/dev/null", flags: O_RDWR)
         let down = try Descriptor.pipe()
         let up = try Descriptor.pipe()
         let output = try Descriptor.pipe()
         let errors = try Descriptor.pipe()
         for end in [down.write, up.read, output.read, errors.read] { try end.setNonBlocking() }
-        let process = try ChildProcess.spawn(
-            path: path, arguments: [path], environment: environment,
-            descriptors: .init([null, output.write, errors.write, down.read, up.write]))
+        let enclosure = try sandbox.enclose(slot: slot)
+        let process: ChildProcess
+        do {
+            let arguments = try sandbox.arguments(for: path)
+            let variables = enclosure.folder.map { environment + ["TMPDIR=\($0)"] } ?? environment
+            process = try ChildProcess.spawn(
+                path: arguments[0], arguments: arguments, environment: variables,
+                descriptors: .init([null, output.write, errors.write, down.read, up.write]), cgroup: try enclosure.group?.open())
+        } catch {
+            _ = sandbox.leave(enclosure)
+            throw error
+        }
+        sandbox.started(process)
         process.resetDescriptorLimit(descriptorLimit)
         return Launched(
-            process: process, channel: ChildChannel(down: down.write, up: up.read),
+            enclosure: enclosure, process: process, channel: ChildChannel(down: down.write, up: up.read),
             outputs: [ChildOutput(output.read, .standardOutput), ChildOutput(errors.read, .standardError)])
     }
 }

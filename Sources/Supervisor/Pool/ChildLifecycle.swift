@@ -24,10 +24,16 @@ struct ChildLifecycle: Equatable {
         case hardTimeLimit(Double)
         case revoked
         case silent
+        /// The task had promised to be heard again within so many seconds.
+        case pledgeBroken(Double)
+        /// It crashed, and its runtime did not come to an end with the report.
+        case crashReport
         case protocolError(String)
         /// It did not begin what it was given.
         case neverBegan
         case shutdown
+        /// It held so many bytes while its task ran, more than it may.
+        case overMemory(Int)
         /// It was asked to stop and did not.
         case overstayed
     }

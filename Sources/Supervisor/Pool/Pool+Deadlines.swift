@@ -1,4 +1,5 @@
 import CoppiceShared
+import CoppiceSystem
 import Glibc
 
 /// What children must do by when. One timer serves all of it.
@@ -12,7 +13,7 @@ extension Pool {
 
     /// A child that was asked to stop and runs nothing must go soon. One that says meanwhile that a task had begun may end it.
     func expectEnd(of child: Child, now: MonotonicTime) {
-        guard case .stopping(let hand) = child.lifecycle.state else { return }
+        guard case .stopping(let hand) = child.lifecycle.state, child.crashingSince == nil else { return }
         if hand.running != nil {
             child.killDeadline = nil
         } else if child.killDeadline == nil {
@@ -29,14 +30,29 @@ extension Pool {
         if next != nil { wake(at: now.advanced(by: Pool.beginTimeout)) }
     }
 
-    /// While the loop stood still, because the process was stopped or starved, nobody was heard. That time counts against no child.
+    /// While the loop stood still, because the process was stopped or starved, nobody was heard, and the children may have stood still, too.
+    /// That time counts against no child; only a task's time limits are a matter of the clock.
     func noticeStandstill(now: MonotonicTime) {
         defer { lastTurn = now }
         guard now.seconds(since: lastTurn) > Pool.standstill else { return }
         for child in children {
             child.lastHeard = now
             child.awaited?.since = now
+            if child.lifecycle.isStarting { child.startDeadline = now.advanced(by: Pool.startTimeout) }
+            if child.killDeadline != nil { child.killDeadline = now.advanced(by: Pool.killDelay) }
+            if child.goneDeadline != nil { child.goneDeadline = now.advanced(by: Pool.corpseDelay) }
+            if let pledge = child.pledge { child.pledge?.until = now.advanced(by: pledge.seconds) }
+            if child.crashingSince != nil { child.crashingSince = now }
+            if child.hangUpDeadline != nil { child.hangUpDeadline = now.advanced(by: Pool.hangUpDelay) }
         }
+    }
+
+    /// A process that wants to run and is not let hangs in nothing: the machine is overloaded, and another in its place would only add to
+    /// that. It is looked at again each second, up to a bound.
+    private func isStarved(_ child: Child, since: MonotonicTime, now: MonotonicTime) -> Bool {
+        guard now.seconds(since: since) < Pool.starvation, ProcessStatus.wantsProcessor(child.process.pid) else { return false }
+        wake(at: now.advanced(by: 1))
+        return true
     }
 
     /// Makes sure that the timer fires at `time` or before. It is never put off: a turn too many does no harm.
@@ -50,7 +66,11 @@ extension Pool {
         timerTime = nil
         let now = MonotonicTime.now
         noticeStandstill(now: now)
-        for child in children { check(child, now: now) }
+        for child in children {
+            check(child, now: now)
+            measureIfDue(child, now: now)
+        }
+        sweepSandbox(now: now)
         // Missing children are spawned by the reconciliation that follows.
         flush()
     }
@@ -63,25 +83,39 @@ extension Pool {
             wake(at: deadline)
             return false
         }
+        if reached(child.goneDeadline) {
+            giveUp(child, now: now)
+            return
+        }
         if reached(child.killDeadline) {
-            child.killDeadline = nil
             if !child.lifecycle.isKilled { _ = child.lifecycle.kill(.overstayed) }
-            child.process.signalGroup(SIGKILL)
+            killForGood(child, now: now)
         }
         guard !child.lifecycle.isKilled else { return }
+        if reached(child.hangUpDeadline) {
+            complain("it has closed its pipe and goes on", child)
+            return
+        }
+        if let since = child.crashingSince {
+            // It can't beat any more, and its task is over.
+            if reached(since.advanced(by: Pool.reportTimeout)) { kill(child, .crashReport) }
+            return
+        }
         if child.lifecycle.isStarting {
-            if reached(child.spawnedAt.advanced(by: Pool.startTimeout)) {
+            if reached(child.startDeadline), !isStarved(child, since: child.spawnedAt, now: now) {
                 log.error("\(child.name) did not become ready within \(Int(Pool.startTimeout)) s; it is killed")
                 kill(child, .neverReady)
             }
             return
         }
-        if child.beats, reached(child.lastHeard.advanced(by: Pool.silence)) {
+        if child.beats, reached(child.lastHeard.advanced(by: Pool.silence)), !isStarved(child, since: child.lastHeard, now: now) {
             log.error("\(child.name) has been silent for \(Pool.silence) s; it is killed")
             kill(child, .silent)
             return
         }
-        if let awaited = child.awaited, reached(awaited.since.advanced(by: Pool.beginTimeout)) {
+        if let awaited = child.awaited, reached(awaited.since.advanced(by: Pool.beginTimeout)),
+            !isStarved(child, since: awaited.since, now: now)
+        {
             log.error("\(child.name) has not begun what it was given within \(Int(Pool.beginTimeout)) s; it is killed")
             kill(child, .neverBegan)
             return
@@ -89,6 +123,11 @@ extension Pool {
         if let hard = child.hardDeadline, reached(hard.at) {
             log.error("Hard time limit (\(hard.limit)s) exceeded in child \(child.slot.number) (pid \(child.process.pid)); it is killed")
             kill(child, .hardTimeLimit(hard.limit))
+            return
+        }
+        if let pledge = child.pledge, reached(pledge.until) {
+            log.error("The task in \(child.name) had promised a heartbeat within \(pledge.seconds) s; it is killed")
+            kill(child, .pledgeBroken(pledge.seconds))
             return
         }
         if reached(child.softDeadline), let running = child.lifecycle.hand.running {

@@ -8,13 +8,22 @@ extension Pool {
     /// Spawns the very first child.
     ///
     /// - Throws: what tells the operator that the wrong thing was named: missing, not executable, wrong format.
-    func spawnFirst() throws(SystemError) { slots[0].child = try spawn(in: slots[0], now: .now) }
+    func spawnFirst() throws(SystemError) {
+        try sandbox.open(children: slots.count)
+        sweepSandbox(now: .now)
+        slots[0].child = try spawn(in: slots[0], now: .now)
+    }
 
-    /// Spawns what is missing, some in each turn, so that the loop goes on meanwhile.
+    /// Spawns what is missing, some in each turn, so that the loop goes on meanwhile; and no more at a time than the machine can start
+    /// without keeping those from running that are there already. When one has become ready, or has failed, there is a turn.
     func spawnMissing(now: MonotonicTime) {
         guard isSpawning else { return }
+        replaceWornOut(now: now)
+        let missing = slots.filter { $0.child == nil && !$0.isRetiring }
+        guard !missing.isEmpty else { return }
+        let starting = serving.reduce(0) { $0 + ($1.lifecycle.isStarting ? 1 : 0) }
         var spawned = 0
-        for slot in slots where slot.child == nil && !slot.isRetiring {
+        for slot in missing.prefix(max(0, Pool.mostStarting - starting)) {
             guard spawned < Pool.mostSpawnsInTurn else {
                 wake(at: now)
                 return
@@ -50,13 +59,15 @@ extension Pool {
     }
 
     private func spawn(in slot: Slot, now: MonotonicTime) throws(SystemError) -> Child {
-        let child = Child(try launcher.launch(), in: slot, now: now)
+        let child = Child(
+            try launcher.launch(slot: slot.number), in: slot, mostTaken: options.recycling.tasks ?? .max, now: now)
         do {
             try watch(child)
         } catch {
             // Out of memory or of watches. Nobody would hear of its end.
             child.close()
             child.process.discard()
+            _ = leaveSandbox(child)
             throw error
         }
         var settings = JSONObject()
@@ -66,27 +77,25 @@ extension Pool {
         child.channel.send(
             .hello(.init(slot: UInt32(slot.number), node: options.node, heartbeat: UInt32(Pool.heartbeat * 1000), settings: settings)))
         child.channel.flush()
-        wake(at: now.advanced(by: Pool.startTimeout))
+        wake(at: child.startDeadline)
         log.debug("\(child.name) spawned")
         return child
     }
 
     private func watch(_ child: Child) throws(SystemError) {
-        child.frameSource = try loop.watch(child.channel.upDescriptor, for: .read, priority: LoopPriority.childFrames) {
-            [unowned self, weak child] _ in
+        child.frameSource = try frames.watch(child.channel.upDescriptor) { [unowned self, weak child] in
             if let child { receive(child) }
         }
-        child.sources.append(
-            try loop.watch(child.process.pidfd.raw, for: .read, priority: LoopPriority.childExits) {
-                [unowned self, weak child] _ in
-                if let child { exited(child) }
-            })
+        child.exitSource = try loop.watch(child.process.pidfd.raw, for: .read, priority: LoopPriority.childExits) {
+            [unowned self, weak child] _ in
+            if let child { exited(child) }
+        }
         for output in child.outputs {
             child.sources.append(
                 try loop.watch(output.descriptor, for: .read, priority: LoopPriority.childOutput) {
                     [unowned self, weak child] _ in
                     guard let child else { return }
-                    if !output.receive({ self.onOutput(child, output.stream, $0) }) {
+                    if !read(output, of: child, now: .now) {
                         // Closed by the child; without a reader's interest the loop would spin on the hang-up.
                         child.sources.removeAll { $0.descriptor == output.descriptor }
                     }

@@ -13,9 +13,13 @@ final class Pool {
     static let startTimeout = 10.0
     /// Seconds between a child's heartbeats, and how long it may be silent.
     static let heartbeat = 1.0
-    static let silence = 3.5
+    static let silence = 3.0
     /// Seconds between a signal that may be survived and SIGKILL.
     static let killDelay = 2.0
+    /// Seconds for which a child that wants to run may be late with what it must do.
+    static let starvation = 30.0
+    /// Seconds between the end of what a child can say and its exit.
+    static let hangUpDelay = 1.0
     /// A task under this many seconds is short: more may be written ahead.
     static let shortTask = 0.005
     /// How long the running task may take before what is written behind it is recalled.
@@ -28,18 +32,29 @@ final class Pool {
     static let standstill = 2.0
     /// How many children are spawned in one turn.
     static let mostSpawnsInTurn = 16
-    /// Bytes read from a child at once, and how often children are read in one turn before those that write on must wait.
+    /// How many children may be starting at a time.
+    static let mostStarting = 32
+    /// Bytes read from a child at once, and how often children are read in one turn before what else there is comes first.
     private static let readLimit = 1 << 18
     private static let mostReadsInTurn = 32
-    /// More than a pipe holds: what is read of a child that has ended.
-    private static let lastWords = 1 << 24
+    /// Seconds within which a process must end after SIGKILL; one that does not is a corpse.
+    static let corpseDelay = 1.0
+    /// Seconds that a crash report may take.
+    static let reportTimeout = 30.0
+    /// Seconds after which a frame proves that a child that seemed to crash has not: its threads stand still while it reports.
+    static let crashDoubt = 0.5
 
     let options: SupervisorOptions
     let loop: EventLoop
     let log: Logger
     var launcher: ChildLauncher
+    let sandbox: Sandbox
+    /// What children write to us: all of them that have something to say are heard in one go.
+    let frames: IOGroup
     /// In the order of their numbers.
     var slots: [Slot]
+    /// Children that have been sent SIGKILL and do not end. Their slots have done with them; they are only reaped.
+    var corpses: [Child] = []
     /// How many slots do not retire.
     var size: Int
     var respawn = RespawnPolicy()
@@ -49,9 +64,15 @@ final class Pool {
     var unflushed: [Child] = []
     /// Whether the slots' loads are of this turn.
     var isSurveyed = false
+    /// Of the tasks that children have done.
+    private(set) var runTimes = RunTimes()
     private var readsInTurn = 0
     /// When the last turn ended.
     var lastTurn = MonotonicTime.now
+    /// Those that are to be replaced.
+    var wornOut: [Child] = []
+    /// Seconds that the last child took from its spawn until it was ready.
+    private(set) var startDuration = 0.05
     /// Whether ended children are replaced.
     var isSpawning = true
     /// A child became ready.
@@ -67,18 +88,22 @@ final class Pool {
         self.options = options
         self.loop = loop
         self.log = log
+        sandbox = Sandbox(options.sandbox, loop: loop, log: log)
+        let environment = ChildEnvironment(
+            parent: CurrentProcess.environment, names: options.childEnvironment, timeZone: options.timeZone,
+            backtraces: options.backtraces)
         launcher = ChildLauncher(
-            path: options.workerPath,
-            environment: ChildEnvironment(
-                parent: CurrentProcess.environment, names: options.childEnvironment, timeZone: options.timeZone
-            ).entries, descriptorLimit: childLimits)
+            path: options.workerPath, environment: sandbox.environment(environment.entries), descriptorLimit: childLimits,
+            sandbox: sandbox)
         slots = (1...options.concurrency).map(Slot.init)
         size = options.concurrency
+        frames = try loop.group(priority: LoopPriority.childFrames)
         timer = try loop.timer(priority: LoopPriority.timeLimits) { [unowned self] in deadlinesReached() }
     }
 
     /// To be called at the end of each turn.
     func turnEnds(now: MonotonicTime) {
+        if readsInTurn >= Pool.mostReadsInTurn { frames.set(priority: LoopPriority.childFrames) }
         readsInTurn = 0
         isSurveyed = false
         noticeStandstill(now: now)
@@ -124,11 +149,10 @@ final class Pool {
     /// Ends a child for a reason that is recorded first.
     func kill(_ child: Child, _ reason: ChildLifecycle.KillReason, signal: Int32 = SIGKILL) {
         guard child.lifecycle.kill(reason) else { return }
+        guard signal != SIGKILL else { return killForGood(child, now: .now) }
         child.process.signalGroup(signal)
-        if signal != SIGKILL {
-            child.killDeadline = MonotonicTime.now.advanced(by: Pool.killDelay)
-            wake(at: child.killDeadline)
-        }
+        child.killDeadline = MonotonicTime.now.advanced(by: Pool.killDelay)
+        wake(at: child.killDeadline)
     }
 
     /// Asks every child to finish what it has started and go.
@@ -158,20 +182,25 @@ final class Pool {
     func receive(_ child: Child) {
         let now = MonotonicTime.now
         child.lastHeard = now
+        noticeLife(of: child, now: now)
         do {
             let reading = try child.channel.receive(limit: Pool.readLimit) { frame in accept(frame, from: child, now: now) }
-            // The other end is closed; the exit follows, or the silence is noticed.
-            if reading == .end { child.frameSource = nil }
+            // The other end is closed: the exit follows, or a process that can't say anything any more.
+            if reading == .end {
+                child.frameSource = nil
+                child.hangUpDeadline = now.advanced(by: Pool.hangUpDelay)
+                wake(at: child.hangUpDeadline)
+            }
         } catch {
             complain("a bad frame: \(error)", child)
         }
-        // Children that write without end would keep the rest waiting. From some number of reads on each waits, in turn with what
-        // children print, until all others have been served.
+        // Children that write without end would keep everything else waiting. From some number of reads on all of them wait until the
+        // turn has ended.
         readsInTurn += 1
-        child.postpone(readsInTurn > Pool.mostReadsInTurn && !child.isPostponed)
+        if readsInTurn == Pool.mostReadsInTurn { frames.set(priority: LoopPriority.childOutput) }
     }
 
-    private func accept(_ frame: UpFrame, from child: Child, now: MonotonicTime) {
+    func accept(_ frame: UpFrame, from child: Child, now: MonotonicTime) {
         let complaint: ChildLifecycle.Complaint?
         switch frame {
         case .ready(let ready):
@@ -184,19 +213,31 @@ final class Pool {
             if child.lifecycle.hand.count > 1 { wake(at: now.advanced(by: Pool.recallDelay)) }
         case .done(let assignment, _):
             complaint = child.lifecycle.done(assignment)
-            if let since = child.runningSince { child.ran(for: now.seconds(since: since)) }
+            if let since = child.runningSince {
+                child.ran(for: now.seconds(since: since))
+                runTimes.add(now.seconds(since: since))
+            }
             child.runningSince = nil
             child.softDeadline = nil
             child.hardDeadline = nil
+            child.pledge = nil
+            loosen(child)
+        case .pledge(let assignment, let seconds):
+            complaint = child.lifecycle.isRunning(assignment) ? nil : "a pledge of what does not run"
+            child.pledge = (now.advanced(by: seconds), seconds)
+            wake(at: child.pledge?.until)
         case .returned(let assignments):
             complaint = child.lifecycle.returned(assignments)
+            if complaint == nil { child.took(-assignments.count) }
             child.recallSent = false
+            if child.lifecycle.hand.isEmpty { loosen(child) }
         case .state(let assignment, _, _):
             complaint = child.lifecycle.isRunning(assignment) ? nil : "a state of what does not run"
         case .heartbeat, .log: complaint = child.lifecycle.isStarting ? "a frame before ready" : nil
         }
         expectBeginning(of: child, now: now)
         expectEnd(of: child, now: now)
+        measure(child, after: frame, now: now)
         if let complaint {
             complain(complaint, child)
         } else if !child.lifecycle.isKilled || isResult(frame) {
@@ -208,7 +249,7 @@ final class Pool {
     private func isResult(_ frame: UpFrame) -> Bool {
         switch frame {
         case .call, .started, .done, .returned, .state: true
-        case .ready, .log, .heartbeat: false
+        case .ready, .log, .heartbeat, .pledge: false
         }
     }
 
@@ -218,38 +259,15 @@ final class Pool {
         child.beats = ready.beats
         for task in ready.tasks { child.tasks[task.name] = task }
         respawn.becameReady()
+        startDuration = now.seconds(since: child.spawnedAt)
         if child.beats { wake(at: now.advanced(by: Pool.silence)) }
         if child.slot.successor === child { succeed(in: child.slot, now: now) }
         onReady(child)
     }
 
-    private func complain(_ complaint: String, _ child: Child) {
+    func complain(_ complaint: String, _ child: Child) {
         guard !child.lifecycle.isKilled else { return }
         log.error("\(child.name) breaks the protocol: \(complaint); it is killed")
         kill(child, .protocolError(complaint))
-    }
-
-    func exited(_ child: Child) {
-        // Whatever it has spawned goes with it. Before it is reaped: so long its number belongs to nobody else.
-        child.process.signalGroup(SIGKILL)
-        guard let processEnd = child.process.reap() else { return }
-        // All that it wrote is in the pipe by now. A grandchild may hold the other end open, so an empty pipe is enough, and as
-        // it may go on writing there is a bound.
-        _ = try? child.channel.receive(limit: Pool.lastWords) { accept($0, from: child, now: .now) }
-        for output in child.outputs {
-            _ = output.receive { onOutput(child, output.stream, $0) }
-            output.finish { onOutput(child, output.stream, $0) }
-        }
-        let now = MonotonicTime.now
-        let death = Death(
-            end: child.lifecycle.ended(), process: processEnd, lived: now.seconds(since: child.spawnedAt),
-            ran: child.runningSince.map { now.seconds(since: $0) })
-        let wasServing = child.isServing
-        child.slot.remove(child)
-        child.close()
-        // A successor that fails takes nothing away.
-        if wasServing, !death.end.wasReady, death.end.killed != .shutdown { respawn.startFailed(now: now) }
-        onEnd(child, death)
-        removeRetired()
     }
 }

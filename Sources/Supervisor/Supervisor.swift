@@ -59,10 +59,10 @@ public final class Supervisor {
     ///   broker's file can't be used.
     public func run() throws -> Int32 {
         defer { sink.flush() }
+        defer { pool.sandbox.close() }
         do { try pool.spawnFirst() } catch { throw SupervisorFailure("\(error)", code: 2) }
         broker.open()
         store?.open()
-        defer { pool.sandbox.close() }
         let code = try loop.run()
         if let failure { throw failure }
         return code

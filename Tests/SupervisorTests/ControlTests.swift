@@ -83,7 +83,7 @@ import Testing
     }
 
     @Test func aNodeSaysHowItIs() throws {
-        #expect(try answer(#"{"method": "coppice_status"}"#).0 == ["ok": "ready: 2/2 children ready", "run_seconds": nil])
+        #expect(try answer(#"{"method": "coppice_status"}"#).0 == ["v": 1, "ok": "ready: 2/2 children ready", "run_seconds": nil])
     }
 
     @Test func mistakesAreAnswered() throws {

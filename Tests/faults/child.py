@@ -42,8 +42,8 @@ CHILD = [
     Fault("child", "SIGSTOP", "found within three beats; then the same", hit(signal.SIGSTOP), replaced=2, again=1, told=1,
           seconds=SILENCE + 1.5, quick=True),  # fmt: skip
     Fault("child", "exits with 0 in the middle of a task", "the same as a kill", misbehave("drill.exit", 0), seconds=1.5),
-    Fault("child", "closes its pipe and goes on", "killed and replaced within three beats", misbehave("drill.hangup", 60.0),
-          seconds=SILENCE + 1.5),  # fmt: skip
+    Fault("child", "closes its pipe and goes on", "it can report nothing more: replaced within two seconds", misbehave("drill.hangup", 60.0),
+          seconds=2.5),  # fmt: skip
     Fault("child", "floods the pipe for two seconds", "holds up nobody, and lives", flood, replaced=0, seconds=0.5, quick=True),
     Fault("child", "sends a bad frame", "killed and replaced at once", misbehave("drill.garble", 60.0), seconds=1.5, quick=True),
     Fault("child", "never reads", "what it has not begun after ten seconds runs elsewhere; it is replaced",

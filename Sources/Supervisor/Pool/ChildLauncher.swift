@@ -35,7 +35,7 @@ struct ChildLauncher {
             let variables = enclosure.folder.map { environment + ["TMPDIR=\($0)"] } ?? environment
             process = try ChildProcess.spawn(
                 path: arguments[0], arguments: arguments, environment: variables,
-                descriptors: .init([null, output.write, errors.write, down.read, up.write]), cgroup: try enclosure.group?.open())
+                descriptors: .init([null, output.write, errors.write, down.read, up.write]), cgroup: enclosure.group)
         } catch {
             _ = sandbox.leave(enclosure)
             throw error

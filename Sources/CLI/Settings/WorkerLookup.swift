@@ -6,11 +6,10 @@
 ///       child-env: [HOME_OF_MODELS, LD_LIBRARY_PATH]
 struct WorkerLookup {
     /// All that may stand in the file.
-    static let names: Set<String> = [
+    static let names = Set([
         "app", "loglevel", "concurrency", "prefetch-multiplier", "queues", "hostname", "soft-time-limit", "time-limit", "child-env",
-        "pidfile",
-        "logfile",
-    ]
+        "pidfile", "logfile",
+    ]).union(ScalingFlags.names).union(ShutdownFlags.names)
 
     private var values: [String: [String]] = [:]
     private var path = ""

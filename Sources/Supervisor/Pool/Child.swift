@@ -6,6 +6,8 @@ import CoppiceSystem
 final class Child {
     /// Lets go of the child when it has ended.
     let slot: Slot
+    /// Its launcher's.
+    let generation: Int
     let process: ChildProcess
     let channel: ChildChannel
     let outputs: [ChildOutput]
@@ -43,6 +45,7 @@ final class Child {
 
     init(_ launched: ChildLauncher.Launched, in slot: Slot, now: MonotonicTime) {
         self.slot = slot
+        generation = launched.generation
         process = launched.process
         channel = launched.channel
         outputs = launched.outputs

@@ -4,14 +4,32 @@ import Glibc
 
 /// Starts children: from what the node was told to a process with its pipes.
 struct ChildLauncher {
+    /// Counts the launchers of a pool's life: a reload replaces children of another generation.
+    let generation: Int
     /// The worker executable.
     let path: String
     /// `NAME=value` entries.
     let environment: [String]
     /// What the master itself was started with.
     let descriptorLimit: DescriptorLimit
+    /// What a child is told of the node in its hello.
+    let settings: JSONObject
+
+    init(_ options: SupervisorOptions, generation: Int, descriptorLimit: DescriptorLimit) {
+        self.generation = generation
+        path = options.workerPath
+        environment =
+            ChildEnvironment(parent: CurrentProcess.environment, names: options.childEnvironment, timeZone: options.timeZone).entries
+        self.descriptorLimit = descriptorLimit
+        var settings = JSONObject()
+        settings.append("max_retries", .int(options.maximumRetries))
+        if let timeZone = options.timeZone { settings.append("timezone", .string(timeZone)) }
+        if options.extendsResults { settings.append("wants_calls", true) }
+        self.settings = settings
+    }
 
     struct Launched {
+        let generation: Int
         let process: ChildProcess
         let channel: ChildChannel
         let outputs: [ChildOutput]
@@ -30,7 +48,7 @@ struct ChildLauncher {
             descriptors: .init([null, output.write, errors.write, down.read, up.write]))
         process.resetDescriptorLimit(descriptorLimit)
         return Launched(
-            process: process, channel: ChildChannel(down: down.write, up: up.read),
+            generation: generation, process: process, channel: ChildChannel(down: down.write, up: up.read),
             outputs: [ChildOutput(output.read, .standardOutput), ChildOutput(errors.read, .standardError)])
     }
 }

@@ -8,7 +8,7 @@ extension Pool {
     /// Spawns the very first child.
     ///
     /// - Throws: what tells the operator that the wrong thing was named: missing, not executable, wrong format.
-    func spawnFirst() throws(SystemError) { slots[0].child = try spawn(in: slots[0], now: .now) }
+    func spawnFirst() throws(SystemError) { slots[0].child = try spawn(in: slots[0], by: launcher, now: .now) }
 
     /// Spawns what is missing, some in each turn, so that the loop goes on meanwhile.
     func spawnMissing(now: MonotonicTime) {
@@ -25,7 +25,7 @@ extension Pool {
                 return
             }
             do {
-                slot.child = try spawn(in: slot, now: now)
+                slot.child = try spawn(in: slot, by: launcher, now: now)
             } catch {
                 respawn.startFailed(now: now)
                 log.error("can't start a child: \(error); next attempt in \(respawn.pause) s")
@@ -39,7 +39,14 @@ extension Pool {
     /// - Throws: as `ChildLauncher.launch`; nothing has changed then.
     func replace(_ slot: Slot, now: MonotonicTime) throws(SystemError) {
         guard isSpawning, !slot.isRetiring, slot.successor == nil, slot.child?.lifecycle.isWorking == true else { return }
-        slot.successor = try spawn(in: slot, now: now)
+        slot.successor = try spawn(in: slot, by: launcher, now: now)
+    }
+
+    /// The same at a reload, for a launcher that may be new: whatever the present child does, and also where there is none.
+    func replace(_ slot: Slot, by launcher: ChildLauncher, now: MonotonicTime) throws(SystemError) -> Child {
+        let child = try spawn(in: slot, by: launcher, now: now)
+        if slot.child == nil { slot.child = child } else { slot.successor = child }
+        return child
     }
 
     /// A successor has become ready.
@@ -49,7 +56,7 @@ extension Pool {
         dismiss(old, now: now)
     }
 
-    private func spawn(in slot: Slot, now: MonotonicTime) throws(SystemError) -> Child {
+    func spawn(in slot: Slot, by launcher: ChildLauncher, now: MonotonicTime) throws(SystemError) -> Child {
         let child = Child(try launcher.launch(), in: slot, now: now)
         do {
             try watch(child)
@@ -59,12 +66,10 @@ extension Pool {
             child.process.discard()
             throw error
         }
-        var settings = JSONObject()
-        settings.append("max_retries", .int(options.maximumRetries))
-        if let timeZone = options.timeZone { settings.append("timezone", .string(timeZone)) }
-        if options.extendsResults { settings.append("wants_calls", true) }
         child.channel.send(
-            .hello(.init(slot: UInt32(slot.number), node: options.node, heartbeat: UInt32(Pool.heartbeat * 1000), settings: settings)))
+            .hello(
+                .init(slot: UInt32(slot.number), node: options.node, heartbeat: UInt32(Pool.heartbeat * 1000), settings: launcher.settings))
+        )
         child.channel.flush()
         wake(at: now.advanced(by: Pool.startTimeout))
         log.debug("\(child.name) spawned")

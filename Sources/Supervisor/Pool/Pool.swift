@@ -34,7 +34,8 @@ final class Pool {
     /// More than a pipe holds: what is read of a child that has ended.
     private static let lastWords = 1 << 24
 
-    let options: SupervisorOptions
+    /// Those of the present generation.
+    var options: SupervisorOptions
     let loop: EventLoop
     let log: Logger
     var launcher: ChildLauncher
@@ -67,11 +68,7 @@ final class Pool {
         self.options = options
         self.loop = loop
         self.log = log
-        launcher = ChildLauncher(
-            path: options.workerPath,
-            environment: ChildEnvironment(
-                parent: CurrentProcess.environment, names: options.childEnvironment, timeZone: options.timeZone
-            ).entries, descriptorLimit: childLimits)
+        launcher = ChildLauncher(options, generation: 1, descriptorLimit: childLimits)
         slots = (1...options.concurrency).map(Slot.init)
         size = options.concurrency
         timer = try loop.timer(priority: LoopPriority.timeLimits) { [unowned self] in deadlinesReached() }

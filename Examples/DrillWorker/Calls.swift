@@ -138,3 +138,30 @@ struct WitnessEarly: TaskCall {
     var seconds: Double
     var times: Int
 }
+
+/// Says so often that it goes on, each time for `timeout` seconds and after `every`; then is silent for `rest` seconds, and returns what it said.
+struct Beat: TaskCall {
+    static let name: TaskName = "drill.beat"
+    typealias Output = Int
+    var times: Int
+    var every: Double
+    var timeout: Double
+    var rest: Double
+}
+
+/// Prints lines on standard error, and sends its own process a signal after so long; 0: none.
+struct Lament: TaskCall {
+    static let name: TaskName = "drill.lament"
+    typealias Output = Int
+    var lines: [String]
+    var seconds: Double
+    var signal: Int32
+}
+
+/// Uses up `seconds` of CPU time and `megabytes` of memory, and then reads behind an array's end: Swift's runtime ends the process.
+struct Crash: TaskCall {
+    static let name: TaskName = "drill.crash"
+    typealias Output = Int
+    var seconds: Double
+    var megabytes: Int
+}

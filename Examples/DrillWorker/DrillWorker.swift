@@ -68,5 +68,24 @@ import CoppiceWorkerProcess
             try await Witness(context).run(seconds: call.seconds, times: call.times)
         }
         tasks.on(WitnessEarly.self) { call, context in try await Witness(context).run(seconds: call.seconds, times: call.times) }
+        tasks.on(Beat.self) { call, context in
+            for _ in 0..<call.times {
+                context.heartbeat(timeout: .seconds(call.timeout))
+                try await Task.sleep(for: .seconds(call.every))
+            }
+            try await Task.sleep(for: .seconds(call.rest))
+            return call.times
+        }
+        tasks.on(Lament.self) { call, _ in
+            for line in call.lines { System.complain(line) }
+            try await Task.sleep(for: .seconds(call.seconds))
+            if call.signal != 0 { System.signalSelf(call.signal) }
+            return call.lines.count
+        }
+        tasks.on(Crash.self) { call, _ in
+            let memory = [UInt8](repeating: 1, count: max(0, call.megabytes) << 20)
+            while System.processorSeconds < call.seconds {}
+            return Int(memory[memory.count + Int(call.seconds)])
+        }
     }
 }

@@ -12,6 +12,13 @@ enum System {
         return now.tv_sec * 1_000_000_000 + now.tv_nsec
     }
 
+    /// What this process has used.
+    static var processorSeconds: Double {
+        var used = timespec()
+        clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &used)
+        return Double(used.tv_sec) + Double(used.tv_nsec) / 1e9
+    }
+
     static func variable(_ name: String) -> String? { getenv(name).map { String(cString: $0) } }
 
     static func signalSelf(_ signal: Int32) {
@@ -28,6 +35,12 @@ enum System {
         let failure = posix_spawn(&pid, "/bin/sleep", nil, nil, &arguments, nil)
         guard failure == 0 else { throw SystemCallFailed("posix_spawn", failure) }
         return Int(pid)
+    }
+
+    /// A line on standard error, in one write.
+    static func complain(_ line: String) {
+        let bytes = Array((line + "\n").utf8)
+        _ = bytes.withUnsafeBytes { write(2, $0.baseAddress, $0.count) }
     }
 
     static func append(_ line: String, to path: String) throws {

@@ -64,11 +64,15 @@ void coppice_line_buffer_output(void) { setvbuf(stdout, NULL, _IOLBF, 0); }
 
 int coppice_reap(int pidfd, struct coppice_exit *result) {
     siginfo_t info;
+    struct rusage usage;
     info.si_pid = 0;
-    // P_PIDFD is 3; glibc 2.36 has it in a header that clashes with the kernel's.
-    if (waitid((idtype_t)3, (id_t)pidfd, &info, WEXITED | WNOHANG) != 0) return -errno;
+    // glibc's waitid hides the fifth argument, what the process has used. P_PIDFD is 3; glibc 2.36 has it in a header that clashes with
+    // the kernel's.
+    if (syscall(SYS_waitid, 3, pidfd, &info, WEXITED | WNOHANG, &usage) != 0) return -errno;
     if (info.si_pid == 0) return 0;
     result->status = info.si_status;
     result->signaled = info.si_code != CLD_EXITED;
+    result->cpu_microseconds = (usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) * 1000000LL + usage.ru_utime.tv_usec + usage.ru_stime.tv_usec;
+    result->peak_kilobytes = usage.ru_maxrss;
     return 1;
 }

@@ -12,9 +12,17 @@ extension Supervisor {
     /// The line for STATUS and for `coppice status`.
     var status: String {
         let children = "\(pool.readyCount)/\(pool.size) children ready, \(pool.busyCount) busy"
-        var line = "\(phase): \(children), \(intake.claimed) claimed, \(intake.processed) done; \(servers)"
+        var line = "\(phase): \(children), \(intake.claimed) claimed, \(intake.processed) done\(corpses); \(servers)"
         if let failure = reload.failure { line += "; the last reload failed: \(failure)" }
         return line
+    }
+
+    private var corpses: String {
+        switch pool.corpses.count {
+        case 0: ""
+        case 1: ", 1 corpse"
+        case let count: ", \(count) corpses"
+        }
     }
 
     private var phase: String {

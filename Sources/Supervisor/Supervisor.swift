@@ -124,7 +124,7 @@ public final class Supervisor {
 
     private func accept(_ frame: UpFrame, from child: Child) {
         switch frame {
-        case .ready, .heartbeat: break
+        case .ready, .heartbeat, .pledge: break
         case .call(let assignment, let arguments, let keywords): intake.called(assignment, arguments: arguments, keywords: keywords)
         case .started(let assignment): intake.started(assignment, on: child)
         case .state(let assignment, let name, let meta): intake.progressed(assignment, state: name, meta: meta)
@@ -149,16 +149,15 @@ public final class Supervisor {
     }
 
     private func childEnded(_ child: Child, _ death: Death) {
-        let how = Verdict.describe(death.process)
         if death.end.wasStopping, death.process == .exit(0) {
             log.debug("\(child.name) has finished")
         } else if !death.end.wasReady {
-            log.error("\(child.name) ended before it was ready: \(how); next attempt in \(pool.respawn.pause) s")
+            log.error("\(child.name) ended before it was ready: \(death.story); next attempt in \(pool.respawn.pause) s")
         } else {
-            log.error("\(child.name) exited with \(how)")
+            log.error("\(child.name) \(death.process == nil ? "is given up" : "exited") with \(death.story)")
         }
         intake.childEnded(death)
-        restart.childEnded(child, death.end.killed == .neverReady ? "not ready within \(Int(Pool.startTimeout)) s" : how)
+        restart.childEnded(child, death.story)
     }
 
     private func accept(_ event: BrokerEvent) {
@@ -304,6 +303,9 @@ public final class Supervisor {
         guard didCloseBroker && (broker.isOver || !broker.isStanding) || isOutOfPatience(now: now) else { return }
         if !didCloseBroker {
             log.error("leaving with \(intake.unsettled) message(s) not settled, since nothing is answered any more: \(servers)")
+        }
+        if !pool.corpses.isEmpty {
+            log.error("leaving \(pool.corpses.count) corpse(s) behind: \(pool.corpses.map(\.name).joined(separator: ", "))")
         }
         lifecycle.finished()
         loop.exit(lifecycle.exitCode)

@@ -37,6 +37,8 @@ public struct SupervisorOptions: Sendable {
     public var resultExpiry = ResultExpiry.standard
     /// Of tasks whose results are ignored: whether failures are stored, where the task's own option says nothing.
     public var storesErrorsEvenIfIgnored = false
+    /// Whether Swift's runtime reports the crashes of children, with backtraces.
+    public var backtraces = false
     /// nil: there are always `concurrency` children.
     public var scaling: ScalingOptions?
     public var shutdown = ShutdownOptions()

@@ -81,11 +81,14 @@ public final class ChildProcess {
         Glibc.kill(-pid, number)
     }
 
-    /// How the process ended; nil while it runs. Reaps it: call no more after a result.
-    public func reap() -> ProcessEnd? {
+    /// How the process ended and what it has used; nil while it runs. Reaps it: call no more after a result.
+    public func reap() -> (end: ProcessEnd, usage: ProcessUsage)? {
         var result = coppice_exit()
         guard coppice_reap(pidfd.raw, &result) != 0 else { return nil }
-        return result.signaled != 0 ? .signal(result.status) : .exit(result.status)
+        return (
+            result.signaled != 0 ? .signal(result.status) : .exit(result.status),
+            ProcessUsage(cpu: Double(result.cpu_microseconds) / 1e6, peak: Int(result.peak_kilobytes) << 10)
+        )
     }
 
     /// Kills the process and reaps it. For one that has only just been started and is not wanted: it is gone at once.
@@ -100,12 +103,6 @@ public final class ChildProcess {
     public func resetDescriptorLimit(_ limits: DescriptorLimit) {
         _ = coppice_set_descriptor_limit(pid, limits.soft, limits.hard)
     }
-}
-
-/// How a process ended.
-public enum ProcessEnd: Equatable, Sendable {
-    case exit(Int32)
-    case signal(Int32)
 }
 
 /// Calls `body` with a null-terminated array of C strings, which live as long as the call.

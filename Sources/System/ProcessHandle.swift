@@ -13,14 +13,6 @@ public final class ProcessHandle {
         pidfd = Descriptor(owning: raw)
     }
 
-    /// When a process was started, in clock ticks from the machine's start: tells it from a later one of its number. nil: there is none.
-    public static func startTime(of pid: Int32) -> Int? {
-        // The name stands in parentheses and may hold anything, parentheses too.
-        guard let text = SmallFile.text("/proc/\(pid)/stat"), let end = text.lastIndex(of: ")") else { return nil }
-        let fields = text[text.index(after: end)...].split(separator: " ")
-        return fields.count > 19 ? Int(fields[19]) : nil
-    }
-
     public func signal(_ number: Int32) throws(SystemError) {
         guard coppice_pidfd_send_signal(pidfd.raw, number) == 0 else { throw SystemError("signal \(number)") }
     }

@@ -9,12 +9,15 @@ public struct AttemptStory: Equatable, Sendable {
     public var at: WallTime
     /// What became of it, in a few words; nil: nobody was left to tell, so that the whole node or its host died.
     public var end: String?
+    /// The last lines that its process wrote to standard error, the oldest first.
+    public var lastLines: [String] = []
 
-    public init(node: String, mark: String, at: WallTime, end: String? = nil) {
+    public init(node: String, mark: String, at: WallTime, end: String? = nil, lastLines: [String] = []) {
         self.node = node
         self.mark = mark
         self.at = at
         self.end = end
+        self.lastLines = lastLines
     }
 
     public var encoded: [UInt8] { value.bytes }
@@ -22,7 +25,7 @@ public struct AttemptStory: Equatable, Sendable {
     var value: JSONValue {
         [
             "v": 1, "mark": .string(mark), "node": .string(node), "at": .string(ISO8601.format(at)),
-            "end": end.map { .string($0) } ?? nil,
+            "end": end.map { .string($0) } ?? nil, "stderr": .array(lastLines.map { .string($0) }),
         ]
     }
 
@@ -31,7 +34,9 @@ public struct AttemptStory: Equatable, Sendable {
         guard let value = try? JSONValue(parsing: text), let node = value["node"]?.string, let at = value["at"]?.string,
             let time = ISO8601.parse(at)
         else { return nil }
-        self.init(node: node, mark: value["mark"]?.string ?? "", at: time, end: value["end"]?.string)
+        self.init(
+            node: node, mark: value["mark"]?.string ?? "", at: time, end: value["end"]?.string,
+            lastLines: (value["stderr"]?.array ?? []).compactMap(\.string))
     }
 }
 

@@ -30,7 +30,7 @@ import Testing
         .done(assignment: 1, outcome: .failure(TaskFailure(type: "E", module: "m", arguments: []))),
         .done(assignment: 1, outcome: .retry(delay: 1.5, because: failure)), .done(assignment: 1, outcome: .ignore),
         .done(assignment: 1, outcome: .reject(requeue: true, reason: "r")),
-        .done(assignment: 1, outcome: .reject(requeue: false, reason: "")),
+        .done(assignment: 1, outcome: .reject(requeue: false, reason: "")), .pledge(assignment: 9, seconds: 0.25),
     ]
 
     @Test(arguments: down) func downFramesComeBack(_ frame: DownFrame) throws {
@@ -99,6 +99,11 @@ import Testing
         var empty = FrameDecoder()
         empty.append([0, 0, 0, 0])
         #expect(throws: FrameError.empty) { try empty.next() }
+    }
+
+    @Test(arguments: [0, -1, .nan, .infinity]) func aPledgeIsANumberOfSeconds(_ seconds: Double) {
+        let bytes = UpFrame.pledge(assignment: 1, seconds: seconds).encoded
+        #expect(throws: FrameError.badValue("pledge")) { try UpFrame(kind: bytes[4], payload: ByteReader(bytes, in: 5..<bytes.count)) }
     }
 
     @Test func whatIsNotJSONDoesNotPass() {

@@ -24,6 +24,14 @@ import Testing
         #expect(!entries(["SWIFT_BACKTRACE"]).contains(Self.quiet))
     }
 
+    @Test func crashReportsAreSwitchedOnWithoutTerminalOrColour() throws {
+        let reporting = ChildEnvironment(parent: ["SWIFT_BACKTRACE=mine"], names: [], timeZone: nil, backtraces: true).entries
+        let setting = try #require(reporting.first { $0.hasPrefix("SWIFT_BACKTRACE=") })
+        for part in ["enable=yes", "interactive=no", "color=no", "output-to=stderr"] { #expect(setting.contains(part)) }
+        let mine = ChildEnvironment(parent: ["SWIFT_BACKTRACE=mine"], names: ["SWIFT_BACKTRACE"], timeZone: nil, backtraces: true).entries
+        #expect(mine == ["SWIFT_BACKTRACE=mine"])
+    }
+
     @Test func aWayToTheBrokerIsRefusedWhoeverAsks() {
         let names = Self.parent.map { String($0.prefix { $0 != "=" }) }
         let all = entries(names)

@@ -31,7 +31,8 @@ import Testing
     }
 
     private static let reasons: [ChildLifecycle.KillReason] = [
-        .neverReady, .neverBegan, .hardTimeLimit(1), .revoked, .silent, .protocolError("x"), .shutdown, .overstayed,
+        .neverReady, .neverBegan, .hardTimeLimit(1), .revoked, .silent, .protocolError("x"), .shutdown, .overstayed, .pledgeBroken(2),
+        .crashReport,
     ]
 
     /// One random event; returns whether the books agree that each assignment moved from the hand, and only from there.

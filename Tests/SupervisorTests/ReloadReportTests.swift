@@ -43,7 +43,7 @@ import Testing
     }
 
     @Test func whoeverHasTheNumberNowIsNotMeant() throws {
-        let started = try #require(ProcessHandle.startTime(of: getpid()))
+        let started = try #require(ProcessStatus.startTime(of: getpid()))
         #expect(ReloadReport(pid: getpid(), started: started).isCurrent)
         #expect(!ReloadReport(pid: getpid(), started: started - 1).isCurrent)
         #expect(!ReloadReport(pid: -1, started: started).isCurrent)

@@ -301,7 +301,9 @@ import Testing
 
     /// An attempt at a task, as a master writes it down: its mark is the message's tag.
     private func story(_ message: ReceivedMessage, end: String? = nil) -> AttemptStory {
-        AttemptStory(node: "celery@test", mark: message.tag.value, at: WallTime(microseconds: 1_700_000_000_000_000), end: end)
+        AttemptStory(
+            node: "celery@test", mark: message.tag.value, at: WallTime(microseconds: 1_700_000_000_000_000), end: end,
+            lastLines: end == nil ? [] : ["ü", "Fatal error: \"\\n\""])
     }
 
     private func note(

@@ -32,6 +32,20 @@ import Testing
         #expect(try child.next(within: 5) == .started(assignment: 2))
     }
 
+    /// A handler may say that it goes on as often as it likes: what has not left yet is not said twice.
+    @Test func heartbeatsOfATaskAreFew() throws {
+        let child = try PipeDriver()
+        try child.run(1, "drill.beat", 20_000, 0, 5, 0)
+        #expect(try child.next() == .started(assignment: 1))
+        var pledges = 0
+        while let frame = try child.next(), case .pledge(1, 5) = frame { pledges += 1 }
+        #expect((1...5000).contains(pledges))
+        // No time is no promise.
+        try child.run(2, "drill.beat", 3, 0, 0, 0)
+        #expect(try child.next() == .started(assignment: 2))
+        #expect(try child.next() == .done(assignment: 2, outcome: .success(Array("3".utf8))))
+    }
+
     @Test func errorsReachPythonAsItsOwn() throws {
         let child = try PipeDriver()
         func failure(_ outcome: Outcome) throws -> TaskFailure {

@@ -89,10 +89,11 @@ final class PipeDriver {
     /// Waits for the process's end.
     func end() throws -> ProcessEnd {
         let deadline = MonotonicTime.now.advanced(by: 20)
-        guard try !Poll.wait([PollInterest(descriptor: child.pidfd.raw, events: .read)], until: deadline).isEmpty, let end = child.reap()
+        guard try !Poll.wait([PollInterest(descriptor: child.pidfd.raw, events: .read)], until: deadline).isEmpty,
+            let reaped = child.reap()
         else { throw Unexpected() }
         isReaped = true
-        return end
+        return reaped.end
     }
 
     /// What the child has complained of on standard error, up to its end.

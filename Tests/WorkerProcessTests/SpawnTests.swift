@@ -19,7 +19,27 @@ import Testing
             #expect(try pipe.read.read(upTo: 100) == .bytes(Array("\(place)\n".utf8)))
         }
         _ = try Poll.wait([PollInterest(descriptor: child.pidfd.raw, events: .read)], until: .now.advanced(by: 10))
-        #expect(child.reap() == .exit(0))
+        #expect(child.reap()?.end == .exit(0))
+    }
+
+    @Test func whatAProcessHasUsedIsToldWithItsEnd() throws {
+        let null = try Descriptor.open("/dev/null", flags: 2)
+        let child = try ChildProcess.spawn(
+            path: "/bin/sh", arguments: ["sh", "-c", "n=0; while [ $n -lt 300000 ]; do n=$((n+1)); done; kill -ABRT $$"], environment: [],
+            descriptors: .init([null, null, null]))
+        #expect(child.reap() == nil)
+        #expect(try #require(ProcessStatus.peakMemory(of: child.pid)) > 1 << 16)
+        #expect(["R", "S", "D"].contains(ProcessStatus.state(of: child.pid)))
+        _ = try Poll.wait([PollInterest(descriptor: child.pidfd.raw, events: .read)], until: .now.advanced(by: 20))
+        // It is dead and not reaped: it has a state, and no memory.
+        #expect(ProcessStatus.state(of: child.pid) == "Z" && ProcessStatus.peakMemory(of: child.pid) == nil)
+        let (end, usage) = try #require(child.reap())
+        #expect(end == .signal(SIGABRT))
+        #expect((0.01..<20).contains(usage.cpu))
+        // The kernel's figure begins with that of the parent.
+        let own = try #require(ProcessStatus.peakMemory(of: CurrentProcess.id))
+        #expect((1 << 16...own).contains(usage.peak))
+        #expect(ProcessStatus.state(of: child.pid) == nil)
     }
 
     @Test func aDiscardedProcessIsReaped() throws {

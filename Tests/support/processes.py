@@ -1,6 +1,9 @@
 """Processes as the kernel tells of them."""
 
+import contextlib
+import ctypes
 import os
+import threading
 from pathlib import Path
 
 
@@ -80,3 +83,34 @@ def limits(pid):
             soft, hard = line.split()[3:5]
             return int(soft), int(hard)
     raise AssertionError("no such limit")
+
+
+PTRACE_DETACH, PTRACE_SEIZE, PTRACE_O_TRACEEXIT = 17, 0x4206, 0x40
+
+
+@contextlib.contextmanager
+def held_at_exit(pid):
+    """While this lasts the process does not end, not even by SIGKILL, as one that sleeps uninterruptibly: a tracer holds it in the kernel's
+    exit. Signals that may be survived do not reach it. Wants root, or a kernel that lets a user's processes trace each other."""
+    ptrace = ctypes.CDLL(None, use_errno=True).ptrace
+    ptrace.argtypes = [ctypes.c_long, ctypes.c_long, ctypes.c_void_p, ctypes.c_void_p]
+    held, release, failure = threading.Event(), threading.Event(), []
+
+    def trace():
+        if ptrace(PTRACE_SEIZE, pid, None, PTRACE_O_TRACEEXIT) != 0:
+            failure.append(OSError(ctypes.get_errno(), f"ptrace of {pid}"))
+        held.set()
+        release.wait()
+        # It ends by the signal that it was sent. If it has been sent none it is let go by this thread's end.
+        ptrace(PTRACE_DETACH, pid, None, None)
+
+    thread = threading.Thread(target=trace)
+    thread.start()
+    held.wait()
+    try:
+        if failure:
+            raise failure[0]
+        yield
+    finally:
+        release.set()
+        thread.join()

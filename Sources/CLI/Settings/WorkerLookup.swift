@@ -8,7 +8,7 @@ struct WorkerLookup {
     /// All that may stand in the file.
     static let names = Set([
         "app", "loglevel", "concurrency", "prefetch-multiplier", "queues", "hostname", "soft-time-limit", "time-limit", "child-env",
-        "pidfile", "logfile",
+        "pidfile", "logfile", "backtraces",
     ]).union(ScalingFlags.names).union(ShutdownFlags.names)
 
     private var values: [String: [String]] = [:]

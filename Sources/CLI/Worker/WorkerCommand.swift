@@ -51,6 +51,9 @@ struct WorkerCommand: ParsableCommand {
     @Option(help: ArgumentHelp("A variable that children get, too; may be repeated.", valueName: "name"))
     var childEnv: [String] = []
 
+    @Flag(help: "Have Swift's runtime report how a child crashed, with a backtrace; wants swift-backtrace on this host.")
+    var backtraces = false
+
     @Option(help: ArgumentHelp("A file for the process id.", valueName: "path"))
     var pidfile: String?
 
@@ -109,6 +112,7 @@ struct WorkerCommand: ParsableCommand {
             timeLimit: try worker.seconds(timeLimit, "time-limit"), maximumRetries: settings.maximumRetries, timeZone: settings.timeZone,
             childEnvironment: try childVariables(worker), logLevel: try level(worker),
             logFile: try worker.text(logfile, "logfile").map { try node.path($0, "--logfile") }, version: Coppice.version)
+        options.backtraces = try worker.isOn(backtraces, "backtraces")
         options.extendsResults = settings.extendsResults
         options.resultExpiry = settings.resultExpiry
         options.storesErrorsEvenIfIgnored = settings.storesErrorsEvenIfIgnored

@@ -26,6 +26,8 @@ void coppice_line_buffer_output(void);
 struct coppice_exit {
     int status; // exit code or signal number
     int signaled;
+    int64_t cpu_microseconds; // user and system, of the process and of what it has waited for
+    int64_t peak_kilobytes;   // ru_maxrss, which begins with the peak of the process that spawned it
 };
 
 // Reaps the process behind a pidfd: 1 and its end, 0 while it runs, a negative errno.

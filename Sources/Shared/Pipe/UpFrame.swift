@@ -12,6 +12,8 @@ public enum UpFrame: Equatable, Sendable {
     case log(assignment: UInt64, level: LogLevel, text: String)
     /// The process lives. Carries the running assignment, or 0.
     case heartbeat(assignment: UInt64)
+    /// The running task promises to end, or to promise again, within so many seconds; the last promise counts. Only between `started` and `done`.
+    case pledge(assignment: UInt64, seconds: Double)
     /// These were not started and will not be; the answer to `recall`, also when it is empty, and part of the one to `stop`.
     case returned(assignments: [UInt64])
     /// The assignment has ended.
@@ -89,6 +91,10 @@ public enum UpFrame: Equatable, Sendable {
                 out.integer(assignment)
                 outcome.write(to: &out)
                 return 7
+            case .pledge(let assignment, let seconds):
+                out.integer(assignment)
+                out.double(seconds)
+                return 9
             }
         }
     }
@@ -133,6 +139,11 @@ public enum UpFrame: Equatable, Sendable {
             let keywords = try reader.data()
             guard (try? JSONScanner.check(arguments)) != nil, (try? JSONScanner.check(keywords)) != nil else { throw .badValue("call") }
             self = .call(assignment: assignment, arguments: arguments, keywords: keywords)
+        case 9:
+            let assignment: UInt64 = try reader.integer()
+            let seconds = try reader.double()
+            guard seconds.isFinite, seconds > 0 else { throw .badValue("pledge") }
+            self = .pledge(assignment: assignment, seconds: seconds)
         default: throw .unknownKind(kind)
         }
         guard reader.isAtEnd else { throw .trailing }

@@ -37,9 +37,10 @@ struct AttemptRecord: Equatable {
         deaths = earlier
     }
 
-    mutating func died(_ how: String) {
+    mutating func died(_ how: String, lastLines: [String] = []) {
         guard var story else { return }
         story.end = how
+        story.lastLines = lastLines
         self.story = story
         deaths.append(story)
     }

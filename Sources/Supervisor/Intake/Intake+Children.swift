@@ -125,32 +125,30 @@ extension Intake {
             log.warning("Task \(delivery.name) terminated")
             conclude(delivery, Verdict.revoked(message, "terminated"))
         case .hardTimeLimit(let limit):
-            log.error("Hard time limit (\(limit)s) exceeded for \(delivery.name)")
-            conclude(delivery, Verdict.failure(message, Verdict.hardTimeLimit(limit)))
+            log.error("Hard time limit (\(limit)s) exceeded for \(delivery.name): \(death.story)\(death.lament.map { "\n\($0)" } ?? "")")
+            conclude(delivery, Verdict.failure(message, Verdict.hardTimeLimit(limit, death)))
         case .shutdown where delivery.acksLate:
             log.warning("Task \(delivery.name) goes back to its queue: cold shutdown")
             conclude(delivery, nil, .putBack(front: true))
-        case .shutdown:
-            lose(delivery, "cold shutdown of \(options.node)")
-        case .silent: lose(delivery, "killed after \(Pool.silence) s without a heartbeat")
-        case .protocolError(let complaint): lose(delivery, "killed for breaking the pipe protocol: \(complaint)")
-        case .overstayed, .neverReady, .neverBegan, nil: lose(delivery, Verdict.describe(death.process))
+        case .shutdown, .silent, .pledgeBroken, .crashReport, .protocolError, .overstayed, .neverReady, .neverBegan, nil:
+            lose(delivery, death)
         }
     }
 
-    private func lose(_ delivery: Delivery, _ how: String) {
-        delivery.record.died(how)
+    private func lose(_ delivery: Delivery, _ death: Death) {
+        delivery.record.died(death.story, lastLines: death.lastLines)
+        let lament = death.lament.map { "\n\($0)" } ?? ""
         if delivery.acksLate, delivery.declaration?.rejectOnWorkerLost ?? false {
             guard !delivery.record.isExhausted else {
                 delivery.lifecycle.concluded()
                 return setAsidePoison(delivery)
             }
-            log.error("Task \(delivery.name) goes back to its queue: its child died (\(how))")
+            log.error("Task \(delivery.name) goes back to its queue: its child died: \(death.story)\(lament)")
             conclude(delivery, nil, .putBack(front: true))
             return
         }
-        let failure = Verdict.lost(how, assignment: delivery.assignment)
-        log.error("Task \(delivery.name) is lost: \(failure.summary)")
+        let failure = Verdict.lost(death, assignment: delivery.assignment)
+        log.error("Task \(delivery.name) is lost: \(failure.summary)\(lament)")
         conclude(delivery, Verdict.failure(delivery.message, failure))
     }
 }

@@ -72,7 +72,7 @@ final class Intake {
             delivery.lifecycle.discarded()
             open[delivery.tag] = delivery
             log.error("Task \(delivery.name) was running on a node that died")
-            let failure = Verdict.lost("its node died", assignment: 0)
+            let failure = Verdict.lost("its node died")
             outbox.add(delivery, .conclude, writes: write(delivery, Verdict.failure(message, failure)))
         }
     }

@@ -13,12 +13,16 @@ final class Child {
     let outputs: [ChildOutput]
     var lifecycle = ChildLifecycle()
     let spawnedAt: MonotonicTime
+    /// Bytes: the most memory that the master had had resident when it spawned the child.
+    let parentPeak = ProcessStatus.peakMemory(of: CurrentProcess.id)
 
     /// From `ready`.
     var tasks: [String: TaskDeclaration] = [:]
     var ahead = 0
     var beats = false
 
+    /// Until when it must be ready.
+    var startDeadline: MonotonicTime
     /// When it was last heard of.
     var lastHeard: MonotonicTime
     /// When the running assignment started.
@@ -26,6 +30,8 @@ final class Child {
     /// The running assignment's limits.
     var softDeadline: MonotonicTime?
     var hardDeadline: (at: MonotonicTime, limit: Double)?
+    /// Until when the running assignment has promised to be heard of, and within how many seconds that was.
+    var pledge: (until: MonotonicTime, seconds: Double)?
     /// What is next in its hand while nothing runs, and since when.
     var awaited: (assignment: UInt64, since: MonotonicTime)?
     var recallSent = false
@@ -33,6 +39,14 @@ final class Child {
     var runsAlone = false
     /// After a signal that may be survived, or a stop frame: when SIGKILL follows.
     var killDeadline: MonotonicTime?
+    /// After SIGKILL: when it counts as a corpse.
+    var goneDeadline: MonotonicTime?
+    /// When it was killed: the most memory that it had had resident, and what its main thread did.
+    var peakSeen: Int?
+    var stateSeen: Character?
+    /// Since when its runtime reports its crash.
+    var crashingSince: MonotonicTime?
+    var lastLines = LastLines()
     /// Seconds; falls and rises with what its tasks take. Unknown at first: such a child is given one task at a time.
     private(set) var meanRuntime: Double?
 
@@ -40,6 +54,7 @@ final class Child {
     var frameSource: IOSource?
     var writeSource: IOSource?
     var sources: [IOSource] = []
+    var exitSource: IOSource?
     /// Whether its frames are read only when nothing else is to be done.
     private(set) var isPostponed = false
 
@@ -50,6 +65,7 @@ final class Child {
         channel = launched.channel
         outputs = launched.outputs
         spawnedAt = now
+        startDeadline = now.advanced(by: Pool.startTimeout)
         lastHeard = now
     }
 
@@ -85,7 +101,14 @@ final class Child {
         frameSource?.set(priority: isPostponed ? LoopPriority.childOutput : LoopPriority.childFrames)
     }
 
+    /// Lets go of everything.
     func close() {
+        exitSource = nil
+        closePipes()
+    }
+
+    /// Its end is still noticed.
+    func closePipes() {
         frameSource = nil
         sources.removeAll()
         writeSource = nil

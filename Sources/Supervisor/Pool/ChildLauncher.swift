@@ -19,7 +19,10 @@ struct ChildLauncher {
         self.generation = generation
         path = options.workerPath
         environment =
-            ChildEnvironment(parent: CurrentProcess.environment, names: options.childEnvironment, timeZone: options.timeZone).entries
+            ChildEnvironment(
+                parent: CurrentProcess.environment, names: options.childEnvironment, timeZone: options.timeZone,
+                backtraces: options.backtraces
+            ).entries
         self.descriptorLimit = descriptorLimit
         var settings = JSONObject()
         settings.append("max_retries", .int(options.maximumRetries))

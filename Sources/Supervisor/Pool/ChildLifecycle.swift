@@ -24,6 +24,10 @@ struct ChildLifecycle: Equatable {
         case hardTimeLimit(Double)
         case revoked
         case silent
+        /// The task had promised to be heard again within so many seconds.
+        case pledgeBroken(Double)
+        /// It crashed, and its runtime did not come to an end with the report.
+        case crashReport
         case protocolError(String)
         /// It did not begin what it was given.
         case neverBegan

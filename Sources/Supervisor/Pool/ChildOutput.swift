@@ -41,6 +41,9 @@ final class ChildOutput {
         }
     }
 
+    /// Whether the line that is not finished yet begins with this.
+    func hasBegun(_ text: String) -> Bool { rest.starts(with: text.utf8) }
+
     /// Says what is left without a newline.
     func finish(_ line: (String) -> Void) {
         guard !rest.isEmpty else { return }

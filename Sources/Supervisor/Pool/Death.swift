@@ -1,14 +1,23 @@
 import CoppiceShared
 import CoppiceSystem
 
-/// What is known of a child's end.
+/// What is known of a child's end. `Death+Words` tells it.
 struct Death {
     /// Its phase, what it had in hand, and whether we killed it.
     var end: ChildLifecycle.End
-    /// As the kernel tells it.
-    var process: ProcessEnd
+    /// As the kernel tells it; nil: it has been sent SIGKILL and does not end.
+    var process: ProcessEnd?
     /// Seconds from its spawn.
     var lived: Double
     /// Seconds for which the assignment in work had run; nil: none was.
     var ran: Double?
+    /// Seconds of processor time; nil: it has not ended.
+    var cpu: Double?
+    var memory: MemoryPeak?
+    /// What its main thread did when we killed it: a letter of `ProcessStatus.state`.
+    var state: Character?
+    /// The last that it wrote to its standard error, the oldest line first.
+    var lastLines: [String] = []
+    /// Whether the kernel has killed in the child's cgroup because memory was short or over its limit. False where it has none.
+    var oomKilled = false
 }

@@ -12,7 +12,7 @@ extension Pool {
 
     /// A child that was asked to stop and runs nothing must go soon. One that says meanwhile that a task had begun may end it.
     func expectEnd(of child: Child, now: MonotonicTime) {
-        guard case .stopping(let hand) = child.lifecycle.state else { return }
+        guard case .stopping(let hand) = child.lifecycle.state, child.crashingSince == nil else { return }
         if hand.running != nil {
             child.killDeadline = nil
         } else if child.killDeadline == nil {
@@ -29,13 +29,19 @@ extension Pool {
         if next != nil { wake(at: now.advanced(by: Pool.beginTimeout)) }
     }
 
-    /// While the loop stood still, because the process was stopped or starved, nobody was heard. That time counts against no child.
+    /// While the loop stood still, because the process was stopped or starved, nobody was heard, and the children may have stood still, too.
+    /// That time counts against no child; only a task's time limits are a matter of the clock.
     func noticeStandstill(now: MonotonicTime) {
         defer { lastTurn = now }
         guard now.seconds(since: lastTurn) > Pool.standstill else { return }
         for child in children {
             child.lastHeard = now
             child.awaited?.since = now
+            if child.lifecycle.isStarting { child.startDeadline = now.advanced(by: Pool.startTimeout) }
+            if child.killDeadline != nil { child.killDeadline = now.advanced(by: Pool.killDelay) }
+            if child.goneDeadline != nil { child.goneDeadline = now.advanced(by: Pool.corpseDelay) }
+            if let pledge = child.pledge { child.pledge?.until = now.advanced(by: pledge.seconds) }
+            if child.crashingSince != nil { child.crashingSince = now }
         }
     }
 
@@ -63,14 +69,22 @@ extension Pool {
             wake(at: deadline)
             return false
         }
+        if reached(child.goneDeadline) {
+            giveUp(child, now: now)
+            return
+        }
         if reached(child.killDeadline) {
-            child.killDeadline = nil
             if !child.lifecycle.isKilled { _ = child.lifecycle.kill(.overstayed) }
-            child.process.signalGroup(SIGKILL)
+            killForGood(child, now: now)
         }
         guard !child.lifecycle.isKilled else { return }
+        if let since = child.crashingSince {
+            // It can't beat any more, and its task is over.
+            if reached(since.advanced(by: Pool.reportTimeout)) { kill(child, .crashReport) }
+            return
+        }
         if child.lifecycle.isStarting {
-            if reached(child.spawnedAt.advanced(by: Pool.startTimeout)) {
+            if reached(child.startDeadline) {
                 log.error("\(child.name) did not become ready within \(Int(Pool.startTimeout)) s; it is killed")
                 kill(child, .neverReady)
             }
@@ -89,6 +103,11 @@ extension Pool {
         if let hard = child.hardDeadline, reached(hard.at) {
             log.error("Hard time limit (\(hard.limit)s) exceeded in child \(child.slot.number) (pid \(child.process.pid)); it is killed")
             kill(child, .hardTimeLimit(hard.limit))
+            return
+        }
+        if let pledge = child.pledge, reached(pledge.until) {
+            log.error("The task in \(child.name) had promised a heartbeat within \(pledge.seconds) s; it is killed")
+            kill(child, .pledgeBroken(pledge.seconds))
             return
         }
         if reached(child.softDeadline), let running = child.lifecycle.hand.running {

@@ -71,7 +71,7 @@ extension Pool {
                 .init(slot: UInt32(slot.number), node: options.node, heartbeat: UInt32(Pool.heartbeat * 1000), settings: launcher.settings))
         )
         child.channel.flush()
-        wake(at: now.advanced(by: Pool.startTimeout))
+        wake(at: child.startDeadline)
         log.debug("\(child.name) spawned")
         return child
     }
@@ -81,17 +81,16 @@ extension Pool {
             [unowned self, weak child] _ in
             if let child { receive(child) }
         }
-        child.sources.append(
-            try loop.watch(child.process.pidfd.raw, for: .read, priority: LoopPriority.childExits) {
-                [unowned self, weak child] _ in
-                if let child { exited(child) }
-            })
+        child.exitSource = try loop.watch(child.process.pidfd.raw, for: .read, priority: LoopPriority.childExits) {
+            [unowned self, weak child] _ in
+            if let child { exited(child) }
+        }
         for output in child.outputs {
             child.sources.append(
                 try loop.watch(output.descriptor, for: .read, priority: LoopPriority.childOutput) {
                     [unowned self, weak child] _ in
                     guard let child else { return }
-                    if !output.receive({ self.onOutput(child, output.stream, $0) }) {
+                    if !read(output, of: child, now: .now) {
                         // Closed by the child; without a reader's interest the loop would spin on the hang-up.
                         child.sources.removeAll { $0.descriptor == output.descriptor }
                     }

@@ -13,7 +13,7 @@ final class Pool {
     static let startTimeout = 10.0
     /// Seconds between a child's heartbeats, and how long it may be silent.
     static let heartbeat = 1.0
-    static let silence = 3.5
+    static let silence = 3.0
     /// Seconds between a signal that may be survived and SIGKILL.
     static let killDelay = 2.0
     /// A task under this many seconds is short: more may be written ahead.
@@ -31,8 +31,12 @@ final class Pool {
     /// Bytes read from a child at once, and how often children are read in one turn before those that write on must wait.
     private static let readLimit = 1 << 18
     private static let mostReadsInTurn = 32
-    /// More than a pipe holds: what is read of a child that has ended.
-    private static let lastWords = 1 << 24
+    /// Seconds within which a process must end after SIGKILL; one that does not is a corpse.
+    static let corpseDelay = 1.0
+    /// Seconds that a crash report may take.
+    static let reportTimeout = 30.0
+    /// Seconds after which a frame proves that a child that seemed to crash has not: its threads stand still while it reports.
+    static let crashDoubt = 0.5
 
     /// Those of the present generation.
     var options: SupervisorOptions
@@ -41,6 +45,8 @@ final class Pool {
     var launcher: ChildLauncher
     /// In the order of their numbers.
     var slots: [Slot]
+    /// Children that have been sent SIGKILL and do not end. Their slots have done with them; they are only reaped.
+    var corpses: [Child] = []
     /// How many slots do not retire.
     var size: Int
     var respawn = RespawnPolicy()
@@ -121,11 +127,10 @@ final class Pool {
     /// Ends a child for a reason that is recorded first.
     func kill(_ child: Child, _ reason: ChildLifecycle.KillReason, signal: Int32 = SIGKILL) {
         guard child.lifecycle.kill(reason) else { return }
+        guard signal != SIGKILL else { return killForGood(child, now: .now) }
         child.process.signalGroup(signal)
-        if signal != SIGKILL {
-            child.killDeadline = MonotonicTime.now.advanced(by: Pool.killDelay)
-            wake(at: child.killDeadline)
-        }
+        child.killDeadline = MonotonicTime.now.advanced(by: Pool.killDelay)
+        wake(at: child.killDeadline)
     }
 
     /// Asks every child to finish what it has started and go.
@@ -155,6 +160,7 @@ final class Pool {
     func receive(_ child: Child) {
         let now = MonotonicTime.now
         child.lastHeard = now
+        noticeLife(of: child, now: now)
         do {
             let reading = try child.channel.receive(limit: Pool.readLimit) { frame in accept(frame, from: child, now: now) }
             // The other end is closed; the exit follows, or the silence is noticed.
@@ -168,7 +174,7 @@ final class Pool {
         child.postpone(readsInTurn > Pool.mostReadsInTurn && !child.isPostponed)
     }
 
-    private func accept(_ frame: UpFrame, from child: Child, now: MonotonicTime) {
+    func accept(_ frame: UpFrame, from child: Child, now: MonotonicTime) {
         let complaint: ChildLifecycle.Complaint?
         switch frame {
         case .ready(let ready):
@@ -185,6 +191,11 @@ final class Pool {
             child.runningSince = nil
             child.softDeadline = nil
             child.hardDeadline = nil
+            child.pledge = nil
+        case .pledge(let assignment, let seconds):
+            complaint = child.lifecycle.isRunning(assignment) ? nil : "a pledge of what does not run"
+            child.pledge = (now.advanced(by: seconds), seconds)
+            wake(at: child.pledge?.until)
         case .returned(let assignments):
             complaint = child.lifecycle.returned(assignments)
             child.recallSent = false
@@ -205,7 +216,7 @@ final class Pool {
     private func isResult(_ frame: UpFrame) -> Bool {
         switch frame {
         case .call, .started, .done, .returned, .state: true
-        case .ready, .log, .heartbeat: false
+        case .ready, .log, .heartbeat, .pledge: false
         }
     }
 
@@ -224,29 +235,5 @@ final class Pool {
         guard !child.lifecycle.isKilled else { return }
         log.error("\(child.name) breaks the protocol: \(complaint); it is killed")
         kill(child, .protocolError(complaint))
-    }
-
-    func exited(_ child: Child) {
-        // Whatever it has spawned goes with it. Before it is reaped: so long its number belongs to nobody else.
-        child.process.signalGroup(SIGKILL)
-        guard let processEnd = child.process.reap() else { return }
-        // All that it wrote is in the pipe by now. A grandchild may hold the other end open, so an empty pipe is enough, and as
-        // it may go on writing there is a bound.
-        _ = try? child.channel.receive(limit: Pool.lastWords) { accept($0, from: child, now: .now) }
-        for output in child.outputs {
-            _ = output.receive { onOutput(child, output.stream, $0) }
-            output.finish { onOutput(child, output.stream, $0) }
-        }
-        let now = MonotonicTime.now
-        let death = Death(
-            end: child.lifecycle.ended(), process: processEnd, lived: now.seconds(since: child.spawnedAt),
-            ran: child.runningSince.map { now.seconds(since: $0) })
-        let wasServing = child.isServing
-        child.slot.remove(child)
-        child.close()
-        // A successor that fails takes nothing away.
-        if wasServing, !death.end.wasReady, death.end.killed != .shutdown { respawn.startFailed(now: now) }
-        onEnd(child, death)
-        removeRetired()
     }
 }

@@ -28,6 +28,12 @@ final class Slot {
         return old
     }
 
+    /// The child gets nothing new and is to be replaced, but not yet gone.
+    func leave(_ child: Child) {
+        remove(child)
+        leaving.append(child)
+    }
+
     /// A child is gone. A successor that is still starting takes an empty place as it is.
     func remove(_ gone: Child) {
         if successor === gone { successor = nil }

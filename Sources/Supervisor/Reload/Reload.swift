@@ -7,7 +7,7 @@ struct Reload {
     var isWanted = false
     /// Why the last one failed; nil after one that did not.
     var failure: String?
-    var report = ReloadReport(pid: CurrentProcess.id, started: ProcessHandle.startTime(of: CurrentProcess.id) ?? 0)
+    var report = ReloadReport(pid: CurrentProcess.id, started: ProcessStatus.startTime(of: CurrentProcess.id) ?? 0)
     /// Where that is written.
     let path: String?
 

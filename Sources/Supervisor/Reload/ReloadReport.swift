@@ -13,7 +13,7 @@ public struct ReloadReport: Equatable, Sendable {
 
     /// The master.
     public var pid: Int32
-    /// When it was started, as `ProcessHandle.startTime` has it: a report may be left by a process that was killed.
+    /// When it was started, as `ProcessStatus.startTime` has it: a report may be left by a process that was killed.
     public var started: Int
     /// How many reloads have begun since its start, and how many of these have ended.
     public var begun = 0
@@ -27,7 +27,7 @@ public struct ReloadReport: Equatable, Sendable {
     }
 
     /// Whether the master that wrote it runs.
-    public var isCurrent: Bool { ProcessHandle.startTime(of: pid) == started }
+    public var isCurrent: Bool { ProcessStatus.startTime(of: pid) == started }
 
     mutating func begins() { begun += 1 }
 

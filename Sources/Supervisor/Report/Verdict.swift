@@ -33,20 +33,29 @@ enum Verdict {
             ResultRecord.exception(TaskFailure(type: "TaskRevokedError", module: "celery.exceptions", arguments: [.string(why)])), at: .now)
     }
 
-    /// The child died with the task.
-    static func lost(_ how: String, assignment: UInt64) -> TaskFailure {
+    /// The child died with the task: Celery's sentence, and what else is known.
+    static func lost(_ death: Death, assignment: UInt64) -> TaskFailure {
         TaskFailure(
             type: "WorkerLostError", module: "billiard.exceptions",
-            arguments: [.string("Worker exited prematurely: \(how)\(assignment == 0 ? "" : " Job: \(assignment)").")])
+            arguments: [
+                .string("Worker exited prematurely: \(death.how) Job: \(assignment). \(death.explanation)")
+            ], traceback: death.lament)
+    }
+
+    /// It died where nobody could see how.
+    static func lost(_ how: String) -> TaskFailure {
+        TaskFailure(type: "WorkerLostError", module: "billiard.exceptions", arguments: [.string("Worker exited prematurely: \(how).")])
     }
 
     /// It died as often as a task may.
     static func poisonous(_ deaths: [AttemptStory]) -> TaskFailure {
-        lost("\(deaths.count) attempts died: \(deaths.map(\.description).joined(separator: "; "))", assignment: 0)
+        lost("\(deaths.count) attempts died: \(deaths.map(\.description).joined(separator: "; "))")
     }
 
-    static func hardTimeLimit(_ seconds: Double) -> TaskFailure {
-        TaskFailure(type: "TimeLimitExceeded", module: "billiard.exceptions", arguments: [number(seconds)])
+    static func hardTimeLimit(_ seconds: Double, _ death: Death) -> TaskFailure {
+        TaskFailure(
+            type: "TimeLimitExceeded", module: "billiard.exceptions", arguments: [number(seconds)],
+            traceback: "\(death.story)\n\(death.lament ?? "")")
     }
 
     static func notRegistered(_ name: String) -> TaskFailure {
@@ -60,14 +69,6 @@ enum Verdict {
     /// The message can't be run.
     static func unusable(_ reason: String) -> TaskFailure {
         TaskFailure(type: "MessageError", module: "coppice.errors", arguments: [.string(reason)])
-    }
-
-    /// How a process ended, in billiard's words.
-    static func describe(_ end: ProcessEnd) -> String {
-        switch end {
-        case .signal(let number): "signal \(number) (\(SignalName.name(number)))"
-        case .exit(let code): "exitcode \(code)"
-        }
     }
 
     private static func number(_ value: Double) -> JSONValue {

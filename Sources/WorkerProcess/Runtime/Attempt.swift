@@ -31,6 +31,8 @@ final class Attempt: Sendable {
         outlet.appendWhileRunning(run.assignment, UpFrame.state(assignment: run.assignment, name: state, meta: meta).encoded)
     }
 
+    func pledge(seconds: Double) { outlet.pledge(run.assignment, seconds: seconds) }
+
     func log(_ level: UpFrame.LogLevel, _ text: String) {
         outlet.append(UpFrame.log(assignment: run.assignment, level: level, text: text).encoded)
     }

@@ -19,6 +19,8 @@ final class Outlet: Sendable {
         var running: UInt64 = 0
         /// A heartbeat stands in `pending`. One is enough, however long nobody reads.
         var hasBeat = false
+        /// Seconds of the last pledge that stands in `pending`: a handler may make thousands in a millisecond.
+        var pledged: Double?
         /// The pulse thread sleeps until the next beat and must be woken for anything else.
         var pulseDozes = false
         /// How many appenders wait for a slow reader.
@@ -60,6 +62,7 @@ final class Outlet: Sendable {
         state.withLock { state in
             if state.pending.isEmpty { state.since = .now }
             state.running = 0
+            state.pledged = nil
             state.pending.append(contentsOf: frame)
         }
     }
@@ -68,6 +71,15 @@ final class Outlet: Sendable {
     func appendWhileRunning(_ assignment: UInt64, _ frame: [UInt8]) {
         change(flush: false) { state in
             if state.running == assignment { state.pending.append(contentsOf: frame) }
+        }
+    }
+
+    /// Adds a pledge of the running assignment. One that says what a pending one says is as good as said.
+    func pledge(_ assignment: UInt64, seconds: Double) {
+        change(flush: false) { state in
+            guard state.running == assignment, state.pledged != seconds else { return }
+            state.pledged = seconds
+            state.pending.append(contentsOf: UpFrame.pledge(assignment: assignment, seconds: seconds).encoded)
         }
     }
 
@@ -131,6 +143,7 @@ final class Outlet: Sendable {
         swap(&batch, &state.pending)
         state.since = nil
         state.hasBeat = false
+        state.pledged = nil
     }
 
     /// Holds an appender back while another writes and the buffer is full.

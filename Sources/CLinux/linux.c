@@ -11,6 +11,7 @@
 #include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
 int coppice_pidfd_open(int pid) { return (int)syscall(SYS_pidfd_open, pid, 0); }
@@ -76,3 +77,5 @@ int coppice_reap(int pidfd, struct coppice_exit *result) {
     result->peak_kilobytes = usage.ru_maxrss;
     return 1;
 }
+
+long coppice_attribute(const char *path, const char *name, void *value, unsigned long size) { return getxattr(path, name, value, size); }

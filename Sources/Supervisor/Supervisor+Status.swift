@@ -73,7 +73,7 @@ extension Supervisor {
         let now = MonotonicTime.now
         var lines = ["State of \(options.node): \(status)"]
         let respawn = pool.respawn
-        lines.append("pool: \(respawn.failures) failed start(s) in a row, generation \(pool.launcher.generation) of \(pool.launcher.path)")
+        lines.append("pool: \(respawn.failures) failed start(s) in a row, generation \(pool.launcher.generation) of \(pool.launcher.program.path)")
         lines.append("outbox: \(intake.outbox.isUnderWay ? "a batch is under way" : "nothing is under way"), \(intake.unsettled) unsettled")
         for slot in pool.slots {
             let retires = slot.isRetiring ? ", retires" : ""

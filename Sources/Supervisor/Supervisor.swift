@@ -78,6 +78,7 @@ public final class Supervisor {
         publishReloads()
         broker.open()
         store?.open()
+        defer { pool.sandbox.close() }
         let code = try loop.run()
         if let failure { throw failure }
         return code

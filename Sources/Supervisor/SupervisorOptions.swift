@@ -39,6 +39,8 @@ public struct SupervisorOptions: Sendable {
     public var storesErrorsEvenIfIgnored = false
     /// Whether Swift's runtime reports the crashes of children, with backtraces.
     public var backtraces = false
+    public var sandbox = SandboxOptions()
+    public var recycling = RecyclingOptions()
     /// nil: there are always `concurrency` children.
     public var scaling: ScalingOptions?
     public var shutdown = ShutdownOptions()

@@ -30,14 +30,14 @@ public struct CgroupReadings: Sendable {
         self.cpu = cpu
     }
 
-    public static var own: CgroupReadings { CgroupReadings(membership: SmallFile.text("/proc/self/cgroup") ?? "") }
+    public static var own: CgroupReadings { CgroupReadings(membership: TextFile.read("/proc/self/cgroup") ?? "") }
 
     /// How many processors' worth of time the process may use, by the tightest quota from its group up; nil: no quota.
     public var processorQuota: Double? {
-        (unified.compactMap { SmallFile.text($0 + "/cpu.max").flatMap(CgroupReadings.quota(ofMax:)) }
+        (unified.compactMap { TextFile.read($0 + "/cpu.max").flatMap(CgroupReadings.quota(ofMax:)) }
             + cpu.compactMap { folder in
-                guard let quota = SmallFile.number(folder + "/cpu.cfs_quota_us"),
-                    let period = SmallFile.number(folder + "/cpu.cfs_period_us"),
+                guard let quota = TextFile.number(folder + "/cpu.cfs_quota_us"),
+                    let period = TextFile.number(folder + "/cpu.cfs_period_us"),
                     quota > 0, period > 0
                 else { return nil }
                 return Double(quota) / Double(period)
@@ -47,7 +47,7 @@ public struct CgroupReadings: Sendable {
 
     /// The own group's pressure on `resource`; nil where the kernel does not tell.
     public func pressure(on resource: Pressure.Resource) -> Pressure? {
-        for folder in unified { if let text = SmallFile.text("\(folder)/\(resource.rawValue).pressure") { return Pressure(text) } }
+        for folder in unified { if let text = TextFile.read("\(folder)/\(resource.rawValue).pressure") { return Pressure(text) } }
         return nil
     }
 

@@ -66,6 +66,23 @@ public enum CurrentProcess {
 }
 
 extension CurrentProcess {
+    /// Whether it has the rights to start processes of another user and to end them: CAP_KILL, CAP_SETGID, CAP_SETUID.
+    public static var mayStartOtherUsers: Bool {
+        guard let text = TextFile.read("/proc/self/status"),
+            let line = text.split(separator: "\n").first(where: { $0.hasPrefix("CapEff:") }),
+            let set = UInt64(line.dropFirst("CapEff:".count).drop(while: \.isWhitespace), radix: 16)
+        else { return false }
+        return [5, 6, 7].allSatisfy { set & (1 << $0) != 0 }
+    }
+
+    /// Its executable's path; nil if it has been removed or /proc is not there.
+    public static var executable: String? {
+        var buffer = [CChar](repeating: 0, count: Int(PATH_MAX))
+        let length = readlink("/proc/self/exe", &buffer, buffer.count)
+        guard length > 0 else { return nil }
+        return String(decoding: buffer.prefix(length).map { UInt8(bitPattern: $0) }, as: UTF8.self)
+    }
+
     /// Whether a descriptor of this number was handed to the process.
     public static func hasDescriptor(_ number: Int32) -> Bool { coppice_is_open(number) != 0 }
 

@@ -29,7 +29,7 @@ public struct Pressure: Equatable, Sendable {
     /// What this process feels: the whole machine's, or its own group's where that is higher (as at the group's memory limit).
     /// nil: the kernel does not tell.
     public static func now(on resource: Resource) -> Pressure? {
-        let machine = SmallFile.text("/proc/pressure/\(resource.rawValue)").flatMap { Pressure($0) }
+        let machine = TextFile.read("/proc/pressure/\(resource.rawValue)").flatMap { Pressure($0) }
         guard let own = CgroupReadings.own.pressure(on: resource) else { return machine }
         guard let machine else { return own }
         return Pressure(some: max(machine.some, own.some), full: max(machine.full, own.full))

@@ -129,6 +129,58 @@ def test_a_binary_that_does_not_start_changes_nothing(reloaded, app):
     assert until(lambda: "failed" not in worker.notify.messages("STATUS=")[-1], what="STATUS")
 
 
+def test_after_a_failed_reload_a_dead_child_is_replaced_by_what_worked(reloaded, app):
+    it = reloaded(concurrency=1)
+    worker = it.worker.ready()
+    (child,) = worker.children
+    inode = os.stat(it.binary).st_ino
+    broken(it.binary)
+    assert it.reload().returncode == 1
+    for _ in range(3):
+        os.kill(worker.children[0], signal.SIGKILL)
+        assert app.send_task("drill.add", (2, 3)).get(timeout=10) == 5
+    (other,) = generation(worker).items()
+    assert other[0] != child and other[1] == inode
+    # It was given nothing that a child has not.
+    assert sorted(int(fd) for fd in os.listdir(f"/proc/{other[0]}/fd"))[:5] == [0, 1, 2, 3, 4]
+    assert not [fd for fd in os.listdir(f"/proc/{other[0]}/fd") if os.readlink(f"/proc/{other[0]}/fd/{fd}").startswith(str(it.binary))]
+
+
+def test_a_binary_that_is_replaced_without_a_reload_is_not_mixed_in(reloaded, app):
+    it = reloaded(concurrency=1)
+    worker = it.worker.ready()
+    inode = os.stat(it.binary).st_ino
+    broken(it.binary)
+    os.kill(worker.children[0], signal.SIGKILL)
+    assert app.send_task("drill.add", (2, 3)).get(timeout=10) == 5
+    assert set(generation(worker).values()) == {inode}
+
+
+def test_a_worker_that_is_a_script_goes_on_after_a_failed_reload(folder, redis_worker, python_worker, app):
+    script = python_worker('TASKS["which"] = lambda args, kwargs: "good"')
+    it = Reloaded(folder, redis_worker, app=script, concurrency=1)
+    worker = it.worker.ready()
+    broken(script)
+    assert it.reload().returncode == 1
+    os.kill(worker.children[0], signal.SIGKILL)
+    assert app.send_task("which").get(timeout=10) == "good"
+
+
+def test_a_binary_that_works_only_once_is_replaced_back(reloaded, app, folder):
+    it = reloaded(concurrency=3)
+    worker = it.worker.all_ready(3)
+    inode = os.stat(it.binary).st_ino
+    good = folder / "good"
+    install(DRILL, good)
+    # The first start takes the token along; all others fail.
+    (folder / "token").touch()
+    broken(it.binary, f"#!/bin/sh\nrm {folder}/token && exec {good}\nexit 3\n")
+    done = it.reload()
+    assert done.returncode == 1 and "replaced back" in done.stderr
+    until(lambda: set(generation(worker).values()) == {inode} and len(worker.children) == 3, what=lambda: worker.log.text)
+    assert app.send_task("drill.add", (2, 3)).get(timeout=10) == 5
+
+
 def test_settings_that_are_wrong_change_nothing(reloaded, app):
     it = reloaded(settings="worker:\n  time-limit: 60\n")
     worker = it.worker.all_ready()

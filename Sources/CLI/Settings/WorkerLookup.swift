@@ -9,6 +9,8 @@ struct WorkerLookup {
     static let names = Set([
         "app", "loglevel", "concurrency", "prefetch-multiplier", "queues", "hostname", "soft-time-limit", "time-limit", "child-env",
         "pidfile", "logfile", "backtraces",
+        "child-cgroup", "child-memory", "child-cpu", "child-pids", "child-user", "child-no-new-privs", "child-private-tmp",
+        "child-oom-score-adj", "max-tasks-per-child", "max-memory-per-child", "max-memory-kills",
     ]).union(ScalingFlags.names).union(ShutdownFlags.names)
 
     private var values: [String: [String]] = [:]

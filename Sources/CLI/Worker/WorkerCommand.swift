@@ -60,6 +60,8 @@ struct WorkerCommand: ParsableCommand {
     @Option(name: [.customShort("f"), .long], help: ArgumentHelp("Append the log to a file instead of standard error.", valueName: "path"))
     var logfile: String?
 
+    @OptionGroup(title: "Sandbox") var sandbox: SandboxFlags
+    @OptionGroup(title: "Recycling") var recycling: RecyclingFlags
     @OptionGroup(title: "Scaling") var scaling: ScalingFlags
     @OptionGroup(title: "Shutdown") var shutdown: ShutdownFlags
     @OptionGroup var connection: ConnectionFlags
@@ -116,6 +118,8 @@ struct WorkerCommand: ParsableCommand {
         options.extendsResults = settings.extendsResults
         options.resultExpiry = settings.resultExpiry
         options.storesErrorsEvenIfIgnored = settings.storesErrorsEvenIfIgnored
+        options.sandbox = try sandbox.options(worker)
+        options.recycling = try recycling.options(worker)
         if case .rabbitmq = settings.results { options.ledgerPath = try Settings.embeddedPath() }
         options.scaling = try scaling.options(worker, patience: settings.autoscalePatience)
         if let scaling = options.scaling { options.concurrency = scaling.minimum }

@@ -21,6 +21,8 @@ int coppice_processor_count(void);
 int coppice_is_open(int fd);
 void coppice_name_thread(const char *name);
 void coppice_line_buffer_output(void);
+// The size of the attribute's value, of which as much as fits is put into `value`; -1: there is none.
+long coppice_attribute(const char *path, const char *name, void *value, unsigned long size);
 
 // How a child ended.
 struct coppice_exit {
@@ -32,3 +34,17 @@ struct coppice_exit {
 
 // Reaps the process behind a pidfd: 1 and its end, 0 while it runs, a negative errno.
 int coppice_reap(int pidfd, struct coppice_exit *result);
+
+// A process to be born in a cgroup.
+struct coppice_birth {
+    const char *path;
+    char *const *arguments;   // ends with a null pointer
+    char *const *environment; // likewise
+    const int *descriptors;   // what becomes its 0, 1, 2, …
+    int count;
+    int cgroup; // the open folder
+};
+
+// Starts it in a process group of its own, with no signal blocked, ignored or handled. Its pid, and its pidfd in `*pidfd`; a negative
+// errno of the fork or of execve.
+int coppice_spawn_into_cgroup(const struct coppice_birth *birth, int *pidfd);

@@ -130,7 +130,7 @@ extension Intake {
         case .shutdown where delivery.acksLate:
             log.warning("Task \(delivery.name) goes back to its queue: cold shutdown")
             conclude(delivery, nil, .putBack(front: true))
-        case .shutdown, .silent, .pledgeBroken, .crashReport, .protocolError, .overstayed, .neverReady, .neverBegan, nil:
+        case .shutdown, .silent, .pledgeBroken, .crashReport, .protocolError, .overMemory, .overstayed, .neverReady, .neverBegan, nil:
             lose(delivery, death)
         }
     }

@@ -18,6 +18,7 @@ extension SupervisorOptions {
         keep(\.prefetchMultiplier, "prefetch-multiplier")
         keep(\.logFile, "logfile")
         keep(\.logLevel, "loglevel")
+        keep(\.sandbox, "the sandbox (--child-cgroup and the like)")
         keep(\.timeZone, "DATETIME_TIMEZONE")
         keep(\.resultExpiry, "CELERY_RESULT_EXPIRES")
         return (options, differing)

@@ -11,6 +11,7 @@ final class Child {
     let process: ChildProcess
     let channel: ChildChannel
     let outputs: [ChildOutput]
+    let enclosure: Enclosure
     var lifecycle = ChildLifecycle()
     let spawnedAt: MonotonicTime
     /// Bytes: the most memory that the master had had resident when it spawned the child.
@@ -58,12 +59,14 @@ final class Child {
     /// Whether its frames are read only when nothing else is to be done.
     private(set) var isPostponed = false
 
-    init(_ launched: ChildLauncher.Launched, in slot: Slot, now: MonotonicTime) {
+    init(_ launched: ChildLauncher.Launched, in slot: Slot, mostTaken: Int, now: MonotonicTime) {
         self.slot = slot
         generation = launched.generation
+        self.mostTaken = mostTaken
         process = launched.process
         channel = launched.channel
         outputs = launched.outputs
+        enclosure = launched.enclosure
         spawnedAt = now
         startDeadline = now.advanced(by: Pool.startTimeout)
         lastHeard = now
@@ -73,6 +76,18 @@ final class Child {
     var name: String { "Child \(slot.number) (pid \(process.pid))" }
     /// Whether it is the one of its slot that is given work.
     var isServing: Bool { slot.child === self }
+
+    /// How many assignments it was given and has not given back, and how many it may be given.
+    private(set) var taken = 0
+    let mostTaken: Int
+
+    func took(_ count: Int) { taken += count }
+
+    /// Bytes that it held when that was last looked at, and when to look again.
+    var measuredAt: MonotonicTime?
+    var measureDue: MonotonicTime?
+    /// It is to be replaced: not before this time.
+    var replacementDue: MonotonicTime?
 
     func ran(for seconds: Double) {
         meanRuntime = meanRuntime.map { $0 * 0.8 + seconds * 0.2 } ?? seconds
@@ -86,7 +101,7 @@ final class Child {
         if recallSent { return count == 0 ? 1 : 0 }
         // What ran alone in a hand that is empty again is history.
         if runsAlone, count > 0 { return 0 }
-        return max(0, handLimit - count)
+        return max(0, min(handLimit - count, mostTaken - taken))
     }
 
     /// How many assignments it may have in hand.

@@ -6,24 +6,29 @@ import Glibc
 struct ChildLauncher {
     /// Counts the launchers of a pool's life: a reload replaces children of another generation.
     let generation: Int
-    /// The worker executable.
-    let path: String
+    /// The worker executable: the file that it was when this was made, whatever stands at its path by now.
+    let program: ProgramFile
     /// `NAME=value` entries.
     let environment: [String]
     /// What the master itself was started with.
     let descriptorLimit: DescriptorLimit
     /// What a child is told of the node in its hello.
     let settings: JSONObject
+    /// How many tasks a child may be given.
+    let mostTaken: Int
+    let sandbox: Sandbox
 
-    init(_ options: SupervisorOptions, generation: Int, descriptorLimit: DescriptorLimit) {
+    init(_ options: SupervisorOptions, generation: Int, descriptorLimit: DescriptorLimit, sandbox: Sandbox) {
         self.generation = generation
-        path = options.workerPath
-        environment =
+        program = ProgramFile(path: options.workerPath)
+        environment = sandbox.environment(
             ChildEnvironment(
                 parent: CurrentProcess.environment, names: options.childEnvironment, timeZone: options.timeZone,
                 backtraces: options.backtraces
-            ).entries
+            ).entries)
         self.descriptorLimit = descriptorLimit
+        self.sandbox = sandbox
+        mostTaken = options.recycling.tasks ?? .max
         var settings = JSONObject()
         settings.append("max_retries", .int(options.maximumRetries))
         if let timeZone = options.timeZone { settings.append("timezone", .string(timeZone)) }
@@ -33,25 +38,41 @@ struct ChildLauncher {
 
     struct Launched {
         let generation: Int
+        let enclosure: Enclosure
         let process: ChildProcess
         let channel: ChildChannel
         let outputs: [ChildOutput]
     }
 
+    /// - Parameter slot: the number that its log lines and its cgroup have.
     /// - Throws: what execve said (missing, not executable, wrong format) or what the kernel did (no more processes, descriptors, memory).
-    func launch() throws(SystemError) -> Launched {
+    func launch(slot: Int) throws(SystemError) -> Launched {
         let null = try Descriptor.open("/dev/null", flags: O_RDWR)
         let down = try Descriptor.pipe()
         let up = try Descriptor.pipe()
         let output = try Descriptor.pipe()
         let errors = try Descriptor.pipe()
         for end in [down.write, up.read, output.read, errors.read] { try end.setNonBlocking() }
-        let process = try ChildProcess.spawn(
-            path: path, arguments: [path], environment: environment,
-            descriptors: .init([null, output.write, errors.write, down.read, up.write]))
+        let enclosure = try sandbox.enclose(slot: slot)
+        let process: ChildProcess
+        do {
+            let displaced = program.displaced
+            var descriptors = [null, output.write, errors.write, down.read, up.write]
+            let arguments = try sandbox.arguments(for: program.path, standingAt: displaced == nil ? nil : descriptors.count)
+            if let displaced { descriptors.append(displaced) }
+            let variables = enclosure.folder.map { environment + ["TMPDIR=\($0)"] } ?? environment
+            process = try ChildProcess.spawn(
+                path: arguments[0], arguments: arguments, environment: variables,
+                descriptors: .init(descriptors), cgroup: try enclosure.group?.open())
+        } catch {
+            _ = sandbox.leave(enclosure)
+            throw error
+        }
+        sandbox.started(process)
         process.resetDescriptorLimit(descriptorLimit)
         return Launched(
-            generation: generation, process: process, channel: ChildChannel(down: down.write, up: up.read),
+            generation: generation, enclosure: enclosure, process: process,
+            channel: ChildChannel(down: down.write, up: up.read),
             outputs: [ChildOutput(output.read, .standardOutput), ChildOutput(errors.read, .standardError)])
     }
 }

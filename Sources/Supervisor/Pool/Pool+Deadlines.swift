@@ -56,7 +56,11 @@ extension Pool {
         timerTime = nil
         let now = MonotonicTime.now
         noticeStandstill(now: now)
-        for child in children { check(child, now: now) }
+        for child in children {
+            check(child, now: now)
+            measureIfDue(child, now: now)
+        }
+        sweepSandbox(now: now)
         // Missing children are spawned by the reconciliation that follows.
         flush()
     }

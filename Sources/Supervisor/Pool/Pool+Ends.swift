@@ -26,6 +26,7 @@ extension Pool {
         guard let (end, usage) = child.process.reap() else { return }
         if let place = corpses.firstIndex(where: { $0 === child }) {
             corpses.remove(at: place)
+            _ = leaveSandbox(child)
             child.close()
             log.warning("\(child.name), a corpse, is gone after \(Int(MonotonicTime.now.seconds(since: child.spawnedAt))) s in all")
         } else {
@@ -65,7 +66,7 @@ extension Pool {
             end: child.lifecycle.ended(), process: end, lived: now.seconds(since: child.spawnedAt),
             ran: child.runningSince.map { now.seconds(since: $0) }, cpu: usage?.cpu,
             memory: MemoryPeak(reaped: usage?.peak, parent: child.parentPeak, seen: child.peakSeen), state: child.stateSeen,
-            lastLines: child.lastLines.lines)
+            lastLines: child.lastLines.lines, oomKilled: end != nil && leaveSandbox(child))
         let wasServing = child.isServing
         child.slot.remove(child)
         if end == nil { child.closePipes() } else { child.close() }

@@ -44,6 +44,8 @@ extension Pool {
         guard let child = slot.child else { return }
         child.runsAlone = alone
         child.lifecycle.handed(run.assignment)
+        child.took(1)
+        countTasks(of: child, now: .now)
         expectBeginning(of: child, now: .now)
         child.channel.send(.run(run))
         unflushed.append(child)

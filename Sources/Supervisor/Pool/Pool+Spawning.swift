@@ -8,11 +8,16 @@ extension Pool {
     /// Spawns the very first child.
     ///
     /// - Throws: what tells the operator that the wrong thing was named: missing, not executable, wrong format.
-    func spawnFirst() throws(SystemError) { slots[0].child = try spawn(in: slots[0], by: launcher, now: .now) }
+    func spawnFirst() throws(SystemError) {
+        try sandbox.open(children: slots.count)
+        sweepSandbox(now: .now)
+        slots[0].child = try spawn(in: slots[0], by: launcher, now: .now)
+    }
 
     /// Spawns what is missing, some in each turn, so that the loop goes on meanwhile.
     func spawnMissing(now: MonotonicTime) {
         guard isSpawning else { return }
+        replaceWornOut(now: now)
         var spawned = 0
         for slot in slots where slot.child == nil && !slot.isRetiring {
             guard spawned < Pool.mostSpawnsInTurn else {
@@ -57,13 +62,14 @@ extension Pool {
     }
 
     func spawn(in slot: Slot, by launcher: ChildLauncher, now: MonotonicTime) throws(SystemError) -> Child {
-        let child = Child(try launcher.launch(), in: slot, now: now)
+        let child = Child(try launcher.launch(slot: slot.number), in: slot, mostTaken: launcher.mostTaken, now: now)
         do {
             try watch(child)
         } catch {
             // Out of memory or of watches. Nobody would hear of its end.
             child.close()
             child.process.discard()
+            _ = leaveSandbox(child)
             throw error
         }
         child.channel.send(

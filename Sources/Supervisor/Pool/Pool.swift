@@ -43,6 +43,7 @@ final class Pool {
     let loop: EventLoop
     let log: Logger
     var launcher: ChildLauncher
+    let sandbox: Sandbox
     /// In the order of their numbers.
     var slots: [Slot]
     /// Children that have been sent SIGKILL and do not end. Their slots have done with them; they are only reaped.
@@ -59,6 +60,10 @@ final class Pool {
     private var readsInTurn = 0
     /// When the last turn ended.
     var lastTurn = MonotonicTime.now
+    /// Those that are to be replaced.
+    var wornOut: [Child] = []
+    /// Seconds that the last child took from its spawn until it was ready.
+    private(set) var startDuration = 0.05
     /// Whether ended children are replaced.
     var isSpawning = true
     /// A child became ready.
@@ -74,7 +79,8 @@ final class Pool {
         self.options = options
         self.loop = loop
         self.log = log
-        launcher = ChildLauncher(options, generation: 1, descriptorLimit: childLimits)
+        sandbox = Sandbox(options.sandbox, loop: loop, log: log)
+        launcher = ChildLauncher(options, generation: 1, descriptorLimit: childLimits, sandbox: sandbox)
         slots = (1...options.concurrency).map(Slot.init)
         size = options.concurrency
         timer = try loop.timer(priority: LoopPriority.timeLimits) { [unowned self] in deadlinesReached() }
@@ -198,6 +204,7 @@ final class Pool {
             wake(at: child.pledge?.until)
         case .returned(let assignments):
             complaint = child.lifecycle.returned(assignments)
+            if complaint == nil { child.took(-assignments.count) }
             child.recallSent = false
         case .state(let assignment, _, _):
             complaint = child.lifecycle.isRunning(assignment) ? nil : "a state of what does not run"
@@ -205,6 +212,7 @@ final class Pool {
         }
         expectBeginning(of: child, now: now)
         expectEnd(of: child, now: now)
+        measure(child, after: frame, now: now)
         if let complaint {
             complain(complaint, child)
         } else if !child.lifecycle.isKilled || isResult(frame) {
@@ -226,6 +234,7 @@ final class Pool {
         child.beats = ready.beats
         for task in ready.tasks { child.tasks[task.name] = task }
         respawn.becameReady()
+        startDuration = now.seconds(since: child.spawnedAt)
         if child.beats { wake(at: now.advanced(by: Pool.silence)) }
         if child.slot.successor === child { succeed(in: child.slot, now: now) }
         onReady(child)

@@ -47,7 +47,7 @@ public struct ReloadReport: Equatable, Sendable {
     // MARK: the file
 
     public init?(path: String) {
-        guard let text = SmallFile.text(path), let value = try? JSONValue(parsing: Array(text.utf8)),
+        guard let text = TextFile.read(path), let value = try? JSONValue(parsing: Array(text.utf8)),
             value["version"]?.int == ReloadReport.version, let pid = value["pid"]?.int.flatMap(Int32.init(exactly:)),
             let started = value["started"]?.int, let begun = value["begun"]?.int, let ended = value["ended"]?.int
         else { return nil }

@@ -42,7 +42,7 @@ final class RollingRestart {
         new = Generation(
             options: options,
             launcher: ChildLauncher(
-                options, generation: new.launcher.generation + 1, descriptorLimit: pool.launcher.descriptorLimit))
+                options, generation: new.launcher.generation + 1, descriptorLimit: pool.launcher.descriptorLimit, sandbox: pool.sandbox))
         awaited = nil
         lifecycle.begins()
     }

@@ -3,15 +3,8 @@ import Glibc
 
 /// A death in words, for results, the log and the stories of attempts.
 extension Death {
-    /// How the process ended, in billiard's words: `signal 9 (SIGKILL)`.
-    var how: String {
-        switch process {
-        // What it has been sent and can't obey.
-        case nil: "signal 9 (SIGKILL)"
-        case .signal(let number): "signal \(number) (\(SignalName.name(number)))"
-        case .exit(let code): "exitcode \(code)"
-        }
-    }
+    /// How the process ended. One that does not end has been sent SIGKILL, and can't obey.
+    var how: String { (process ?? .signal(SIGKILL)).words }
 
     /// By whose hand and why.
     var cause: String {
@@ -31,6 +24,7 @@ extension Death {
         case .pledgeBroken(let seconds): return "killed: the task had promised a heartbeat within \(Death.seconds(seconds)), and none came"
         case .crashReport: return "killed: it had crashed, and to report that took it more than \(Death.seconds(Pool.reportTimeout))"
         case .protocolError(let complaint): return "killed for breaking the pipe protocol: \(complaint)"
+        case .overMemory(let bytes): return "killed over its memory limit, with \(Death.megabytes(bytes)) MB"
         case .neverBegan: return "killed: it had not begun what it was given within \(Death.seconds(Pool.beginTimeout))"
         case .shutdown: return "killed by a cold shutdown"
         case .overstayed: return "killed: it was asked to stop and did not"

@@ -1,0 +1,69 @@
+import CoppiceEventLoop
+import CoppiceShared
+import CoppiceSystem
+import Glibc
+import Logging
+
+/// Removes temporary folders by a process of its own, one at a time: a tree may be large, and the disk slow.
+///
+/// rm goes from folder to folder by descriptor and follows no link, so what a child has put there leads it nowhere else.
+final class FolderSweeper {
+    private static let program = "/bin/rm"
+    /// Folders that wait; what is beyond goes with the master's own folder, at the end.
+    private static let mostWaiting = 1024
+
+    private let loop: EventLoop
+    private let log: Logger
+    private var waiting: [(path: String, lock: Descriptor?)] = []
+    private var work: (process: ChildProcess, source: IOSource)?
+
+    init(loop: EventLoop, log: Logger) {
+        self.loop = loop
+        self.log = log
+    }
+
+    /// - Parameter lock: is held until it is done.
+    func remove(_ path: String, holding lock: Descriptor? = nil) {
+        guard waiting.count < FolderSweeper.mostWaiting else { return }
+        waiting.append((path, lock))
+        goOn()
+    }
+
+    private func goOn() {
+        guard work == nil, !waiting.isEmpty else { return }
+        let folders = waiting
+        waiting.removeAll()
+        do {
+            let process = try FolderSweeper.start(folders.map(\.path), holding: folders.compactMap(\.lock))
+            let source = try loop.watch(process.pidfd.raw, for: .read, priority: LoopPriority.childOutput) { [unowned self] _ in ended() }
+            work = (process, source)
+        } catch {
+            log.warning("temporary folders are left for the end: \(error)")
+        }
+    }
+
+    private func ended() {
+        guard let work, let (end, _) = work.process.reap() else { return }
+        self.work = nil
+        if end != .exit(0) { log.warning("a child's temporary folder could not be emptied: rm ended with \(end.words)") }
+        goOn()
+    }
+
+    private static func start(_ paths: [String], holding locks: [Descriptor]) throws(SystemError) -> ChildProcess {
+        let null = try Descriptor.open("/dev/null", flags: O_RDWR)
+        return try ChildProcess.spawn(
+            path: program, arguments: [program, "-rf", "--one-file-system", "--"] + paths, environment: [],
+            descriptors: .init([null, null, null] + locks))
+    }
+
+    /// The master's end: removes the whole, and waits for that no longer than `seconds`. What is left then is the next start's.
+    func finish(removing path: String, within seconds: Double) {
+        let deadline = MonotonicTime.now.advanced(by: seconds)
+        guard let last = try? FolderSweeper.start([path], holding: []) else { return }
+        for process in [work?.process, last].compactMap(\.self) {
+            _ = try? Poll.wait([PollInterest(descriptor: process.pidfd.raw, events: .read)], until: deadline)
+            _ = process.reap()
+        }
+        work = nil
+    }
+}

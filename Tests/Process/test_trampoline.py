@@ -1,0 +1,51 @@
+"""coppice-exec by itself: each step is taken, and one that can't be taken ends it before the worker's first instruction."""
+
+import os
+import subprocess
+
+import pytest
+
+from support import RELEASE
+
+TRAMPOLINE = RELEASE / "coppice-exec"
+
+
+def run(*arguments, **options):
+    return subprocess.run([str(TRAMPOLINE), *map(str, arguments)], capture_output=True, text=True, timeout=10, **options)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [(), ("2", "--", "/bin/true"), ("1",), ("1", "--"), ("1", "/bin/true"), ("1", "colour=red", "--", "/bin/true"),
+     ("1", "data=", "--", "/bin/true"), ("1", "data=-1", "--", "/bin/true"), ("1", "data=99999999999999999999", "--", "/bin/true"),
+     ("1", "user=1", "--", "/bin/true"), ("1", "user=1:2:3", "--", "/bin/true"), ("1", "user=1:2", "groups=1,,2", "--", "/bin/true")])  # fmt: skip
+def test_arguments_that_it_does_not_know_end_it(arguments):
+    done = run(*arguments)
+    assert done.returncode == 126
+    assert done.stderr.startswith("coppice-exec: ") and done.stderr.count("\n") == 1
+
+
+def test_a_program_that_is_not_there():
+    done = run("1", "--", "/nowhere")
+    assert (done.returncode, done.stderr) == (127, "coppice-exec: start /nowhere: No such file or directory\n")
+
+
+def test_limits_arguments_and_environment_reach_the_program():
+    done = run("1", "data=100000000", "processes=5000", "--", "/bin/sh", "-c", "ulimit -d; ulimit -p; echo $0 $NAME", "zero", env={"NAME": "value"})
+    assert done.stdout.split("\n")[0] == str(100000000 // 1024)
+    assert done.stdout.split("\n")[2] == "zero value"
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="root alone may become somebody else")
+def test_it_becomes_another_user_with_those_groups_alone():
+    done = run("1", "user=61234:61235", "groups=7,61235", "no-new-privileges", "--", "/usr/bin/id")
+    assert done.stdout.startswith("uid=61234 gid=61235 groups=61235,7")
+    done = run("1", "user=61234:61235", "--", "/bin/grep", "^Groups", "/proc/self/status")
+    assert done.stdout.split() == ["Groups:"]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="takes a user who may not")
+def test_who_may_not_become_another_user_is_told_and_starts_nothing():
+    done = run("1", "user=0:0", "--", "/bin/echo", "started", user=65534, group=65534, extra_groups=[])
+    assert done.returncode == 126 and done.stdout == ""
+    assert done.stderr == "coppice-exec: supplementary groups none: Operation not permitted\n"

@@ -9,16 +9,17 @@ VENV    := .build/venv
 PYTEST  := $(VENV)/bin/python -m pytest -c Tests/pytest.ini
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check chaos bench fuzz build clean deps deps-test format unit blackbox golden
+.PHONY: help demo test check chaos faults bench bench-children fuzz build clean deps deps-test format unit blackbox golden install deb test-systemd systemd-short
 
 help: ## This list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: build ## See it work: three tasks, a killed child, the recovery
 	@scripts/demo $(RELEASE)
 
-test: check blackbox ## Everything: lint, unit tests, real processes, a real Celery client, short chaos, a short benchmark
+test: check blackbox systemd-short ## Everything: lint, unit tests, real processes, a real Celery client, a real systemd, short chaos, some faults, a short benchmark
 	PYTHONPATH=Tests $(VENV)/bin/python -m chaos --quick
+	PYTHONPATH=Tests $(VENV)/bin/python -m faults --quick
 	$(VENV)/bin/python benchmarks/run.py --quick
 
 check: deps ## The everyday path: format, import rules, unit tests
@@ -39,8 +40,16 @@ blackbox: build deps-test ## Black-box tests alone (PYTEST_ARGS="-k revoke" narr
 chaos: build deps-test ## 20,000 tasks a broker while a killer is about: none lost, none twice without a reason (CHAOS_ARGS="--seed 17")
 	PYTHONPATH=Tests $(VENV)/bin/python -m chaos $(CHAOS_ARGS)
 
+# Some rows again, without writing the table: make faults FAULTS_ARGS="--row SIGSTOP"
+FAULTS_ARGS ?= --write
+faults: build deps-test ## What a child, the master or the binary may suffer, one by one; writes the table in docs/RELIABILITY.md (FAULTS_ARGS="--row SIGSTOP")
+	PYTHONPATH=Tests $(VENV)/bin/python -m faults $(FAULTS_ARGS)
+
 bench: build deps-test ## Side by side with Celery and Huey, and the brokers' own ceilings
 	$(VENV)/bin/python benchmarks/run.py
+
+bench-children: build deps-test ## What 500 idle children cost the master
+	$(VENV)/bin/python benchmarks/many_children.py
 
 FUZZ_SECONDS ?= 300
 FUZZ_SEED    ?= $(shell date +%s)
@@ -49,6 +58,26 @@ fuzz: deps ## libFuzzer over everything that reads foreign bytes (FUZZ_SECONDS=3
 
 build: deps ## The release build
 	$(SWIFT) build -c release
+
+# DESTDIR, PREFIX and SYSCONFDIR as usual; a host without Swift wants BUILD=.build-deb/release, which `make deb` leaves behind.
+install: ## Put binaries, units, completions and documents in place (PREFIX=/usr/local, DESTDIR)
+	@scripts/install
+
+# The standard library is linked in, so that hosts need no Swift. A folder of its own: its objects are not those of `make build`.
+deb: deps .build/.deps-package ## The Debian package, which needs no Swift on its host
+	$(SWIFT) build -c release --static-swift-stdlib --scratch-path .build-deb
+	scripts/make-deb .build-deb/release .build-deb
+
+# Containers need root. SYSTEMD_ARGS narrows it: make test-systemd SYSTEMD_ARGS="-k reload"
+SYSTEMD := COPPICE_DEB=$(CURDIR)/.build-deb/coppice.deb $(PYTEST) --confcutdir=Tests/systemd --override-ini=timeout_method=signal Tests/systemd
+test-systemd: deb deps-test .build/.deps-systemd .build/.deps-vm ## The package under a real systemd, in a container and in a virtual machine
+	scripts/systemd-tree container .build-deb/coppice.deb
+	scripts/systemd-tree vm .build-deb/coppice.deb
+	$(SYSTEMD) $(SYSTEMD_ARGS)
+
+systemd-short: deb deps-test .build/.deps-systemd
+	@if scripts/systemd-tree --possible; then \
+	    scripts/systemd-tree container .build-deb/coppice.deb && $(SYSTEMD) -m "not vm"; fi
 
 golden: deps-test ## Record the golden messages anew from a real Celery
 	$(VENV)/bin/python Tests/golden/record.py
@@ -70,4 +99,4 @@ $(VENV)/.installed: Tests/requirements.txt .build/.deps-test
 	@touch $@
 
 clean: ## Remove what was built
-	rm -rf .build
+	rm -rf .build .build-deb .build-systemd

@@ -103,6 +103,8 @@ let package = Package(
             dependencies: ["CoppiceAMQP", "CoppiceDial", "CoppiceTLS", "CoppiceSystem", "CoppiceShared", "CoppiceTestSupport"],
             path: "Tests/AMQPTests"),
         .testTarget(name: "NamesTests", dependencies: ["CoppiceNames", "CoppiceSystem", "CoppiceShared"], path: "Tests/NamesTests"),
+        .testTarget(
+            name: "CoppiceEventLoopTests", dependencies: ["CoppiceEventLoop", "CoppiceSystem", "CoppiceShared"], path: "Tests/EventLoopTests"),
         .testTarget(name: "CoppiceSharedTests", dependencies: ["CoppiceShared", "CoppiceTestSupport"], path: "Tests/SharedTests"),
         .testTarget(
             name: "CoppiceRedisTests", dependencies: ["CoppiceRedis", "CoppiceDial", "CoppiceTLS", "CoppiceSystem", "CoppiceShared", "CoppiceTestSupport"],

@@ -139,6 +139,48 @@ struct WitnessEarly: TaskCall {
     var times: Int
 }
 
+/// Closes its process' pipe to the master, and goes on for so long.
+struct HangUp: TaskCall {
+    static let name: TaskName = "drill.hangup"
+    typealias Output = NoOutput
+    var seconds: Double
+}
+
+/// Writes heartbeats to the master without a pause for so long.
+struct Babble: TaskCall {
+    static let name: TaskName = "drill.babble"
+    typealias Output = NoOutput
+    var seconds: Double
+}
+
+/// Writes to the master what is no frame, and goes on for so long.
+struct Garble: TaskCall {
+    static let name: TaskName = "drill.garble"
+    typealias Output = NoOutput
+    var seconds: Double
+}
+
+/// Returns; but its process reads nothing more of what the master writes.
+struct GoDeaf: TaskCall {
+    static let name: TaskName = "drill.deaf"
+    typealias Output = NoOutput
+}
+
+/// Leaves a grandchild in a session of its own that holds the pipes for so long, and ends its own process with SIGKILL.
+struct Orphan: TaskCall {
+    static let name: TaskName = "drill.orphan"
+    typealias Output = NoOutput
+    var seconds: Double
+}
+
+/// Fills the disk on which the folder lies, and keeps it full for so long.
+struct FillDisk: TaskCall {
+    static let name: TaskName = "drill.fill"
+    typealias Output = Int
+    var folder: String
+    var seconds: Double
+}
+
 /// Says so often that it goes on, each time for `timeout` seconds and after `every`; then is silent for `rest` seconds, and returns what it said.
 struct Beat: TaskCall {
     static let name: TaskName = "drill.beat"
@@ -164,4 +206,23 @@ struct Crash: TaskCall {
     typealias Output = Int
     var seconds: Double
     var megabytes: Int
+}
+
+/// As `Poison`; the task's own limit is one death.
+struct PoisonOnce: TaskCall {
+    static let name: TaskName = "drill.poison.once"
+    typealias Output = NoOutput
+    var path: String
+    var id: String
+    var signal: Int32
+}
+
+/// Notes its start, ends its own process at the first one, and at those after it holds so much memory for so long.
+struct Relapse: TaskCall {
+    static let name: TaskName = "drill.relapse"
+    typealias Output = Int
+    var path: String
+    var id: String
+    var megabytes: Int
+    var seconds: Double
 }

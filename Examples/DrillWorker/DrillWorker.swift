@@ -68,6 +68,35 @@ import CoppiceWorkerProcess
             try await Witness(context).run(seconds: call.seconds, times: call.times)
         }
         tasks.on(WitnessEarly.self) { call, context in try await Witness(context).run(seconds: call.seconds, times: call.times) }
+        tasks.on(HangUp.self) { call, _ in
+            System.closePipeUp()
+            try await Task.sleep(for: .seconds(call.seconds))
+            return NoOutput()
+        }
+        tasks.on(Babble.self) { call, _ in
+            System.babble(seconds: call.seconds)
+            return NoOutput()
+        }
+        tasks.on(Garble.self) { call, _ in
+            System.writeUp([UInt8](repeating: 0xFF, count: 64))
+            try await Task.sleep(for: .seconds(call.seconds))
+            return NoOutput()
+        }
+        tasks.on(GoDeaf.self) { _, _ in
+            System.stopReading()
+            return NoOutput()
+        }
+        tasks.on(Orphan.self) { call, _ in
+            _ = try System.spawnSleep(seconds: call.seconds, ownSession: true)
+            System.signalSelf(9)
+            return NoOutput()
+        }
+        tasks.on(FillDisk.self) { call, _ in
+            let filler = try System.fillDisk(of: call.folder)
+            defer { filler.clear() }
+            try await Task.sleep(for: .seconds(call.seconds))
+            return filler.bytes
+        }
         tasks.on(Beat.self) { call, context in
             for _ in 0..<call.times {
                 context.heartbeat(timeout: .seconds(call.timeout))
@@ -86,6 +115,19 @@ import CoppiceWorkerProcess
             let memory = [UInt8](repeating: 1, count: max(0, call.megabytes) << 20)
             while System.processorSeconds < call.seconds {}
             return Int(memory[memory.count + Int(call.seconds)])
+        }
+        tasks.on(PoisonOnce.self, acksLate: true, rejectOnWorkerLost: true, maxDeaths: 1) { call, _ in
+            try System.append("\(call.id) \(System.processID)\n", to: call.path)
+            System.signalSelf(call.signal)
+            return NoOutput()
+        }
+        tasks.on(Relapse.self, acksLate: true, rejectOnWorkerLost: true) { call, _ in
+            let isFirst = !System.exists(call.path)
+            try System.append("\(call.id) \(System.processID)\n", to: call.path)
+            if isFirst { System.signalSelf(9) }
+            let memory = [UInt8](repeating: 1, count: max(0, call.megabytes) << 20)
+            try await Task.sleep(for: .seconds(call.seconds))
+            return memory.count >> 20
         }
     }
 }

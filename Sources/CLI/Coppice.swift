@@ -14,7 +14,6 @@ struct Coppice: ParsableCommand {
         version: "coppice \(version)",
         subcommands: [
             WorkerCommand.self, CallCommand.self, ResultCommand.self, RevokeCommand.self, StatusCommand.self, ReloadCommand.self,
-            QuietCommand.self, QueuesCommand.self,
-            PurgeCommand.self, DeadCommand.self,
+            QuietCommand.self, QueuesCommand.self, PurgeCommand.self, DeadCommand.self, TuneCommand.self,
         ])
 }

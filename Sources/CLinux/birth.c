@@ -21,9 +21,10 @@ struct work {
 
 static int become(const struct coppice_birth *birth) {
     if (setpgid(0, 0) != 0) return errno;
-    // Those that may not be changed are refused, which is as it should be.
-    struct sigaction standard = {.sa_handler = SIG_DFL};
-    for (int number = 1; number < NSIG; number++) sigaction(number, &standard, NULL);
+    // By the system call, since glibc's function refuses the two signals that glibc uses. All of the kernel's structure is 0: SIG_DFL, no
+    // flags, an empty mask. For SIGKILL and SIGSTOP it is refused, as it should be.
+    static const unsigned long standard[4];
+    for (int number = 1; number < NSIG; number++) syscall(SYS_rt_sigaction, number, standard, NULL, sizeof(uint64_t));
     // Two steps, since a source may stand where a target goes: first out of the way, above every source, then into place.
     int parking = birth->count;
     for (int index = 0; index < birth->count; index++)

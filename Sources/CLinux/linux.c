@@ -36,6 +36,15 @@ int coppice_set_descriptor_limit(int pid, uint64_t soft, uint64_t hard) {
     return prlimit(pid, RLIMIT_NOFILE, &limit, 0);
 }
 
+int coppice_set_soft_data_limit(int pid, uint64_t soft, uint64_t *before)
+{
+    struct rlimit limit;
+    if (prlimit(pid, RLIMIT_DATA, NULL, &limit) != 0) return -errno;
+    *before = limit.rlim_cur;
+    limit.rlim_cur = soft < limit.rlim_max ? soft : limit.rlim_max;
+    return prlimit(pid, RLIMIT_DATA, &limit, NULL) == 0 ? 0 : -errno;
+}
+
 int coppice_pipe(int ends[2]) { return pipe2(ends, O_CLOEXEC); }
 
 int coppice_close_from(void *actions, int first) { return posix_spawn_file_actions_addclosefrom_np(actions, first); }

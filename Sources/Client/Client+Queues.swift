@@ -31,19 +31,7 @@ extension Client {
         return moved
     }
 
-    /// The newest records of the dead-letter place, newest first.
-    public func deadLetters(upTo count: Int) throws(ClientError) -> [DeadLetter] {
-        try operate(at: ledger, { $0.deadLetters(upTo: count) }) { if case .deadLetters(let letters) = $0 { letters } else { nil } }
-    }
-
-    /// A record of the dead-letter place with its message, if that is still kept; nil where there is no such record.
-    public func deadLetter(_ id: String) throws(ClientError) -> (letter: DeadLetter, message: [UInt8]?)? {
-        try operate(at: ledger, { $0.deadLetter(id) }) {
-            if case .deadLetter(let letter, let message) = $0 { .some(letter.map { ($0, message) }) } else { nil }
-        }
-    }
-
-    private func operate<Answer>(
+    func operate<Answer>(
         at place: BrokerEndpoint, _ order: (any QueueOperations) -> Void, _ pick: (QueueEvent) -> Answer?
     ) throws(ClientError) -> Answer {
         let operations = try standingOperations(at: place)
@@ -51,14 +39,14 @@ extension Client {
         return try answer(of: operations, at: place, pick)
     }
 
-    private func standingOperations(at place: BrokerEndpoint) throws(ClientError) -> any QueueOperations {
+    func standingOperations(at place: BrokerEndpoint) throws(ClientError) -> any QueueOperations {
         let operations = place.openOperations()
         try answer(of: operations, at: place) { if case .standing = $0 { () } else { nil } }
         return operations
     }
 
     /// Waits for one event. Each has its own patience: a long work is many of them.
-    private func answer<Answer>(
+    func answer<Answer>(
         of operations: any QueueOperations, at place: BrokerEndpoint, _ pick: (QueueEvent) -> Answer?
     ) throws(ClientError) -> Answer {
         let deadline = MonotonicTime.now.advanced(by: Client.patience)

@@ -20,8 +20,12 @@ public final class Client {
     }
 
     /// Sends a call; it is with the broker when this returns.
-    public func send(_ publication: TaskPublication) throws(ClientError) {
-        try order(at: broker) { $0.publish(publication) }
+    public func send(_ publication: TaskPublication) throws(ClientError) { try send([publication]) }
+
+    /// Sends calls; they are with the broker when this returns.
+    public func send(_ publications: [TaskPublication]) throws(ClientError) {
+        guard !publications.isEmpty else { return }
+        try order(at: broker, answers: publications.count) { for publication in publications { $0.publish(publication) } }
     }
 
     /// Sends a control request to every node that is up; wants no reply.
@@ -45,14 +49,21 @@ public final class Client {
         try broadcast("revoke", arguments)
     }
 
-    private func order(at place: BrokerEndpoint, creates: Bool = true, _ body: (any MessageSender) -> Void) throws(ClientError) {
+    /// - Parameter answers: how many orders `body` gives; each has its own patience.
+    private func order(
+        at place: BrokerEndpoint, creates: Bool = true, answers: Int = 1, _ body: (any MessageSender) -> Void
+    ) throws(ClientError) {
         let sender = place.openSender(creates: creates)
-        let deadline = MonotonicTime.now.advanced(by: Client.patience)
+        var deadline = MonotonicTime.now.advanced(by: Client.patience)
+        var left = answers
         while true {
             for event in sender.takeEvents() {
                 switch event {
                 case .standing: body(sender)
-                case .sent: return
+                case .sent:
+                    left -= 1
+                    if left == 0 { return }
+                    deadline = MonotonicTime.now.advanced(by: Client.patience)
                 case .refused(let reason): throw ClientError(reason)
                 case .lost(let reason): throw ClientError("the broker \(place): \(reason)")
                 }
@@ -89,6 +100,29 @@ public final class Client {
             if hasLooked, deadline <= .now { return nil }
             try turn(store, until: hasLooked ? deadline : firstAnswer, hasLooked ? nil : "the result store \(results)")
         }
+    }
+
+    /// The records of tasks as they stand now; nothing of those that have none.
+    public func results(of taskIDs: [String]) throws(ClientError) -> [(id: String, result: StoredResult)] {
+        let store = results.open()
+        var deadline = MonotonicTime.now.advanced(by: Client.patience)
+        var left = taskIDs.count
+        var found: [(String, StoredResult)] = []
+        while left > 0 {
+            for event in store.takeEvents() {
+                switch event {
+                case .standing: for id in taskIDs { store.fetch(id) }
+                case .record(let id, let text):
+                    left -= 1
+                    if let text, let result = StoredResult(text) { found.append((id, result)) }
+                    deadline = MonotonicTime.now.advanced(by: Client.patience)
+                case .stored, .notice: break
+                case .lost(let reason): throw ClientError("the result store \(results): \(reason)")
+                }
+            }
+            if left > 0 { try turn(store, until: deadline, "the result store \(results)") }
+        }
+        return found
     }
 
     /// One turn. What it brings is read before the next one, which finds the deadline reached.

@@ -5,6 +5,8 @@ public struct StoredResult: Sendable {
     public var state: TaskState
     public var result: JSONValue
     public var traceback: String?
+    /// When it ended, by the clock of the host where it did; nil for a state that is none of the last.
+    public var doneAt: WallTime?
 
     /// nil for what is no record.
     public init?(_ text: [UInt8]) {
@@ -12,6 +14,7 @@ public struct StoredResult: Sendable {
         self.state = TaskState(state)
         result = record["result"] ?? .null
         traceback = record["traceback"]?.string
+        doneAt = record["date_done"]?.string.flatMap(ISO8601.parse)
     }
 
     /// What went wrong, as Python shows it: `ValueError: text`.

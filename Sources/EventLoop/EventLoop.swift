@@ -36,6 +36,9 @@ public final class EventLoop {
         try IOSource(self, descriptor, events, priority, handler)
     }
 
+    /// A group of descriptors that are read, without members yet.
+    public func group(priority: Int) throws(SystemError) -> IOGroup { try IOGroup(self, priority: priority) }
+
     /// A timer that is not set yet.
     public func timer(priority: Int, _ handler: @escaping () -> Void) throws(SystemError) -> TimerSource {
         try TimerSource(self, priority, handler)

@@ -1,6 +1,6 @@
 /// Who is served first when several are ready. Messages before exits, so that a child's last word counts; exits before kill timers,
-/// so that nobody is killed who is gone; then the reconciliation; behind it what tasks print, and the frames of children that write
-/// without end, so that a flood holds up nothing.
+/// so that nobody is killed who is gone; then the reconciliation; behind it what tasks print, and frames once a turn has read many,
+/// so that a flood holds up nothing.
 enum LoopPriority {
     static let stopSignals = -60
     static let childFrames = -50

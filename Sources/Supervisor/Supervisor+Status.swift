@@ -73,7 +73,8 @@ extension Supervisor {
         let now = MonotonicTime.now
         var lines = ["State of \(options.node): \(status)"]
         let respawn = pool.respawn
-        lines.append("pool: \(respawn.failures) failed start(s) in a row, generation \(pool.launcher.generation) of \(pool.launcher.program.path)")
+        lines.append(
+            "pool: \(respawn.failures) failed start(s) in a row, generation \(pool.launcher.generation) of \(pool.launcher.program.path)")
         lines.append("outbox: \(intake.outbox.isUnderWay ? "a batch is under way" : "nothing is under way"), \(intake.unsettled) unsettled")
         for slot in pool.slots {
             let retires = slot.isRetiring ? ", retires" : ""
@@ -86,6 +87,7 @@ extension Supervisor {
                 lines.append("slot \(slot.number)\(retires): pid \(child.process.pid)\(role): \(story(of: child, now: now))")
             }
         }
+        for child in pool.corpses { lines.append("corpse of slot \(child.slot.number): pid \(child.process.pid)") }
         for delivery in intake.deliveries.sorted(by: { ($0.assignment, $0.tag.value) < ($1.assignment, $1.tag.value) }) {
             lines.append(
                 "delivery \(delivery.name) from \(delivery.queue): \(delivery.lifecycle.progress), \(delivery.lifecycle.settlement), assignment \(delivery.assignment), tag \(delivery.tag.value)"

@@ -74,11 +74,11 @@ public final class Supervisor {
     ///   broker's file can't be used.
     public func run() throws -> Int32 {
         defer { sink.flush() }
+        defer { pool.sandbox.close() }
         do { try pool.spawnFirst() } catch { throw SupervisorFailure("\(error)", code: 2) }
         publishReloads()
         broker.open()
         store?.open()
-        defer { pool.sandbox.close() }
         let code = try loop.run()
         if let failure { throw failure }
         return code
@@ -114,7 +114,7 @@ public final class Supervisor {
                 // For nodes that are not up, or come later: the request itself is heard by those that are.
                 broker.standing?.revoke(ids)
                 return intake.revoke(ids, signal: signal)
-            }, status: { [unowned self] in status })
+            }, status: { [unowned self] in status }, runTimes: { [unowned self] in pool.runTimes })
         reporter.status = { [unowned self] in status }
         reporter.isHealthy = { [unowned self] in failure == nil }
         // A cold shutdown is a matter of seconds.

@@ -41,6 +41,7 @@ public struct SupervisorOptions: Sendable {
     public var backtraces = false
     public var sandbox = SandboxOptions()
     public var recycling = RecyclingOptions()
+    public var poison = PoisonOptions()
     /// nil: there are always `concurrency` children.
     public var scaling: ScalingOptions?
     public var shutdown = ShutdownOptions()

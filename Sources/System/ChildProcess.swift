@@ -134,6 +134,15 @@ public final class ChildProcess {
         _ = try? file.write(Array(String(value).utf8))
     }
 
+    /// Sets the process's soft limit of data (its private writable memory), in bytes, as far as its hard limit allows. What it has above
+    /// that it keeps; it gets no more.
+    ///
+    /// - Returns: what the limit was before; nil: it is unchanged, since the process is gone or another user's.
+    public func setSoftDataLimit(_ bytes: UInt64) -> UInt64? {
+        var before: UInt64 = 0
+        return coppice_set_soft_data_limit(pid, bytes, &before) == 0 ? before : nil
+    }
+
     /// Gives the process the soft limit of open files that this one was started with.
     public func resetDescriptorLimit(_ limits: DescriptorLimit) {
         _ = coppice_set_descriptor_limit(pid, limits.soft, limits.hard)

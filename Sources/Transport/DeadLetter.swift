@@ -23,6 +23,9 @@ public struct DeadLetter: Equatable, Sendable {
         self.hasMessage = hasMessage
     }
 
+    /// The priority that a kept message goes back with; 0 for what can't be read.
+    static func priority(of message: [UInt8]) -> Int { (try? Envelope.read(message, queue: ""))?.priority ?? 0 }
+
     /// Reads a `DeadLetterRecord`'s text; nil where it is none.
     init?(record: [UInt8], hasMessage: Bool) {
         guard let object = (try? JSONValue(parsing: record))?.object, let id = object["id"]?.string else { return nil }

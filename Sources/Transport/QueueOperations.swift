@@ -21,6 +21,18 @@ public protocol QueueOperations: Pollable {
 
     /// One record, with the message if that is still kept; answered by `.deadLetter`.
     func deadLetter(_ id: String)
+
+    /// In one step: the message to the end of a queue of this broker, its task's attempts forgotten, since it would be set aside at once
+    /// otherwise, and the record removed. Answered by `.deadLetterLeft`.
+    ///
+    /// - Parameter queue: nil: the one that it was taken from.
+    func retryDeadLetter(_ id: String, to queue: String?)
+
+    /// Removes a record and its message for good; answered by `.deadLetterLeft`.
+    func dropDeadLetter(_ id: String)
+
+    /// Forgets a task's attempts, for a message that goes back to another broker than this ledger's; answered by `.attemptsForgotten`.
+    func forgetAttempts(of task: String)
 }
 
 public enum QueueEvent: Sendable {
@@ -33,6 +45,8 @@ public enum QueueEvent: Sendable {
     case deadLetters([DeadLetter])
     /// nil where there is no such record.
     case deadLetter(DeadLetter?, message: [UInt8]?)
+    case deadLetterLeft(DeadLetterFate)
+    case attemptsForgotten
     /// The connection is over, with the reason. Last.
     case lost(String)
 }

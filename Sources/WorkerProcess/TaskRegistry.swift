@@ -15,6 +15,8 @@ public struct TaskRegistry: Sendable {
     ///   - retry: What happens when the handler throws. nil: the task fails, and `context.retry` follows the node's settings.
     ///   - acksLate: Acknowledge the message when the verdict stands rather than when the task starts: a lost node's tasks run again.
     ///   - rejectOnWorkerLost: With `acksLate`: when the child dies the task goes back to its queue instead of failing.
+    ///   - maxDeaths: With `rejectOnWorkerLost`: at so many deaths, on all nodes together, the task is set aside. nil: the node's setting,
+    ///     which is 3 unless said otherwise. From 1.
     ///   - strict: Without `acksLate`: acknowledge before the task is handed out, so that it starts at most once whoever dies and when; it
     ///     costs a round trip to the broker, and a task that no child came to start is reported as lost, too.
     ///   - ignoreResult: Store no result, unless the message asks for one.
@@ -25,6 +27,7 @@ public struct TaskRegistry: Sendable {
         retry: RetryPolicy? = nil,
         acksLate: Bool = false,
         rejectOnWorkerLost: Bool = false,
+        maxDeaths: Int? = nil,
         strict: Bool = false,
         ignoreResult: Bool = false,
         softTimeLimit: Duration? = nil,
@@ -36,6 +39,7 @@ public struct TaskRegistry: Sendable {
         var options = JSONObject()
         if acksLate { options["acks_late"] = true }
         if rejectOnWorkerLost { options["reject_on_worker_lost"] = true }
+        if let maxDeaths { options["max_deaths"] = .int(max(1, maxDeaths)) }
         if strict { options["strict"] = true }
         if ignoreResult { options["ignore_result"] = true }
         if let softTimeLimit { options["soft_time_limit"] = .double(softTimeLimit.inSeconds) }
@@ -58,6 +62,7 @@ public struct TaskRegistry: Sendable {
         retry: RetryPolicy? = nil,
         acksLate: Bool = false,
         rejectOnWorkerLost: Bool = false,
+        maxDeaths: Int? = nil,
         strict: Bool = false,
         ignoreResult: Bool = false,
         softTimeLimit: Duration? = nil,
@@ -67,7 +72,8 @@ public struct TaskRegistry: Sendable {
         handler: @escaping @Sendable (Call, TaskContext) async throws -> Void
     ) where Call.Output == NoOutput {
         on(
-            call, retry: retry, acksLate: acksLate, rejectOnWorkerLost: rejectOnWorkerLost, strict: strict, ignoreResult: ignoreResult,
+            call, retry: retry, acksLate: acksLate, rejectOnWorkerLost: rejectOnWorkerLost, maxDeaths: maxDeaths, strict: strict,
+            ignoreResult: ignoreResult,
             softTimeLimit: softTimeLimit, timeLimit: timeLimit, file: file, line: line
         ) { call, context -> NoOutput in
             try await handler(call, context)

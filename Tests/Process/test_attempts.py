@@ -125,3 +125,56 @@ def test_a_master_that_was_stopped_past_its_lease_starts_nothing_of_what_others_
     # It is as good as new.
     assert broker.command.result(broker.command.call("drill.add", 1, 2)) == 3
     assert [len(starts(path, f"t{n}")) for n in range(2)] == [1, 1]
+
+
+def test_the_limit_of_deaths_is_the_node_s_setting(any_worker, broker, folder):
+    path = folder / "starts"
+    any_worker("--max-deaths", "5").ready()
+    failure = broker.command.failure(broker.command.call("drill.poison", str(path), "p", signal.SIGKILL))
+    assert "5 attempts died" in failure and len(starts(path, "p")) == 5
+
+
+def test_the_task_s_own_limit_goes_before_it(redis_worker, command, folder):
+    path = folder / "starts"
+    redis_worker("--max-deaths", "5").ready()
+    failure = command.failure(command.call("drill.poison.once", str(path), "p", signal.SIGKILL))
+    assert "1 attempt died" in failure and len(starts(path, "p")) == 1
+
+
+def test_deaths_on_two_nodes_are_counted_together(any_worker, broker, folder):
+    """One death is a node's, the other two are children's of another node."""
+    path = folder / "starts"
+    first = any_worker(concurrency=1, node="one@local").ready()
+    task = broker.command.call("drill.relapse", str(path), "n", 0, 60)
+    until(lambda: len(starts(path, "n")) == 2, what="the second start: at the first its child died")
+    any_worker("--max-deaths", "2", concurrency=1, node="two@local").ready()
+    first.kill()
+    failure = broker.command.failure(task)
+    assert "2 attempts died" in failure and "signal 9 (SIGKILL)" in failure and "the node died on one@local" in failure
+    assert len(starts(path, "n")) == 2
+
+
+def data_limit(pid):
+    [line] = [line for line in open(f"/proc/{pid}/limits") if line.startswith("Max data size")]
+    return line.split()[3]
+
+
+def test_a_suspect_gets_less_memory_and_the_next_task_has_it_back(redis_worker, command, folder):
+    path = folder / "starts"
+    worker = redis_worker("--suspect-memory", "256M", concurrency=1).all_ready(1)
+    task = command.call("drill.relapse", str(path), "s", 10, 2)
+    until(lambda: len(starts(path, "s")) == 2, what="the second start")
+    [child] = worker.children
+    assert data_limit(child) == str(256 << 20)
+    assert command.result(task) == 10
+    assert command.result(command.call("drill.eat", 400, 0)) == 400
+    assert data_limit(child) == "unlimited" and worker.children == [child]
+
+
+def test_a_suspect_that_wants_more_dies_alone(redis_worker, command, folder):
+    path = folder / "starts"
+    redis_worker("--suspect-memory", "256M").ready()
+    task = command.call("drill.relapse", str(path), "s", 400, 0)
+    failure = command.failure(task)
+    assert "3 attempts died" in failure and failure.count("with 256 MiB of memory as a suspect") == 2
+    assert command.result(command.call("drill.add", 2, 3)) == 5

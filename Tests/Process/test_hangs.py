@@ -88,6 +88,8 @@ def test_a_pause_breaks_no_promise(redis_worker, app, results, paused):
     worker = redis_worker(concurrency=1).ready()
     sent = app.send_task("drill.beat", (25, 0.1, 1.5, 0))
     child = results.wait(sent.id, "STARTED")["result"]["pid"]
+    # Nothing tells that the master has read a promise.
+    time.sleep(0.3)
     pids = [worker.pid, child] if paused == "everybody" else [worker.pid]
     for pid in pids:
         os.kill(pid, signal.SIGSTOP)

@@ -265,7 +265,7 @@ def test_a_child_over_its_memory_limit_dies_alone(redis_worker, app):
     before = set(worker.children)
     sent = app.send_task("drill.eat", (400, 10))
     error = sent.get(timeout=10, propagate=False)
-    assert type(error).__name__ == "WorkerLostError"
+    assert type(error).__name__ == "WorkerLostError" and "it was refused more memory" in str(error)
     worker.log.wait("failed to allocate [0-9]+ bytes of memory")
     worker.log.wait("is ready", after=2)
     assert len(set(worker.children) & before) == 1 and worker.running
@@ -366,6 +366,16 @@ def test_what_a_killed_master_leaves_there_goes_at_the_next_start(confined, app,
     assert set(living_folder) <= set(os.listdir(temporary)) and len(living_folder) == 1
     assert (temporary / "coppice-children-AAAAAA").is_symlink() and folder.exists()
     assert living.running
+
+
+def test_a_start_that_fails_leaves_nothing_there(redis_worker, temporary, folder):
+    path = folder / "text"
+    path.write_text("no program\n")
+    path.chmod(0o755)
+    worker = redis_worker("--child-private-tmp", app=path, environment={"TMPDIR": str(temporary)}).start()
+    assert worker.wait() == 2
+    assert "Exec format error" in worker.log.text
+    assert os.listdir(temporary) == []
 
 
 def test_a_place_that_is_not_there_fails_the_start(confined, folder):

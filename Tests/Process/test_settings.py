@@ -58,6 +58,28 @@ def test_the_file_is_read_and_the_environment_goes_before_it(workers, redis_serv
     works(workers("--config", settings, environment={"COPPICE_BROKER_URL": redis_server.url()}), redis_server.url())
 
 
+def test_systemds_credentials_go_between_the_environment_and_the_file(workers, redis_server, folder):
+    credentials = folder / "credentials"
+    credentials.mkdir()
+    (credentials / "COPPICE_BROKER_URL").write_text(redis_server.url() + "\n")
+    settings = folder / "coppice.yaml"
+    settings.write_text(f"version: 1\nCOPPICE_BROKER_URL: {NOWHERE}\n")
+    works(workers("--config", settings, environment={"CREDENTIALS_DIRECTORY": str(credentials)}), redis_server.url())
+    (credentials / "COPPICE_BROKER_URL").write_text(NOWHERE)
+    works(
+        workers("--config", settings, environment={"CREDENTIALS_DIRECTORY": str(credentials), "COPPICE_BROKER_URL": redis_server.url()}),
+        redis_server.url(),
+    )
+
+
+def test_a_wrong_credential_is_named_and_one_that_cannot_be_read_is_no_missing_one(folder):
+    (folder / "REDIS_PORT").write_text("six")
+    wrong([], {"CELERY_BROKER": "redis", "CREDENTIALS_DIRECTORY": str(folder)}, "credential REDIS_PORT", "six")
+    (folder / "REDIS_PORT").unlink()
+    (folder / "REDIS_PORT").mkdir()
+    wrong([], {"CELERY_BROKER": "redis", "CREDENTIALS_DIRECTORY": str(folder)}, "credential REDIS_PORT")
+
+
 def wrong(arguments, environment, *mentions):
     done = Command(environment).run("worker", "-A", DRILL, *arguments, timeout=10)
     assert 0 < done.returncode < 128, (done.stdout, done.stderr)

@@ -5,7 +5,7 @@ import signal
 import time
 
 import pytest
-from billiard.exceptions import TimeLimitExceeded
+from billiard.exceptions import TimeLimitExceeded, WorkerLostError
 
 from support import processes
 from support.waiting import until
@@ -82,6 +82,47 @@ run(given)
     until(mark.exists, what="the hand-out")
     assert worker.stop() == 0
     assert app.AsyncResult(sent.id).state == "SUCCESS"
+
+
+def test_a_child_that_closes_its_pipe_and_goes_on_is_killed_though_it_never_beats(redis_worker, app, python_worker):
+    worker = redis_worker(concurrency=1, app=python_worker("""
+def hang_up(args, kwargs):
+    os.close(UP)
+    time.sleep(60)
+
+TASKS["bad.hangup"] = hang_up
+TASKS["good.add"] = lambda args, kwargs: sum(args)
+""")).ready()
+    with pytest.raises(WorkerLostError):
+        app.send_task("bad.hangup").get(timeout=5)
+    worker.log.wait("closed its pipe")
+    assert app.send_task("good.add", (2, 3)).get(timeout=5) == 5
+
+
+# Promises to beat and never does.
+MUTE = """
+def ready(version=1):
+    declared = b"".join(data(name) + data("{}") for name in TASKS)
+    send(1, struct.pack(">HHBI", version, 0, 1, len(TASKS)) + declared)
+
+def spin(args, kwargs):
+    end = time.monotonic() + args[0]
+    while time.monotonic() < end:
+        pass
+
+TASKS["mute.spin"] = spin
+TASKS["mute.sleep"] = lambda args, kwargs: time.sleep(args[0])
+"""
+
+
+def test_a_silent_child_that_wants_to_run_is_given_time_and_one_that_does_not_is_killed(redis_worker, app, python_worker):
+    worker = redis_worker(concurrency=1, app=python_worker(MUTE)).ready()
+    sent_at = time.monotonic()
+    assert app.send_task("mute.spin", (5,)).get(timeout=10) is None
+    assert time.monotonic() - sent_at >= 5 and not worker.log.find("silent")
+    with pytest.raises(WorkerLostError):
+        app.send_task("mute.sleep", (60,)).get(timeout=6)
+    worker.log.wait("has been silent")
 
 
 def test_a_flood_of_frames_holds_up_nobody_and_ends_at_its_time_limit(redis_worker, app, results, python_worker):

@@ -1,6 +1,7 @@
 """coppice-exec by itself: each step is taken, and one that can't be taken ends it before the worker's first instruction."""
 
 import os
+import shutil
 import subprocess
 
 import pytest
@@ -49,3 +50,21 @@ def test_who_may_not_become_another_user_is_told_and_starts_nothing():
     done = run("1", "user=0:0", "--", "/bin/echo", "started", user=65534, group=65534, extra_groups=[])
     assert done.returncode == 126 and done.stdout == ""
     assert done.stderr == "coppice-exec: supplementary groups none: Operation not permitted\n"
+
+
+@pytest.mark.skipif(os.geteuid() != 0 or not shutil.which("setpriv"), reason="root alone gives a user the right to become others")
+def test_a_user_with_the_right_to_become_others_loses_it():
+    """The kernel takes capabilities away from who was root; from others coppice-exec must."""
+    rights = "+setuid,+setgid,+kill"
+    prefix = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", f"--inh-caps={rights}", f"--ambient-caps={rights}"]
+    grep = ["--", "/bin/grep", "-E", "^(Uid|CapInh|CapPrm|CapEff|CapAmb)", "/proc/self/status"]
+
+    def status(*command):
+        done = subprocess.run([*prefix, *command], capture_output=True, text=True, timeout=10, check=True)
+        return {name: value.split() for name, _, value in (line.partition(":") for line in done.stdout.splitlines())}
+
+    before = status(*grep[1:])
+    assert before["Uid"][0] == "65534" and before["CapEff"] == ["00000000000000e0"]
+    after = status(str(TRAMPOLINE), "1", "user=61234:61234", *grep)
+    assert after["Uid"] == ["61234"] * 4
+    assert {after[name][0] for name in ("CapInh", "CapPrm", "CapEff", "CapAmb")} == {"0" * 16}

@@ -18,7 +18,7 @@ import Testing
                 revoke: { [self] ids, signal in
                     given.append((ids, signal))
                     return signal == nil ? [] : ids.filter(running.contains)
-                }, status: { "ready: 2/2 children ready" })
+                }, status: { "ready: 2/2 children ready" }, runTimes: { RunTimes() })
         }
     }
 
@@ -84,7 +84,7 @@ import Testing
     }
 
     @Test func aNodeSaysHowItIs() throws {
-        #expect(try answer(#"{"method": "coppice_status"}"#).0 == ["ok": "ready: 2/2 children ready"])
+        #expect(try answer(#"{"method": "coppice_status"}"#).0 == ["ok": "ready: 2/2 children ready", "run_seconds": nil])
     }
 
     @Test func aNodeIsQuietUntilItIsToldOtherwise() throws {

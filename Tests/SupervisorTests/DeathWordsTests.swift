@@ -18,6 +18,7 @@ import Testing
         var process: ProcessEnd?
         var killed: Reason?
         var oom = false
+        var lines: [String] = []
         var how: String
         var cause: String
     }
@@ -29,6 +30,13 @@ import Testing
         Row(process: .exit(65), how: "exitcode 65", cause: "it ended itself"),
         Row(process: .signal(SIGSEGV), how: "signal 11 (SIGSEGV)", cause: "it crashed"),
         Row(process: .signal(SIGABRT), how: "signal 6 (SIGABRT)", cause: "it crashed"),
+        Row(
+            process: .signal(SIGABRT),
+            lines: ["Fatal error: failed to allocate 419430432 bytes of memory with alignment 8", "Current stack trace:"],
+            how: "signal 6 (SIGABRT)", cause: "it crashed: it was refused more memory"),
+        Row(
+            process: .signal(SIGKILL), killed: .overMemory(204 << 20), how: kill,
+            cause: "killed over its memory limit, with 204 MB"),
         Row(process: .signal(SIGXCPU), how: "signal 24 (SIGXCPU)", cause: "it was over a limit that the kernel holds it to"),
         Row(process: .signal(SIGTERM), how: "signal 15 (SIGTERM)", cause: "sent by nobody here"),
         Row(
@@ -61,7 +69,7 @@ import Testing
     ]
 
     @Test(arguments: rows) func everyWayToDie(_ row: Row) {
-        let death = Self.death(row.process, killed: row.killed, oom: row.oom)
+        let death = Self.death(row.process, killed: row.killed, oom: row.oom, lines: row.lines)
         #expect(death.how == row.how)
         #expect(death.cause == row.cause)
     }

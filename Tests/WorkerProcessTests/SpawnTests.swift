@@ -22,6 +22,31 @@ import Testing
         #expect(child.reap()?.end == .exit(0))
     }
 
+    @Test func whoWantsToRunIsToldFromWhoDoesNot() throws {
+        let null = try Descriptor.open("/dev/null", flags: 2)
+        func spawn(_ command: String) throws -> ChildProcess {
+            try ChildProcess.spawn(
+                path: "/bin/sh", arguments: ["sh", "-c", command], environment: ["PATH=/usr/bin:/bin"],
+                descriptors: .init([null, null, null]))
+        }
+        func settles(_ pid: Int32, _ wants: Bool) -> Bool {
+            let deadline = MonotonicTime.now.advanced(by: 20)
+            while ProcessStatus.wantsProcessor(pid) != wants { if MonotonicTime.now > deadline { return false } }
+            return true
+        }
+        let busy = try spawn("while :; do :; done")
+        let idle = try spawn("exec sleep 60")
+        defer {
+            busy.discard()
+            idle.discard()
+        }
+        #expect(settles(idle.pid, false))
+        #expect(settles(busy.pid, true))
+        busy.signal(SIGSTOP)
+        #expect(settles(busy.pid, false))
+        #expect(!ProcessStatus.wantsProcessor(-1))
+    }
+
     @Test func whatAProcessHasUsedIsToldWithItsEnd() throws {
         let null = try Descriptor.open("/dev/null", flags: 2)
         let child = try ChildProcess.spawn(

@@ -41,6 +41,11 @@ class Served:
         return Proxy(self._server.port)
 
     @property
+    def direct(self):
+        """In a wire's place, where nobody needs to cut it."""
+        return self._server
+
+    @property
     def running(self):
         return self._server.running
 
@@ -150,6 +155,8 @@ class SQLite:
 
     def wire(self):
         return None
+
+    direct = None
 
     def environment(self, _wire):
         return self._environment

@@ -102,8 +102,8 @@ class CelerySender:
         self._connection.connect()
         self._producer = self._app.amqp.Producer(self._connection)
 
-    def send(self, task, id, seconds, times):
-        self._app.send_task(task, (seconds, times), task_id=id, producer=self._producer, retry=False)
+    def send(self, task, id, *arguments):
+        self._app.send_task(task, arguments, task_id=id, producer=self._producer, retry=False)
         return id
 
     def close(self):
@@ -119,8 +119,8 @@ class CommandSender:
     def __init__(self, command):
         self._command = command
 
-    def send(self, task, id, seconds, times):
-        return self._command.call(task, seconds, times)
+    def send(self, task, _id, *arguments):
+        return self._command.call(task, *arguments)
 
     def close(self):
         pass

@@ -76,6 +76,22 @@ def private_memory(pid):
     return total
 
 
+def cpu_seconds(pid):
+    """User and system time of all its threads so far, to the nanosecond; ended threads' time is not in it."""
+    total = 0
+    for thread in threads(pid):
+        total += int(Path(f"/proc/{pid}/task/{thread}/schedstat").read_text().split()[0])
+    return total / 1e9
+
+
+def switches(pid):
+    """How often its main thread has gone to sleep so far."""
+    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+        if line.startswith("voluntary_ctxt_switches:"):
+            return int(line.split()[1])
+    raise AssertionError("no such count")
+
+
 def limits(pid):
     """(soft, hard) number of open files"""
     for line in Path(f"/proc/{pid}/limits").read_text().splitlines():

@@ -22,6 +22,7 @@ class Log:
         self._stream = stream
         self._told = threading.Condition()
         self._lines = []
+        self._times = []
         self._ended = False
         self._thread = threading.Thread(target=self._collect, daemon=True)
         self._thread.start()
@@ -30,6 +31,7 @@ class Log:
         for line in self._stream:
             with self._told:
                 self._lines.append(line.decode(errors="replace").rstrip("\n"))
+                self._times.append(time.monotonic_ns())
                 self._told.notify_all()
         with self._told:
             self._ended = True
@@ -46,6 +48,11 @@ class Log:
 
     def find(self, pattern):
         return [found for found in (re.search(pattern, line) for line in self.lines) if found]
+
+    def times(self, pattern):
+        """When such lines came, in nanoseconds of the monotonic clock."""
+        with self._told:
+            return [at for at, line in zip(self._times, self._lines) if re.search(pattern, line)]
 
     def wait(self, pattern, timeout=10.0, after=0):
         """The match of the `after`-th line (from 0) that fits; fails when the time is up or no line can follow."""

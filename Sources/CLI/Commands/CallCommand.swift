@@ -36,12 +36,8 @@ struct CallCommand: ParsableCommand {
     func run() throws {
         try CommandFailure.reporting {
             let settings = try Settings(connection)
-            let arguments = try parse(args, "--args")
-            guard case .array(let positional) = arguments else { throw CommandFailure("--args: not a JSON array, like '[2, 3]'", code: 2) }
-            let keywords = try parse(kwargs, "--kwargs")
-            guard case .object(let named) = keywords else {
-                throw CommandFailure("--kwargs: not a JSON object, like '{\"x\": 2}'", code: 2)
-            }
+            let arguments = try JSONFlag.array(args, "--args")
+            let keywords = try JSONFlag.object(kwargs, "--kwargs")
             try QueueName.check(queue, "--queue")
             if let countdown, !(countdown.isFinite && countdown >= 0) {
                 throw CommandFailure("--countdown: not a number of seconds", code: 2)
@@ -51,7 +47,7 @@ struct CallCommand: ParsableCommand {
             guard (0...9).contains(priority) else { throw CommandFailure("--priority: a number from 0 to 9 is wanted", code: 2) }
             let id = Incarnation.randomUUID()
             var publication = TaskPublication.call(
-                id: id, task: name, arguments: positional, keywords: named,
+                id: id, task: name, arguments: arguments, keywords: keywords,
                 eta: countdown.flatMap { $0 > 0 ? WallTime.now.advanced(by: $0) : nil }, queue: queue,
                 origin: "gen\(CurrentProcess.id)@\(CurrentProcess.hostName)")
             publication.sentAt = .now
@@ -63,9 +59,5 @@ struct CallCommand: ParsableCommand {
             try Client(broker: settings.broker, results: settings.results).send(publication)
             print(id)
         }
-    }
-
-    private func parse(_ text: String, _ flag: String) throws -> JSONValue {
-        do { return try JSONValue(parsing: Array(text.utf8)) } catch { throw CommandFailure("\(flag): not JSON: \(error)", code: 2) }
     }
 }

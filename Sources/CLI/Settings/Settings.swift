@@ -6,7 +6,7 @@ import CoppiceSystem
 import CoppiceTransport
 import Glibc
 
-/// The settings of one command: flags above the environment above the file above the defaults.
+/// The settings of one command: flags above the environment above systemd's credentials above the file above the defaults.
 struct Settings {
     var broker: BrokerEndpoint
     var results: ResultEndpoint
@@ -29,6 +29,7 @@ struct Settings {
 
     init(_ flags: ConnectionFlags) throws(SettingsError) {
         var layers = [SettingsLayer.environment]
+        if let folder = CurrentProcess.environment("CREDENTIALS_DIRECTORY") { layers.append(try SettingsLayer.credentials(folder)) }
         if let path = flags.config ?? CurrentProcess.environment("COPPICE_CONFIG") { layers.append(try SettingsLayer.file(path)) }
         let lookup = Lookup(layers: layers)
 

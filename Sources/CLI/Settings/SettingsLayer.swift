@@ -1,5 +1,6 @@
 import CoppiceShared
 import CoppiceSystem
+import Glibc
 import Yams
 
 /// One place that settings come from: names and texts.
@@ -30,23 +31,21 @@ struct SettingsLayer {
         self.describe = describe
     }
 
+    /// What systemd hands over by `LoadCredential=`: a file for each setting, named as the setting is. A line's end is no part of it.
+    static func credentials(_ folder: String) throws(SettingsError) -> SettingsLayer {
+        var values: [String: String] = [:]
+        for name in SettingName.all {
+            if access("\(folder)/\(name)", F_OK) != 0, errno == ENOENT { continue }
+            let text = try contents("\(folder)/\(name)", "credential \(name)")
+            values[name] = text.hasSuffix("\n") ? String(text.dropLast()) : text
+        }
+        return SettingsLayer(values: values) { "credential \($0) in \(folder)" }
+    }
+
     /// A YAML file: `version: 1`, the names of the environment with their values, `queues` (see `QueueSettings`) and `worker` (see
     /// `WorkerLookup`).
     static func file(_ path: String) throws(SettingsError) -> SettingsLayer {
-        let text: String
-        do {
-            let descriptor = try Descriptor.open(path, flags: 0)
-            var bytes: [UInt8] = []
-            while case .bytes(let more) = try descriptor.read(upTo: 1 << 16) {
-                bytes.append(contentsOf: more)
-                guard bytes.count <= 1 << 20 else { throw SettingsError(path, "larger than 1 MiB: not a settings file") }
-            }
-            text = String(decoding: bytes, as: UTF8.self)
-        } catch let error as SettingsError {
-            throw error
-        } catch {
-            throw SettingsError("settings file", "\(error)")
-        }
+        let text = try contents(path, "settings file")
         let root: Node?
         // Yams' error may quote the line, and the line may hold a password.
         do { root = try Yams.compose(yaml: text) } catch { throw SettingsError("settings file \(path)", "not YAML") }
@@ -83,6 +82,23 @@ struct SettingsLayer {
         layer.queues = queues
         layer.worker = worker
         return layer
+    }
+
+    /// A whole small file.
+    private static func contents(_ path: String, _ what: String) throws(SettingsError) -> String {
+        do {
+            let descriptor = try Descriptor.open(path, flags: 0)
+            var bytes: [UInt8] = []
+            while case .bytes(let more) = try descriptor.read(upTo: 1 << 16) {
+                bytes.append(contentsOf: more)
+                guard bytes.count <= 1 << 20 else { throw SettingsError(path, "larger than 1 MiB: not a \(what)") }
+            }
+            return String(decoding: bytes, as: UTF8.self)
+        } catch let error as SettingsError {
+            throw error
+        } catch {
+            throw SettingsError(what, "\(error)")
+        }
     }
 
     /// A mapping of names to a value or a list of values.

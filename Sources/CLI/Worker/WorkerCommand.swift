@@ -62,6 +62,7 @@ struct WorkerCommand: ParsableCommand {
 
     @OptionGroup(title: "Sandbox") var sandbox: SandboxFlags
     @OptionGroup(title: "Recycling") var recycling: RecyclingFlags
+    @OptionGroup(title: "Poison pills") var poison: PoisonFlags
     @OptionGroup(title: "Scaling") var scaling: ScalingFlags
     @OptionGroup(title: "Shutdown") var shutdown: ShutdownFlags
     @OptionGroup var connection: ConnectionFlags
@@ -115,6 +116,7 @@ struct WorkerCommand: ParsableCommand {
             childEnvironment: try childVariables(worker), logLevel: try level(worker),
             logFile: try worker.text(logfile, "logfile").map { try node.path($0, "--logfile") }, version: Coppice.version)
         options.backtraces = try worker.isOn(backtraces, "backtraces")
+        options.poison = try poison.options(worker)
         options.extendsResults = settings.extendsResults
         options.resultExpiry = settings.resultExpiry
         options.storesErrorsEvenIfIgnored = settings.storesErrorsEvenIfIgnored

@@ -12,6 +12,9 @@ int coppice_open(const char *path, int flags, unsigned mode);
 // For its name and its execution alone: no right to read is wanted.
 int coppice_open_program(const char *path);
 int coppice_set_descriptor_limit(int pid, uint64_t soft, uint64_t hard);
+// The soft limit of data (private writable memory) of a process, as far as its hard limit allows. `before`: what it was.
+// 0 or a negative errno.
+int coppice_set_soft_data_limit(int pid, uint64_t soft, uint64_t *before);
 int coppice_pipe(int ends[2]);
 // `actions` is a posix_spawn_file_actions_t.
 int coppice_close_from(void *actions, int first);

@@ -32,6 +32,16 @@ public struct TaskPublication: Equatable, Sendable {
         routingKey = queue
     }
 
+    /// The message as it came, for this queue, as a copy that can be told from the original.
+    ///
+    /// - Parameter mark: as in `TaskMessage.copyMark`.
+    public init(copyOf message: TaskMessage, to queue: String, mark: String) {
+        self.init(copyOf: message, to: queue)
+        guard let parsed = try? JSONValue(parsing: message.headers), case .object(var object) = parsed else { return }
+        object[TaskMessage.copyMarkHeader.description] = .string(mark)
+        headers = JSONValue.object(object).bytes
+    }
+
     /// The message as it came.
     public init(copyOf message: TaskMessage) {
         self.init(routingKey: message.routingKey, headers: message.headers, body: message.body, bodyIsBase64: message.bodyIsBase64)

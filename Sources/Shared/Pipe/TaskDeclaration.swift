@@ -15,6 +15,11 @@ public struct TaskDeclaration: Equatable, Sendable {
     public var rejectOnWorkerLost: Bool { options["reject_on_worker_lost"]?.bool ?? false }
     /// Acknowledge before the task is handed out, and give it to no child that is busy: it starts at most once, whoever dies.
     public var isStrict: Bool { options["strict"]?.bool ?? false }
+    /// At so many deaths of its processes the task is set aside; nil: as the node has it.
+    public var mostDeaths: Int? {
+        guard case .int(let count)? = options["max_deaths"], count > 0 else { return nil }
+        return count
+    }
     /// Store nothing, unless the message says otherwise.
     public var ignoreResult: Bool { options["ignore_result"]?.bool ?? false }
     /// Store failures even so.

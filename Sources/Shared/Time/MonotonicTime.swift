@@ -14,6 +14,14 @@ public struct MonotonicTime: Hashable, Comparable, Sendable {
         return MonotonicTime(nanoseconds: nanoseconds + Int64(delta))
     }
 
+    /// The next of the points that lie `interval` seconds apart, one of them `phase` seconds after the clock's beginning.
+    public func next(every interval: Double, phase: Double = 0) -> MonotonicTime {
+        let interval = max(1, Int64(interval * 1e9))
+        let phase = Int64(phase * 1e9) % interval
+        let past = (nanoseconds - phase) % interval
+        return MonotonicTime(nanoseconds: nanoseconds + (past < 0 ? -past : interval - past))
+    }
+
     /// Seconds from `earlier` to here.
     public func seconds(since earlier: MonotonicTime) -> Double { Double(nanoseconds - earlier.nanoseconds) / 1e9 }
 

@@ -13,16 +13,12 @@ struct AttemptRecord: Equatable {
         case standing
     }
 
-    /// At so many deaths a task is set aside.
-    static let mostDeaths = 3
-
     private(set) var state = State.absent
     private(set) var deaths: [AttemptStory] = []
     private var story: AttemptStory?
 
     /// Whether an earlier attempt died: it must take nobody else's work along.
     var isSuspect: Bool { !deaths.isEmpty }
-    var isExhausted: Bool { deaths.count >= AttemptRecord.mostDeaths }
 
     mutating func order(_ story: AttemptStory?) {
         precondition(state == .absent, "an attempt was ordered twice")

@@ -136,10 +136,10 @@ extension Intake {
     }
 
     private func lose(_ delivery: Delivery, _ death: Death) {
-        delivery.record.died(death.story, lastLines: death.lastLines)
+        delivery.record.died(death.story + suspicion(delivery), lastLines: death.lastLines)
         let lament = death.lament.map { "\n\($0)" } ?? ""
         if delivery.acksLate, delivery.declaration?.rejectOnWorkerLost ?? false {
-            guard !delivery.record.isExhausted else {
+            guard !isExhausted(delivery) else {
                 delivery.lifecycle.concluded()
                 return setAsidePoison(delivery)
             }
@@ -150,5 +150,11 @@ extension Intake {
         let failure = Verdict.lost(death, assignment: delivery.assignment)
         log.error("Task \(delivery.name) is lost: \(failure.summary)\(lament)")
         conclude(delivery, Verdict.failure(delivery.message, failure))
+    }
+
+    /// What must be said of a death beside its cause, where the task had less memory than others.
+    private func suspicion(_ delivery: Delivery) -> String {
+        guard delivery.record.isSuspect, let bytes = options.poison.suspectMemory else { return "" }
+        return ", with \(bytes >> 20) MiB of memory as a suspect"
     }
 }

@@ -113,7 +113,7 @@ final class Intake {
         case .done: delivery.record.stands(earlier: [])
         case .begun(let earlier): delivery.record.stands(earlier: earlier)
         }
-        if delivery.record.isExhausted {
+        if isExhausted(delivery) {
             claimed -= 1
             delivery.lifecycle.discarded()
             setAsidePoison(delivery)
@@ -124,10 +124,15 @@ final class Intake {
         }
     }
 
+    /// Whether it has died as often as one may.
+    func isExhausted(_ delivery: Delivery) -> Bool {
+        delivery.record.deaths.count >= delivery.declaration?.mostDeaths ?? options.poison.mostDeaths
+    }
+
     /// A task that has died as often as one may goes to the dead-letter place with the stories; who waits for it is told.
     func setAsidePoison(_ delivery: Delivery) {
         let deaths = delivery.record.deaths
-        let reason = "\(deaths.count) attempts died"
+        let reason = Verdict.count(deaths)
         log.error("Task \(delivery.name) is set aside: \(reason): \(deaths.map(\.description).joined(separator: "; "))")
         let step = Commit.Step.setAside(reason: reason, deaths: deaths)
         outbox.add(

@@ -38,8 +38,12 @@ final class Child {
     var recallSent = false
     /// What it has in hand must take nobody else's work along.
     var runsAlone = false
+    /// The soft limit of its data, in bytes, that it gets back when a suspect is out of its hand; nil: it has it.
+    var ordinaryDataLimit: UInt64?
     /// After a signal that may be survived, or a stop frame: when SIGKILL follows.
     var killDeadline: MonotonicTime?
+    /// After it has closed its pipe: when it must have ended.
+    var hangUpDeadline: MonotonicTime?
     /// After SIGKILL: when it counts as a corpse.
     var goneDeadline: MonotonicTime?
     /// When it was killed: the most memory that it had had resident, and what its main thread did.
@@ -52,12 +56,10 @@ final class Child {
     private(set) var meanRuntime: Double?
 
     /// What keeps the loop's sources alive.
-    var frameSource: IOSource?
+    var frameSource: IOMember?
     var writeSource: IOSource?
     var sources: [IOSource] = []
     var exitSource: IOSource?
-    /// Whether its frames are read only when nothing else is to be done.
-    private(set) var isPostponed = false
 
     init(_ launched: ChildLauncher.Launched, in slot: Slot, mostTaken: Int, now: MonotonicTime) {
         self.slot = slot
@@ -108,12 +110,6 @@ final class Child {
     private var handLimit: Int {
         guard ahead > 0, let meanRuntime, meanRuntime < Pool.shortTask else { return 1 }
         return 1 + min(ahead, Pool.mostAhead)
-    }
-
-    func postpone(_ isPostponed: Bool) {
-        guard isPostponed != self.isPostponed else { return }
-        self.isPostponed = isPostponed
-        frameSource?.set(priority: isPostponed ? LoopPriority.childOutput : LoopPriority.childFrames)
     }
 
     /// Lets go of everything.

@@ -1,4 +1,5 @@
 import CoppiceShared
+import CoppiceSystem
 import Glibc
 
 /// What children must do by when. One timer serves all of it.
@@ -42,7 +43,16 @@ extension Pool {
             if child.goneDeadline != nil { child.goneDeadline = now.advanced(by: Pool.corpseDelay) }
             if let pledge = child.pledge { child.pledge?.until = now.advanced(by: pledge.seconds) }
             if child.crashingSince != nil { child.crashingSince = now }
+            if child.hangUpDeadline != nil { child.hangUpDeadline = now.advanced(by: Pool.hangUpDelay) }
         }
+    }
+
+    /// A process that wants to run and is not let hangs in nothing: the machine is overloaded, and another in its place would only add to
+    /// that. It is looked at again each second, up to a bound.
+    private func isStarved(_ child: Child, since: MonotonicTime, now: MonotonicTime) -> Bool {
+        guard now.seconds(since: since) < Pool.starvation, ProcessStatus.wantsProcessor(child.process.pid) else { return false }
+        wake(at: now.advanced(by: 1))
+        return true
     }
 
     /// Makes sure that the timer fires at `time` or before. It is never put off: a turn too many does no harm.
@@ -82,24 +92,30 @@ extension Pool {
             killForGood(child, now: now)
         }
         guard !child.lifecycle.isKilled else { return }
+        if reached(child.hangUpDeadline) {
+            complain("it has closed its pipe and goes on", child)
+            return
+        }
         if let since = child.crashingSince {
             // It can't beat any more, and its task is over.
             if reached(since.advanced(by: Pool.reportTimeout)) { kill(child, .crashReport) }
             return
         }
         if child.lifecycle.isStarting {
-            if reached(child.startDeadline) {
+            if reached(child.startDeadline), !isStarved(child, since: child.spawnedAt, now: now) {
                 log.error("\(child.name) did not become ready within \(Int(Pool.startTimeout)) s; it is killed")
                 kill(child, .neverReady)
             }
             return
         }
-        if child.beats, reached(child.lastHeard.advanced(by: Pool.silence)) {
+        if child.beats, reached(child.lastHeard.advanced(by: Pool.silence)), !isStarved(child, since: child.lastHeard, now: now) {
             log.error("\(child.name) has been silent for \(Pool.silence) s; it is killed")
             kill(child, .silent)
             return
         }
-        if let awaited = child.awaited, reached(awaited.since.advanced(by: Pool.beginTimeout)) {
+        if let awaited = child.awaited, reached(awaited.since.advanced(by: Pool.beginTimeout)),
+            !isStarved(child, since: awaited.since, now: now)
+        {
             log.error("\(child.name) has not begun what it was given within \(Int(Pool.beginTimeout)) s; it is killed")
             kill(child, .neverBegan)
             return

@@ -43,6 +43,7 @@ extension Pool {
     func hand(_ run: RunFrame, to slot: Slot, alone: Bool) {
         guard let child = slot.child else { return }
         child.runsAlone = alone
+        if alone { tighten(child) }
         child.lifecycle.handed(run.assignment)
         child.took(1)
         countTasks(of: child, now: .now)
@@ -50,6 +51,23 @@ extension Pool {
         child.channel.send(.run(run))
         unflushed.append(child)
         slot.load = load(of: slot)
+    }
+
+    /// What has taken a process along before gets less memory, if the node is told so.
+    private func tighten(_ child: Child) {
+        guard let bytes = options.poison.suspectMemory, child.ordinaryDataLimit == nil,
+            let before = child.process.setSoftDataLimit(UInt64(bytes))
+        else { return }
+        child.ordinaryDataLimit = before
+        // It may have had less all along.
+        if before < UInt64(bytes) { loosen(child) }
+    }
+
+    /// The suspect is out of the child's hand.
+    func loosen(_ child: Child) {
+        guard let limit = child.ordinaryDataLimit else { return }
+        _ = child.process.setSoftDataLimit(limit)
+        child.ordinaryDataLimit = nil
     }
 
     /// Sends what has been queued for children in this turn.

@@ -14,12 +14,16 @@ extension Pool {
         slots[0].child = try spawn(in: slots[0], by: launcher, now: .now)
     }
 
-    /// Spawns what is missing, some in each turn, so that the loop goes on meanwhile.
+    /// Spawns what is missing, some in each turn, so that the loop goes on meanwhile; and no more at a time than the machine can start
+    /// without keeping those from running that are there already. When one has become ready, or has failed, there is a turn.
     func spawnMissing(now: MonotonicTime) {
         guard isSpawning else { return }
         replaceWornOut(now: now)
+        let missing = slots.filter { $0.child == nil && !$0.isRetiring }
+        guard !missing.isEmpty else { return }
+        let starting = serving.reduce(0) { $0 + ($1.lifecycle.isStarting ? 1 : 0) }
         var spawned = 0
-        for slot in slots where slot.child == nil && !slot.isRetiring {
+        for slot in missing.prefix(max(0, Pool.mostStarting - starting)) {
             guard spawned < Pool.mostSpawnsInTurn else {
                 wake(at: now)
                 return
@@ -83,8 +87,7 @@ extension Pool {
     }
 
     private func watch(_ child: Child) throws(SystemError) {
-        child.frameSource = try loop.watch(child.channel.upDescriptor, for: .read, priority: LoopPriority.childFrames) {
-            [unowned self, weak child] _ in
+        child.frameSource = try frames.watch(child.channel.upDescriptor) { [unowned self, weak child] in
             if let child { receive(child) }
         }
         child.exitSource = try loop.watch(child.process.pidfd.raw, for: .read, priority: LoopPriority.childExits) {

@@ -16,6 +16,10 @@ final class Pool {
     static let silence = 3.0
     /// Seconds between a signal that may be survived and SIGKILL.
     static let killDelay = 2.0
+    /// Seconds for which a child that wants to run may be late with what it must do.
+    static let starvation = 30.0
+    /// Seconds between the end of what a child can say and its exit.
+    static let hangUpDelay = 1.0
     /// A task under this many seconds is short: more may be written ahead.
     static let shortTask = 0.005
     /// How long the running task may take before what is written behind it is recalled.
@@ -28,7 +32,9 @@ final class Pool {
     static let standstill = 2.0
     /// How many children are spawned in one turn.
     static let mostSpawnsInTurn = 16
-    /// Bytes read from a child at once, and how often children are read in one turn before those that write on must wait.
+    /// How many children may be starting at a time.
+    static let mostStarting = 32
+    /// Bytes read from a child at once, and how often children are read in one turn before what else there is comes first.
     private static let readLimit = 1 << 18
     private static let mostReadsInTurn = 32
     /// Seconds within which a process must end after SIGKILL; one that does not is a corpse.
@@ -44,6 +50,8 @@ final class Pool {
     let log: Logger
     var launcher: ChildLauncher
     let sandbox: Sandbox
+    /// What children write to us: all of them that have something to say are heard in one go.
+    let frames: IOGroup
     /// In the order of their numbers.
     var slots: [Slot]
     /// Children that have been sent SIGKILL and do not end. Their slots have done with them; they are only reaped.
@@ -57,6 +65,8 @@ final class Pool {
     var unflushed: [Child] = []
     /// Whether the slots' loads are of this turn.
     var isSurveyed = false
+    /// Of the tasks that children have done.
+    private(set) var runTimes = RunTimes()
     private var readsInTurn = 0
     /// When the last turn ended.
     var lastTurn = MonotonicTime.now
@@ -83,11 +93,13 @@ final class Pool {
         launcher = ChildLauncher(options, generation: 1, descriptorLimit: childLimits, sandbox: sandbox)
         slots = (1...options.concurrency).map(Slot.init)
         size = options.concurrency
+        frames = try loop.group(priority: LoopPriority.childFrames)
         timer = try loop.timer(priority: LoopPriority.timeLimits) { [unowned self] in deadlinesReached() }
     }
 
     /// To be called at the end of each turn.
     func turnEnds(now: MonotonicTime) {
+        if readsInTurn >= Pool.mostReadsInTurn { frames.set(priority: LoopPriority.childFrames) }
         readsInTurn = 0
         isSurveyed = false
         noticeStandstill(now: now)
@@ -169,15 +181,19 @@ final class Pool {
         noticeLife(of: child, now: now)
         do {
             let reading = try child.channel.receive(limit: Pool.readLimit) { frame in accept(frame, from: child, now: now) }
-            // The other end is closed; the exit follows, or the silence is noticed.
-            if reading == .end { child.frameSource = nil }
+            // The other end is closed: the exit follows, or a process that can't say anything any more.
+            if reading == .end {
+                child.frameSource = nil
+                child.hangUpDeadline = now.advanced(by: Pool.hangUpDelay)
+                wake(at: child.hangUpDeadline)
+            }
         } catch {
             complain("a bad frame: \(error)", child)
         }
-        // Children that write without end would keep the rest waiting. From some number of reads on each waits, in turn with what
-        // children print, until all others have been served.
+        // Children that write without end would keep everything else waiting. From some number of reads on all of them wait until the
+        // turn has ended.
         readsInTurn += 1
-        child.postpone(readsInTurn > Pool.mostReadsInTurn && !child.isPostponed)
+        if readsInTurn == Pool.mostReadsInTurn { frames.set(priority: LoopPriority.childOutput) }
     }
 
     func accept(_ frame: UpFrame, from child: Child, now: MonotonicTime) {
@@ -193,11 +209,15 @@ final class Pool {
             if child.lifecycle.hand.count > 1 { wake(at: now.advanced(by: Pool.recallDelay)) }
         case .done(let assignment, _):
             complaint = child.lifecycle.done(assignment)
-            if let since = child.runningSince { child.ran(for: now.seconds(since: since)) }
+            if let since = child.runningSince {
+                child.ran(for: now.seconds(since: since))
+                runTimes.add(now.seconds(since: since))
+            }
             child.runningSince = nil
             child.softDeadline = nil
             child.hardDeadline = nil
             child.pledge = nil
+            loosen(child)
         case .pledge(let assignment, let seconds):
             complaint = child.lifecycle.isRunning(assignment) ? nil : "a pledge of what does not run"
             child.pledge = (now.advanced(by: seconds), seconds)
@@ -206,6 +226,7 @@ final class Pool {
             complaint = child.lifecycle.returned(assignments)
             if complaint == nil { child.took(-assignments.count) }
             child.recallSent = false
+            if child.lifecycle.hand.isEmpty { loosen(child) }
         case .state(let assignment, _, _):
             complaint = child.lifecycle.isRunning(assignment) ? nil : "a state of what does not run"
         case .heartbeat, .log: complaint = child.lifecycle.isStarting ? "a frame before ready" : nil
@@ -240,7 +261,7 @@ final class Pool {
         onReady(child)
     }
 
-    private func complain(_ complaint: String, _ child: Child) {
+    func complain(_ complaint: String, _ child: Child) {
         guard !child.lifecycle.isKilled else { return }
         log.error("\(child.name) breaks the protocol: \(complaint); it is killed")
         kill(child, .protocolError(complaint))

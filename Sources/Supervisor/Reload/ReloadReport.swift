@@ -26,8 +26,9 @@ public struct ReloadReport: Equatable, Sendable {
         self.started = started
     }
 
-    /// Whether the master that wrote it runs.
-    public var isCurrent: Bool { ProcessStatus.startTime(of: pid) == started }
+    /// Whether a process of this number, which is there, may be the master that wrote it. Where /proc hides others (hidepid, systemd's
+    /// ProtectProc) it hides masters, too, even from their own user, since they forbid inspection: what is hidden is none but a master.
+    public var isCurrent: Bool { ProcessStatus.startTime(of: pid).map { $0 == started } ?? true }
 
     mutating func begins() { begun += 1 }
 

@@ -9,14 +9,15 @@ struct ControlPanel {
     let revoke: (_ ids: [String], _ signal: Int32?) -> [String]
     /// The line that systemd gets as STATUS.
     let status: () -> String
+    let runTimes: () -> RunTimes
 
     /// The reply's value; nil for a request that is for somebody else.
     func answer(_ request: ControlRequest) -> JSONValue? {
         guard request.concerns(node) else { return nil }
         switch request.method {
         case "ping": return ["ok": "pong"]
-        // Ours: for `coppice status`.
-        case "coppice_status": return ["ok": .string(status())]
+        // Ours: for `coppice status` and `coppice tune`.
+        case "coppice_status": return ["ok": .string(status()), "run_seconds": runTimes().json]
         case "coppice_quiet":
             let resumes = request.arguments["resume"]?.bool ?? false
             quiet(!resumes)

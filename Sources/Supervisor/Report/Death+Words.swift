@@ -35,7 +35,10 @@ extension Death {
         case .exit: return "it ended itself"
         case .signal(SIGKILL):
             return "sent by nobody here: by another's hand, or by the kernel for want of memory, which its log would tell"
-        case .signal(let number) where Death.crashes.contains(number): return "it crashed"
+        case .signal(let number) where Death.crashes.contains(number):
+            // Swift's runtime says so, at whatever limit it was refused.
+            let wasRefused = lastLines.contains { $0.hasPrefix("Fatal error: failed to allocate") }
+            return wasRefused ? "it crashed: it was refused more memory" : "it crashed"
         case .signal(SIGXCPU), .signal(SIGXFSZ): return "it was over a limit that the kernel holds it to"
         case .signal: return "sent by nobody here"
         }

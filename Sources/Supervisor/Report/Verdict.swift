@@ -49,8 +49,10 @@ enum Verdict {
 
     /// It died as often as a task may.
     static func poisonous(_ deaths: [AttemptStory]) -> TaskFailure {
-        lost("\(deaths.count) attempts died: \(deaths.map(\.description).joined(separator: "; "))")
+        lost("\(count(deaths)): \(deaths.map(\.description).joined(separator: "; "))")
     }
+
+    static func count(_ deaths: [AttemptStory]) -> String { "\(deaths.count) attempt\(deaths.count == 1 ? "" : "s") died" }
 
     static func hardTimeLimit(_ seconds: Double, _ death: Death) -> TaskFailure {
         TaskFailure(

@@ -107,6 +107,9 @@ public final class AMQPQueueOperations: QueueOperations {
 
     public func deadLetters(upTo count: Int) { connection.lose(Self.ledger) }
     public func deadLetter(_ id: String) { connection.lose(Self.ledger) }
+    public func retryDeadLetter(_ id: String, to queue: String?) { connection.lose(Self.ledger) }
+    public func dropDeadLetter(_ id: String) { connection.lose(Self.ledger) }
+    public func forgetAttempts(of task: String) { connection.lose(Self.ledger) }
 
     private static let ledger = "RabbitMQ keeps no dead letters: the ledger does"
 

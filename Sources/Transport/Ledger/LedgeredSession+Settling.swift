@@ -129,13 +129,3 @@ extension Commit.Step {
         if case .park(let time) = self { time } else { nil }
     }
 }
-
-extension TaskPublication {
-    /// The message as it came, for this queue, as a copy that can be told from the original.
-    fileprivate init(copyOf message: TaskMessage, to queue: String, mark: String) {
-        self.init(copyOf: message, to: queue)
-        guard let parsed = try? JSONValue(parsing: message.headers), case .object(var object) = parsed else { return }
-        object[TaskMessage.copyMarkHeader.description] = .string(mark)
-        headers = JSONValue.object(object).bytes
-    }
-}

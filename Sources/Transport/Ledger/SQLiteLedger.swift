@@ -84,7 +84,7 @@ public final class SQLiteLedger: Ledger {
             let writes = joinsResults ? entries.reduce(0) { $0 + $1.writes.count } : 0
             if writes > 0 { try ResultTable(database).sweep(upTo: 2 * writes, now: .now) }
             let setsAside = entries.contains { if case .setAside = $0.step { true } else { false } }
-            let freesBody = setsAside ? try MessageTable(database).makeRoom(deadLetters) : false
+            let freesBody = setsAside ? try DeadLetterTable(database).makeRoom(deadLetters) : false
             return { [unowned self] in
                 for case (let entry, .failure(let error)) in zip(entries, done) {
                     events.append(.notice("what task \(entry.taskID) wants written is refused (\(error))"))
@@ -110,7 +110,7 @@ public final class SQLiteLedger: Ledger {
         case .setAside(let reason, let deaths):
             try claims.finish(entry.message, now: now)
             let record = DeadLetterRecord(reason: reason, queue: entry.queue, taskID: entry.taskID, deaths: deaths)
-            try MessageTable(database).bury(record, entry.envelope)
+            try DeadLetterTable(database).bury(record, entry.envelope)
         }
         guard let note = entry.attempt else { return .done }
         let earlier = try AttemptTable(database).note(note, of: entry.taskID, mark: entry.mark, now: now)

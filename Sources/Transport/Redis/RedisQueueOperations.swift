@@ -4,15 +4,17 @@ import CoppiceSystem
 
 /// Queue operations on kombu's lists, on what nodes of either kind hold in `unacked`, and on our parked sets and dead letters.
 public final class RedisQueueOperations: QueueOperations {
-    private static let batch = 500
+    static let batch = 500
     /// Bounds of a look at everything: keys that are walked for queues' names, and held messages that are counted. Beyond the second the
     /// number of unacknowledged messages is not told.
     private static let mostSteps = 2000
     private static let mostHeld = 1_000_000
 
-    private let keys: RedisKeys
+    let keys: RedisKeys
     private let dialogue: RedisDialogue
-    private var events: [QueueEvent] = []
+    var events: [QueueEvent] = []
+    /// Records of dead letters that have been read, as they stand there; they never change.
+    var deadRecords: [String: [UInt8]] = [:]
     private var isOver = false
 
     public init(_ url: RedisURL) {
@@ -140,8 +142,7 @@ public final class RedisQueueOperations: QueueOperations {
     }
 
     public func move(from: String, to: String, upTo count: Int) {
-        // Clients and workers find the queue by this.
-        ask(RedisCommand("SADD", keys.binding(to), to + RedisKeys.separator + RedisKeys.separator + to), tolerant: true)
+        bind(to)
         var command = RedisCommand("EVAL", RedisQueueScripts.move)
         command.append(2 * RedisKeys.steps.count)
         command.append(contentsOf: lists(from) + lists(to))
@@ -167,38 +168,9 @@ public final class RedisQueueOperations: QueueOperations {
 
     private func lists(_ queue: String) -> [String] { RedisKeys.steps.map { keys.list(queue, step: $0) } }
 
-    // MARK: dead letters
-
-    public func deadLetters(upTo count: Int) {
-        ask(RedisCommand("LRANGE", keys.dead, "0", String(count - 1))) { [unowned self] in
-            let records = ($0.array ?? []).compactMap { $0.bytes.flatMap { DeadLetter(record: $0, hasMessage: false) } }
-            var command = RedisCommand("EVAL", RedisQueueScripts.presence, "1", keys.deadMessages)
-            command.append(contentsOf: records.map(\.id))
-            ask(command) { [unowned self] in
-                let present = $0.array ?? []
-                var letters = records
-                for (index, flag) in present.enumerated() where index < letters.count { letters[index].hasMessage = flag.integer == 1 }
-                events.append(.deadLetters(letters))
-            }
-        }
-    }
-
-    public func deadLetter(_ id: String) {
-        func page(_ start: Int) {
-            ask(RedisCommand("LRANGE", keys.dead, String(start), String(start + Self.batch - 1))) { [unowned self] in
-                let records = ($0.array ?? []).compactMap(\.bytes)
-                for record in records {
-                    guard var letter = DeadLetter(record: record, hasMessage: false), letter.id == id else { continue }
-                    ask(RedisCommand("HGET", keys.deadMessages, id)) { [unowned self] in
-                        letter.hasMessage = $0.bytes != nil
-                        events.append(.deadLetter(letter, message: $0.bytes))
-                    }
-                    return
-                }
-                if records.isEmpty { events.append(.deadLetter(nil, message: nil)) } else { page(start + Self.batch) }
-            }
-        }
-        page(0)
+    /// Makes a queue known, as clients and workers find it.
+    func bind(_ queue: String) {
+        ask(RedisCommand("SADD", keys.binding(queue), queue + RedisKeys.separator + RedisKeys.separator + queue), tolerant: true)
     }
 
     // MARK: Pollable
@@ -216,7 +188,7 @@ public final class RedisQueueOperations: QueueOperations {
         drain()
     }
 
-    private func ask(_ command: RedisCommand, tolerant: Bool = false, _ handle: @escaping RedisDialogue.Handler = { _ in }) {
+    func ask(_ command: RedisCommand, tolerant: Bool = false, _ handle: @escaping RedisDialogue.Handler = { _ in }) {
         dialogue.ask(command, tolerant: tolerant, handle)
         dialogue.flush()
     }

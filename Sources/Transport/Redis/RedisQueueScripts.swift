@@ -86,6 +86,26 @@ enum RedisQueueScripts {
         return out
         """
 
+    /// Takes a record out of the dead-letter place and, if there is a list to put it to, its message back to work.
+    /// KEYS: dead, dead messages, their order, their size, then the list and the task's attempts, if there are. ARGV: id, record.
+    /// Returns 1; 0 if there is no such record; -1, and does nothing, if its message is wanted and not there.
+    static let leave = """
+        -- Whoever has written may go on writing when the server is full: this only frees, or moves.
+        redis.call('HDEL', KEYS[2], '')
+        local message = redis.call('HGET', KEYS[2], ARGV[1])
+        if KEYS[5] and not message then return -1 end
+        -- A wrong type here must end the script before anything is changed.
+        redis.call('LLEN', KEYS[3])
+        redis.call('INCRBY', KEYS[4], 0)
+        if KEYS[5] then redis.call('LLEN', KEYS[5]) end
+        if redis.call('LREM', KEYS[1], -1, ARGV[2]) == 0 then return 0 end
+        if redis.call('LREM', KEYS[3], -1, ARGV[1]) > 0 and message then redis.call('DECRBY', KEYS[4], #message) end
+        redis.call('HDEL', KEYS[2], ARGV[1])
+        if KEYS[6] then redis.call('DEL', KEYS[6]) end
+        if KEYS[5] then redis.call('LPUSH', KEYS[5], message) end
+        return 1
+        """
+
     /// Moves parked messages. KEYS: the parked sets of both queues, unacked. ARGV: how many at most, bytes after which to stop, and how
     /// a record of the one queue and of the other ends. Returns how many were moved, and how many names without a message went.
     static let moveParked = """

@@ -41,6 +41,11 @@ struct AttemptTable {
         return nil
     }
 
+    /// Forgets what is over: what somebody alive tries is another message's.
+    func forget(_ task: String) throws(SQLiteError) {
+        for row in try others(of: rows(of: task), "") { try remove(row, of: task) }
+    }
+
     private func rows(of task: String) throws(SQLiteError) -> [Row] {
         var rows: [Row] = []
         try database.statement("SELECT number, story FROM attempt WHERE task = ? ORDER BY number").forEachRow(.text(task)) {

@@ -41,9 +41,13 @@ struct MessageTable {
     /// On SQLite there are no exchanges: the routing key is the queue.
     func publish(_ publication: TaskPublication) throws(SQLiteError) {
         let raw = Envelope.write(publication, deliveryTag: Incarnation.randomUUID())
-        let step = MessageTable.step(of: publication.priority)
+        try enqueue(raw, in: publication.routingKey, priority: publication.priority)
+    }
+
+    /// An envelope to the end of a queue.
+    func enqueue(_ raw: [UInt8], in queue: String, priority: Int) throws(SQLiteError) {
         try database.statement("INSERT INTO message (queue, step, raw) VALUES (?, ?, ?)")
-            .run(.text(publication.routingKey), .int(step), .blob(raw))
+            .run(.text(queue), .int(MessageTable.step(of: priority)), .blob(raw))
         try append(database.lastInsertedRow)
     }
 
@@ -182,37 +186,7 @@ struct MessageTable {
     func setAside(_ held: Held, _ record: DeadLetterRecord) throws(SQLiteError) {
         let raw = try raw(held.message)
         try conclude(held)
-        try bury(record, raw)
-    }
-
-    func bury(_ record: DeadLetterRecord, _ raw: [UInt8]) throws(SQLiteError) {
-        let stories = record.deaths.isEmpty ? nil : JSONValue.array(record.deaths.map(\.value)).text
-        try database.statement("INSERT INTO dead (queue, task, reason, died, deaths, body) VALUES (?, ?, ?, ?, ?, ?)").run(
-            .text(record.queue), .text(record.taskID.isEmpty ? nil : record.taskID), .text(record.reason),
-            .int(Int(record.at.microseconds)), .text(stories), .blob(raw))
-    }
-
-    /// Holds the dead-letter place to its bounds. Returns whether a body had to go.
-    func makeRoom(_ limits: DeadLetterLimits) throws(SQLiteError) -> Bool {
-        let newest = try database.statement("SELECT max(id) FROM dead").first { $0.int(0) } ?? 0
-        // Ids are given in order, so that the newest so many are above this bound.
-        try database.statement("DELETE FROM dead WHERE id <= ?").run(.int(newest - limits.records))
-        return try freeOldBodies(above: limits.bytes)
-    }
-
-    /// Takes the oldest bodies away while all together are larger than this. Returns whether there was one. A body's length is known
-    /// without reading it.
-    private func freeOldBodies(above bytes: Int) throws(SQLiteError) -> Bool {
-        var size = try database.statement("SELECT total(length(body)) FROM dead WHERE body IS NOT NULL").first { $0.int(0) } ?? 0
-        let isFull = size > bytes
-        while size > bytes {
-            let oldest = try database.statement("SELECT id, length(body) FROM dead WHERE body IS NOT NULL ORDER BY id LIMIT 1")
-                .first { ($0.int(0), $0.int(1)) }
-            guard let (id, length) = oldest else { break }
-            try database.statement("UPDATE dead SET body = NULL WHERE id = ?").run(.int(id))
-            size -= length
-        }
-        return isFull
+        try DeadLetterTable(database).bury(record, raw)
     }
 
     /// Another node's start record becomes this node's.

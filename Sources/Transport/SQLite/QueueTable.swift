@@ -100,29 +100,4 @@ struct QueueTable {
     private func rename(_ message: Int, _ queue: String) throws(SQLiteError) {
         try database.statement("UPDATE message SET queue = ? WHERE id = ?").run(.text(queue), .int(message))
     }
-
-    // MARK: dead letters
-
-    private static let columns = "id, reason, queue, died, task, body IS NOT NULL, deaths"
-
-    func deadLetters(upTo count: Int) throws(SQLiteError) -> [DeadLetter] {
-        var letters: [DeadLetter] = []
-        try database.statement("SELECT \(QueueTable.columns) FROM dead ORDER BY id DESC LIMIT ?")
-            .forEachRow(.int(count)) { letters.append(QueueTable.letter($0)) }
-        return letters
-    }
-
-    func deadLetter(_ id: String) throws(SQLiteError) -> (letter: DeadLetter, message: [UInt8]?)? {
-        guard let number = Int(id) else { return nil }
-        return try database.statement("SELECT \(QueueTable.columns), body FROM dead WHERE id = ?")
-            .first(.int(number)) { (QueueTable.letter($0), $0.isNull(7) ? nil : $0.bytes(7)) }
-    }
-
-    private static func letter(_ row: SQLiteStatement) -> DeadLetter {
-        var letter = DeadLetter(
-            id: String(row.int(0)), reason: row.text(1), queue: row.text(2), at: WallTime(microseconds: Int64(row.int(3))),
-            taskID: row.isNull(4) ? nil : row.text(4), hasMessage: row.int(5) != 0)
-        if !row.isNull(6), let deaths = try? JSONValue(parsing: row.bytes(6)) { letter.further.append("deaths", deaths) }
-        return letter
-    }
 }

@@ -119,7 +119,7 @@ public final class SQLiteBrokerSession: BrokerSession {
             let writes = joinsResults ? commits.reduce(0) { $0 + $1.writes.count } : 0
             if writes > 0 { try ResultTable(database).sweep(upTo: 2 * writes, now: .now) }
             let setsAside = commits.contains { if case .setAside = $0.step { true } else { false } }
-            let freesBody = setsAside ? try MessageTable(database).makeRoom(deadLetters) : false
+            let freesBody = setsAside ? try DeadLetterTable(database).makeRoom(deadLetters) : false
             let fills = commits.contains { $0.step.fillsQueue || !$0.publications.isEmpty }
             return { [unowned self] in
                 for commit in commits where commit.step != .keep {

@@ -59,15 +59,36 @@ public final class SQLiteQueueOperations: QueueOperations {
 
     public func deadLetters(upTo count: Int) {
         line.read { [unowned self] database throws(SQLiteError) in
-            let letters = try QueueTable(database).deadLetters(upTo: count)
+            let letters = try DeadLetterTable(database).newest(upTo: count)
             return { [unowned self] in events.append(.deadLetters(letters)) }
         }
     }
 
     public func deadLetter(_ id: String) {
         line.read { [unowned self] database throws(SQLiteError) in
-            let found = try QueueTable(database).deadLetter(id)
+            let found = try DeadLetterTable(database).find(id)
             return { [unowned self] in events.append(.deadLetter(found?.letter, message: found?.message)) }
+        }
+    }
+
+    public func retryDeadLetter(_ id: String, to queue: String?) {
+        line.write { [unowned self] database throws(SQLiteError) in
+            let fate = try DeadLetterTable(database).retry(id, to: queue)
+            return { [unowned self] in events.append(.deadLetterLeft(fate)) }
+        }
+    }
+
+    public func dropDeadLetter(_ id: String) {
+        line.write { [unowned self] database throws(SQLiteError) in
+            let fate = try DeadLetterTable(database).drop(id)
+            return { [unowned self] in events.append(.deadLetterLeft(fate)) }
+        }
+    }
+
+    public func forgetAttempts(of task: String) {
+        line.write { [unowned self] database throws(SQLiteError) in
+            try AttemptTable(database).forget(task)
+            return { [unowned self] in events.append(.attemptsForgotten) }
         }
     }
 

@@ -9,6 +9,8 @@ import Dispatch
 struct ChildRuntime {
     /// How many runs the master may have under way beyond the one in work.
     private static let ahead: UInt16 = 64
+    /// At how many different instants of an interval a node's children beat: all at one would keep the machine busy for milliseconds.
+    private static let phases: UInt32 = 8
 
     private let tasks: TaskRegistry
 
@@ -43,7 +45,9 @@ struct ChildRuntime {
         TaskRunner(tasks: tasks, settings: NodeSettings(hello.settings), assignments: assignments, outlet: outlet, handlers: handlers)
             .begin()
         Self.start("handlers") { handlers.run() }
-        Self.start("pulse") { outlet.pulse(every: Double(max(1, hello.heartbeat)) / 1000) }
+        let interval = Double(max(1, hello.heartbeat)) / 1000
+        let phase = interval * Double(hello.slot % Self.phases) / Double(Self.phases)
+        Self.start("pulse") { outlet.pulse(every: interval, phase: phase) }
         reader.run()
     }
 

@@ -156,8 +156,10 @@ final class Outlet: Sendable {
     }
 
     /// The pulse thread's life: a beat every `interval` seconds, and no frame left behind.
-    func pulse(every interval: Double) -> Never {
-        var nextBeat = MonotonicTime.now.advanced(by: interval)
+    ///
+    /// - Parameter phase: children of one phase beat at the same instants, so that a master that has hundreds is woken a few times a second.
+    func pulse(every interval: Double, phase: Double) -> Never {
+        var nextBeat = MonotonicTime.now.next(every: interval, phase: phase)
         while true {
             let isBeat = state.wait { state -> Monitor<State>.Look<Bool> in
                 state.pulseDozes = false
@@ -176,7 +178,7 @@ final class Outlet: Sendable {
                     state.hasBeat = true
                     state.pending.append(contentsOf: UpFrame.heartbeat(assignment: state.running).encoded)
                 }
-                nextBeat = MonotonicTime.now.advanced(by: interval)
+                nextBeat = MonotonicTime.now.next(every: interval, phase: phase)
             }
             flush()
         }

@@ -15,6 +15,8 @@ protocol BrokerFixture: AnyObject {
     /// Where revocations are stored: with the broker, or with the ledger beside it.
     func makeRevoker() -> any MessageSender
     func makeStore() -> any ResultStore
+    /// An operator's hands on the dead-letter place: with the broker, or with the ledger beside it.
+    func makeDeadLetterPlace() -> any QueueOperations
     /// What stands at the dead-letter place, oldest first.
     func deadLetters() throws -> [DeadLetter]
     /// Puts something that is no task message into a queue.

@@ -65,6 +65,10 @@ final class RabbitMQFixture: BrokerFixture {
 
     func makeStore() -> any ResultStore { redis?.makeStore() ?? sqlite?.makeStore() ?? AMQPResultStore(url) }
 
+    func makeDeadLetterPlace() -> any QueueOperations {
+        redis?.makeDeadLetterPlace() ?? sqlite?.makeDeadLetterPlace() ?? AMQPQueueOperations(url)
+    }
+
     /// They are the ledger's, kept as envelopes.
     func deadLetters() throws -> [DeadLetter] {
         try (redis?.deadLetters() ?? sqlite?.deadLetters() ?? []).map { letter in

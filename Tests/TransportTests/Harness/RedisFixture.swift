@@ -35,6 +35,8 @@ final class RedisFixture: BrokerFixture {
 
     func makeStore() -> any ResultStore { RedisResultStore(url, expiry: 3600) }
 
+    func makeDeadLetterPlace() -> any QueueOperations { RedisQueueOperations(url) }
+
     func deadLetters() throws -> [DeadLetter] {
         // Newest first.
         let records = try ask(RedisCommand("LRANGE", url.keyPrefix + "coppice.dead", "0", "-1")).array ?? []

@@ -26,6 +26,8 @@ final class SQLiteFixture: BrokerFixture {
 
     func makeStore() -> any ResultStore { SQLiteResultStore(path: path, expiry: 3600) }
 
+    func makeDeadLetterPlace() -> any QueueOperations { SQLiteQueueOperations(path: path) }
+
     func deadLetters() throws -> [DeadLetter] {
         var letters: [DeadLetter] = []
         let database = try StoreFile.open(path)

@@ -1,7 +1,6 @@
 import CoppiceResults
 import CoppiceShared
 import CoppiceTransport
-import Logging
 
 /// What a master is told at its start. Checked by the command line; every value here is sound.
 public struct SupervisorOptions: Sendable {
@@ -9,7 +8,7 @@ public struct SupervisorOptions: Sendable {
     public var workerPath: String
     /// `celery@host`.
     public var node: String
-    /// Children, from 1.
+    /// Children at the start, from 1.
     public var concurrency: Int
     /// How many messages per child may be claimed without running, from 1.
     public var prefetchMultiplier: Int
@@ -26,9 +25,7 @@ public struct SupervisorOptions: Sendable {
     public var timeZone: String?
     /// Names of variables that children get beside the standard ones.
     public var childEnvironment: [String]
-    public var logLevel: Logger.Level
-    /// nil: standard error.
-    public var logFile: String?
+    public var log: LogOptions
     /// Coppice's file on this host, for the ledger where neither the broker nor the result store keeps one: RabbitMQ with `rpc://`.
     public var ledgerPath = ""
     /// Whether records say how a task was called, too.
@@ -42,6 +39,11 @@ public struct SupervisorOptions: Sendable {
     public var sandbox = SandboxOptions()
     public var recycling = RecyclingOptions()
     public var poison = PoisonOptions()
+    /// nil: there are always `concurrency` children.
+    public var scaling: ScalingOptions?
+    public var shutdown = ShutdownOptions()
+    /// Where it is told how reloads went; nil: nowhere.
+    public var reloadReportPath: String?
     /// The program's version, for the banner.
     public var version: String
 
@@ -54,8 +56,7 @@ public struct SupervisorOptions: Sendable {
     public init(
         workerPath: String, node: String, concurrency: Int, prefetchMultiplier: Int, queues: [QueueDeclaration], broker: BrokerEndpoint,
         results: ResultEndpoint, softTimeLimit: Double?, timeLimit: Double?, maximumRetries: Int, timeZone: String?,
-        childEnvironment: [String],
-        logLevel: Logger.Level, logFile: String?, version: String
+        childEnvironment: [String], log: LogOptions, version: String
     ) {
         self.workerPath = workerPath
         self.node = node
@@ -69,15 +70,15 @@ public struct SupervisorOptions: Sendable {
         self.maximumRetries = maximumRetries
         self.timeZone = timeZone
         self.childEnvironment = childEnvironment
-        self.logLevel = logLevel
-        self.logFile = logFile
+        self.log = log
         self.version = version
     }
 
-    /// How many messages may be claimed without running.
-    var window: Int { concurrency * prefetchMultiplier }
+    /// How many messages the most children may have claimed without running.
+    private var window: Int { mostChildren * prefetchMultiplier }
+    private var mostChildren: Int { scaling?.maximum ?? concurrency }
     /// How many messages a broker that gives them unasked may have given and not seen settled. Those that run and are acknowledged late
     /// have places of their own, and those that are on their way, here or back, as many as the window: unless the window is the least
     /// there is, since then nothing is meant to lie here.
-    var unsettled: Int { window + concurrency + (prefetchMultiplier > 1 ? window : 0) }
+    var unsettled: Int { window + mostChildren + (prefetchMultiplier > 1 ? window : 0) }
 }

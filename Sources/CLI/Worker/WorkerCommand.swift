@@ -3,7 +3,6 @@ import CoppiceShared
 import CoppiceSupervisor
 import CoppiceSystem
 import Glibc
-import Logging
 
 /// The master. Synchronous: one thread, from here to the end.
 struct WorkerCommand: ParsableCommand {
@@ -12,20 +11,19 @@ struct WorkerCommand: ParsableCommand {
         discussion: """
             Every flag may also stand in the settings file, in the mapping 'worker', under its long name; what is given here comes first.
 
-            Signals: TERM, or INT once, finishes what runs and gives the rest back; INT again, or QUIT, kills what runs and settles it.
+            Signals: TERM, or INT once, finishes what runs and gives the rest back; INT again, or QUIT, kills what runs and settles it. \
+            HUP reads the settings again and replaces the children one by one; TTIN and TTOU add and remove one; TSTP stops taking \
+            messages, CONT takes them again; USR1 writes the state of everything to the log.
             Exit codes: 0 after TERM or QUIT, 1 after INT or a failure, 2 a wrong flag or worker, 73 the pidfile is taken.
             """)
 
     @Option(name: [.customShort("A"), .customLong("app")], help: ArgumentHelp("The worker executable.", valueName: "path"))
     var app: String?
 
-    @Option(name: [.short, .long], help: ArgumentHelp("debug, info, warning or error; warning if not given.", valueName: "level"))
-    var loglevel: String?
-
     @Option(
         name: [.short, .long], parsing: .unconditional,
-        help: ArgumentHelp("How many children; the number of processors if not given.", valueName: "n"))
-    var concurrency: Int?
+        help: ArgumentHelp("How many children; auto, as if not given: as many as this process may use processors.", valueName: "n"))
+    var concurrency: String?
 
     @Option(
         parsing: .unconditional,
@@ -55,13 +53,13 @@ struct WorkerCommand: ParsableCommand {
     @Option(help: ArgumentHelp("A file for the process id.", valueName: "path"))
     var pidfile: String?
 
-    @Option(name: [.customShort("f"), .long], help: ArgumentHelp("Append the log to a file instead of standard error.", valueName: "path"))
-    var logfile: String?
+    @OptionGroup(title: "Log") var log: LogFlags
 
     @OptionGroup(title: "Sandbox") var sandbox: SandboxFlags
     @OptionGroup(title: "Recycling") var recycling: RecyclingFlags
     @OptionGroup(title: "Poison pills") var poison: PoisonFlags
-
+    @OptionGroup(title: "Scaling") var scaling: ScalingFlags
+    @OptionGroup(title: "Shutdown") var shutdown: ShutdownFlags
     @OptionGroup var connection: ConnectionFlags
 
     func run() throws {
@@ -75,13 +73,23 @@ struct WorkerCommand: ParsableCommand {
                 tzset()
             }
             let sink: LogSink
-            do { sink = try LogSink(path: options.logFile) } catch { throw CommandFailure("--logfile: \(error)", code: 2) }
+            do { sink = try LogSink(options.log, node: options.node) } catch {
+                throw CommandFailure("\(options.log.file == nil ? "--log-format" : "--logfile"): \(error)", code: 2)
+            }
             let pid = try pidPath.map { try PidFile($0) }
-            defer { pid?.remove() }
+            defer {
+                pid?.remove()
+                if let report = options.reloadReportPath { unlink(report) }
+            }
             let supervisor = try Supervisor(options: options, sink: sink)
+            supervisor.readSettings = {
+                do { return try resolve().0 } catch let failure as CommandFailure {
+                    throw SupervisorFailure(failure.text, code: failure.code)
+                }
+            }
             supervisor.onFirstChild = { tasks in
-                let output = LogSink(descriptor: STDOUT_FILENO)
-                output.write(Banner.text(options, tasks: tasks))
+                var output = LineOutput(descriptor: STDOUT_FILENO)
+                output.append(Banner.text(options, tasks: tasks).utf8)
                 output.flush()
             }
             do { return try supervisor.run() } catch let failure as SupervisorFailure {
@@ -97,13 +105,12 @@ struct WorkerCommand: ParsableCommand {
         let node = try NodeName(template: worker.text(hostname, "hostname"), host: CurrentProcess.hostName)
         var options = SupervisorOptions(
             workerPath: try executable(worker), node: node.full,
-            concurrency: try worker.integer(concurrency, "concurrency", 1...10_000) ?? CurrentProcess.processorCount,
+            concurrency: try children(worker),
             prefetchMultiplier: try worker.integer(prefetchMultiplier, "prefetch-multiplier", 1...10_000) ?? 4,
             queues: try declarations(settings),
             broker: settings.broker, results: settings.results, softTimeLimit: try worker.seconds(softTimeLimit, "soft-time-limit"),
             timeLimit: try worker.seconds(timeLimit, "time-limit"), maximumRetries: settings.maximumRetries, timeZone: settings.timeZone,
-            childEnvironment: try childVariables(worker), logLevel: try level(worker),
-            logFile: try worker.text(logfile, "logfile").map { try node.path($0, "--logfile") }, version: Coppice.version)
+            childEnvironment: try childVariables(worker), log: try log.options(worker, node: node), version: Coppice.version)
         options.backtraces = try worker.isOn(backtraces, "backtraces")
         options.poison = try poison.options(worker)
         options.extendsResults = settings.extendsResults
@@ -112,7 +119,21 @@ struct WorkerCommand: ParsableCommand {
         options.sandbox = try sandbox.options(worker)
         options.recycling = try recycling.options(worker)
         if case .rabbitmq = settings.results { options.ledgerPath = try Settings.embeddedPath() }
-        return (options, try worker.text(pidfile, "pidfile").map { try node.path($0, "--pidfile") })
+        options.scaling = try scaling.options(worker, patience: settings.autoscalePatience)
+        if let scaling = options.scaling { options.concurrency = scaling.minimum }
+        options.shutdown = try shutdown.options(worker)
+        let pidPath = try worker.text(pidfile, "pidfile").map { try node.path($0, "--pidfile") }
+        options.reloadReportPath = ReloadReport.path(
+            pidfile: pidPath, runtimeDirectory: CurrentProcess.environment("RUNTIME_DIRECTORY"))
+        return (options, pidPath)
+    }
+
+    private func children(_ worker: WorkerLookup) throws -> Int {
+        guard let text = try worker.text(concurrency, "concurrency"), text != "auto" else { return CurrentProcess.processorCount }
+        if try worker.text(scaling.autoscale, "autoscale") != nil {
+            throw CommandFailure("--concurrency and --autoscale: one of them is wanted", code: 2)
+        }
+        return try worker.integer(concurrency, "concurrency", 1...10_000) ?? CurrentProcess.processorCount
     }
 
     /// The queues that were named, in that order; else those that the settings file declares; else Celery's default.
@@ -139,18 +160,6 @@ struct WorkerCommand: ParsableCommand {
         }
         guard access(app, X_OK) == 0 else { throw CommandFailure("--app: \(app) is not executable: build it, or chmod +x", code: 2) }
         return app
-    }
-
-    private func level(_ worker: WorkerLookup) throws -> Logger.Level {
-        let name = try worker.text(loglevel, "loglevel") ?? "warning"
-        return switch name.lowercased() {
-        case "debug": .debug
-        case "info": .info
-        case "warn", "warning": .warning
-        case "error": .error
-        case "critical", "fatal": .critical
-        default: throw CommandFailure("--loglevel: '\(name)' is none of debug, info, warning, error, critical", code: 2)
-        }
     }
 
     private func childVariables(_ worker: WorkerLookup) throws -> [String] {

@@ -9,6 +9,8 @@ int coppice_set_dumpable(int on);
 int coppice_set_parent_death_signal(int signal);
 int coppice_set_nonblocking(int fd);
 int coppice_open(const char *path, int flags, unsigned mode);
+// For its name and its execution alone: no right to read is wanted.
+int coppice_open_program(const char *path);
 int coppice_set_descriptor_limit(int pid, uint64_t soft, uint64_t hard);
 // The soft limit of data (private writable memory) of a process, as far as its hard limit allows. `before`: what it was.
 // 0 or a negative errno.
@@ -22,6 +24,10 @@ int coppice_processor_count(void);
 int coppice_is_open(int fd);
 void coppice_name_thread(const char *name);
 void coppice_line_buffer_output(void);
+// What stdio prints from here on is this assignment's: the first of it takes a mark along. Costs no system call.
+void coppice_begin_output(uint64_t assignment);
+// Takes the mark back, or if something was printed sends all of it and the mark of nobody.
+void coppice_end_output(void);
 // The size of the attribute's value, of which as much as fits is put into `value`; -1: there is none.
 long coppice_attribute(const char *path, const char *name, void *value, unsigned long size);
 

@@ -1,16 +1,20 @@
 import CoppiceEventLoop
 import CoppiceShared
 import CoppiceSystem
+import Logging
 
 /// One child process with its pipes and what watches them. Dropped when it has ended.
 final class Child {
     /// Lets go of the child when it has ended.
     let slot: Slot
+    /// Its launcher's.
+    let generation: Int
     let process: ChildProcess
     let channel: ChildChannel
     let outputs: [ChildOutput]
     let enclosure: Enclosure
     var lifecycle = ChildLifecycle()
+    var labels = TaskLabels()
     let spawnedAt: MonotonicTime
     /// Bytes: the most memory that the master had had resident when it spawned the child.
     let parentPeak = ProcessStatus.peakMemory(of: CurrentProcess.id)
@@ -56,11 +60,11 @@ final class Child {
     /// What keeps the loop's sources alive.
     var frameSource: IOMember?
     var writeSource: IOSource?
-    var sources: [IOSource] = []
     var exitSource: IOSource?
 
     init(_ launched: ChildLauncher.Launched, in slot: Slot, mostTaken: Int, now: MonotonicTime) {
         self.slot = slot
+        generation = launched.generation
         self.mostTaken = mostTaken
         process = launched.process
         channel = launched.channel
@@ -73,6 +77,16 @@ final class Child {
 
     /// How it is called in the log.
     var name: String { "Child \(slot.number) (pid \(process.pid))" }
+    /// For lines of the log that concern it: its place, and the task that it runs.
+    var fields: Logger.Metadata { fields(of: lifecycle.hand.running) }
+
+    func fields(of assignment: UInt64?) -> Logger.Metadata {
+        var fields = assignment.flatMap { labels[$0]?.fields } ?? [:]
+        fields[LogField.slot] = .stringConvertible(slot.number)
+        fields[LogField.childPID] = .stringConvertible(Int(process.pid))
+        return fields
+    }
+
     /// Whether it is the one of its slot that is given work.
     var isServing: Bool { slot.child === self }
 
@@ -118,7 +132,6 @@ final class Child {
     /// Its end is still noticed.
     func closePipes() {
         frameSource = nil
-        sources.removeAll()
         writeSource = nil
         channel.close()
         for output in outputs { output.close() }

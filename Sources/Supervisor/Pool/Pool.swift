@@ -44,7 +44,8 @@ final class Pool {
     /// Seconds after which a frame proves that a child that seemed to crash has not: its threads stand still while it reports.
     static let crashDoubt = 0.5
 
-    let options: SupervisorOptions
+    /// Those of the present generation.
+    var options: SupervisorOptions
     let loop: EventLoop
     let log: Logger
     var launcher: ChildLauncher
@@ -82,19 +83,14 @@ final class Pool {
     /// A child is gone: reaped and its pipe drained. It is in no slot any more.
     var onEnd: (Child, Death) -> Void = { _, _ in }
     /// A line on a child's standard output or error.
-    var onOutput: (Child, ChildOutput.Stream, String) -> Void = { _, _, _ in }
+    var onOutput: (Child, OutputLine) -> Void = { _, _ in }
 
     init(options: SupervisorOptions, loop: EventLoop, log: Logger, childLimits: DescriptorLimit) throws(SystemError) {
         self.options = options
         self.loop = loop
         self.log = log
         sandbox = Sandbox(options.sandbox, loop: loop, log: log)
-        let environment = ChildEnvironment(
-            parent: CurrentProcess.environment, names: options.childEnvironment, timeZone: options.timeZone,
-            backtraces: options.backtraces)
-        launcher = ChildLauncher(
-            path: options.workerPath, environment: sandbox.environment(environment.entries), descriptorLimit: childLimits,
-            sandbox: sandbox)
+        launcher = ChildLauncher(options, generation: 1, descriptorLimit: childLimits, sandbox: sandbox)
         slots = (1...options.concurrency).map(Slot.init)
         size = options.concurrency
         frames = try loop.group(priority: LoopPriority.childFrames)
@@ -183,6 +179,7 @@ final class Pool {
         let now = MonotonicTime.now
         child.lastHeard = now
         noticeLife(of: child, now: now)
+        readPendingOutput(of: child)
         do {
             let reading = try child.channel.receive(limit: Pool.readLimit) { frame in accept(frame, from: child, now: now) }
             // The other end is closed: the exit follows, or a process that can't say anything any more.
@@ -212,6 +209,7 @@ final class Pool {
             child.runningSince = now
             if child.lifecycle.hand.count > 1 { wake(at: now.advanced(by: Pool.recallDelay)) }
         case .done(let assignment, _):
+            endOutput(of: child, assignment)
             complaint = child.lifecycle.done(assignment)
             if let since = child.runningSince {
                 child.ran(for: now.seconds(since: since))
@@ -267,7 +265,7 @@ final class Pool {
 
     func complain(_ complaint: String, _ child: Child) {
         guard !child.lifecycle.isKilled else { return }
-        log.error("\(child.name) breaks the protocol: \(complaint); it is killed")
+        log.error("\(child.name) breaks the protocol: \(complaint); it is killed", metadata: child.fields)
         kill(child, .protocolError(complaint))
     }
 }

@@ -11,7 +11,9 @@ struct WorkerCommand: ParsableCommand {
         discussion: """
             Every flag may also stand in the settings file, in the mapping 'worker', under its long name; what is given here comes first.
 
-            Signals: TERM, or INT once, finishes what runs and gives the rest back; INT again, or QUIT, kills what runs and settles it.
+            Signals: TERM, or INT once, finishes what runs and gives the rest back; INT again, or QUIT, kills what runs and settles it. \
+            HUP reads the settings again and replaces the children one by one; TTIN and TTOU add and remove one; TSTP stops taking \
+            messages, CONT takes them again; USR1 writes the state of everything to the log.
             Exit codes: 0 after TERM or QUIT, 1 after INT or a failure, 2 a wrong flag or worker, 73 the pidfile is taken.
             """)
 
@@ -20,8 +22,8 @@ struct WorkerCommand: ParsableCommand {
 
     @Option(
         name: [.short, .long], parsing: .unconditional,
-        help: ArgumentHelp("How many children; the number of processors if not given.", valueName: "n"))
-    var concurrency: Int?
+        help: ArgumentHelp("How many children; auto, as if not given: as many as this process may use processors.", valueName: "n"))
+    var concurrency: String?
 
     @Option(
         parsing: .unconditional,
@@ -56,7 +58,8 @@ struct WorkerCommand: ParsableCommand {
     @OptionGroup(title: "Sandbox") var sandbox: SandboxFlags
     @OptionGroup(title: "Recycling") var recycling: RecyclingFlags
     @OptionGroup(title: "Poison pills") var poison: PoisonFlags
-
+    @OptionGroup(title: "Scaling") var scaling: ScalingFlags
+    @OptionGroup(title: "Shutdown") var shutdown: ShutdownFlags
     @OptionGroup var connection: ConnectionFlags
 
     func run() throws {
@@ -74,8 +77,16 @@ struct WorkerCommand: ParsableCommand {
                 throw CommandFailure("\(options.log.file == nil ? "--log-format" : "--logfile"): \(error)", code: 2)
             }
             let pid = try pidPath.map { try PidFile($0) }
-            defer { pid?.remove() }
+            defer {
+                pid?.remove()
+                if let report = options.reloadReportPath { unlink(report) }
+            }
             let supervisor = try Supervisor(options: options, sink: sink)
+            supervisor.readSettings = {
+                do { return try resolve().0 } catch let failure as CommandFailure {
+                    throw SupervisorFailure(failure.text, code: failure.code)
+                }
+            }
             supervisor.onFirstChild = { tasks in
                 var output = LineOutput(descriptor: STDOUT_FILENO)
                 output.append(Banner.text(options, tasks: tasks).utf8)
@@ -94,7 +105,7 @@ struct WorkerCommand: ParsableCommand {
         let node = try NodeName(template: worker.text(hostname, "hostname"), host: CurrentProcess.hostName)
         var options = SupervisorOptions(
             workerPath: try executable(worker), node: node.full,
-            concurrency: try worker.integer(concurrency, "concurrency", 1...10_000) ?? CurrentProcess.processorCount,
+            concurrency: try children(worker),
             prefetchMultiplier: try worker.integer(prefetchMultiplier, "prefetch-multiplier", 1...10_000) ?? 4,
             queues: try declarations(settings),
             broker: settings.broker, results: settings.results, softTimeLimit: try worker.seconds(softTimeLimit, "soft-time-limit"),
@@ -108,7 +119,21 @@ struct WorkerCommand: ParsableCommand {
         options.sandbox = try sandbox.options(worker)
         options.recycling = try recycling.options(worker)
         if case .rabbitmq = settings.results { options.ledgerPath = try Settings.embeddedPath() }
-        return (options, try worker.text(pidfile, "pidfile").map { try node.path($0, "--pidfile") })
+        options.scaling = try scaling.options(worker, patience: settings.autoscalePatience)
+        if let scaling = options.scaling { options.concurrency = scaling.minimum }
+        options.shutdown = try shutdown.options(worker)
+        let pidPath = try worker.text(pidfile, "pidfile").map { try node.path($0, "--pidfile") }
+        options.reloadReportPath = ReloadReport.path(
+            pidfile: pidPath, runtimeDirectory: CurrentProcess.environment("RUNTIME_DIRECTORY"))
+        return (options, pidPath)
+    }
+
+    private func children(_ worker: WorkerLookup) throws -> Int {
+        guard let text = try worker.text(concurrency, "concurrency"), text != "auto" else { return CurrentProcess.processorCount }
+        if try worker.text(scaling.autoscale, "autoscale") != nil {
+            throw CommandFailure("--concurrency and --autoscale: one of them is wanted", code: 2)
+        }
+        return try worker.integer(concurrency, "concurrency", 1...10_000) ?? CurrentProcess.processorCount
     }
 
     /// The queues that were named, in that order; else those that the settings file declares; else Celery's default.

@@ -13,6 +13,7 @@ extension Pool {
         child.peakSeen = ProcessStatus.peakMemory(of: child.process.pid)
         child.stateSeen = ProcessStatus.state(of: child.process.pid)
         child.process.signalGroup(SIGKILL)
+        child.enclosure.group?.kill()
         child.killDeadline = nil
         child.goneDeadline = now.advanced(by: Pool.corpseDelay)
         wake(at: child.goneDeadline)

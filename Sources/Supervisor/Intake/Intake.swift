@@ -51,6 +51,9 @@ final class Intake {
     /// For the log.
     var deliveries: some Collection<Delivery> { open.values }
 
+    /// How a task in a child's hand is called.
+    func name(of assignment: UInt64) -> String? { byAssignment[assignment]?.name }
+
     // MARK: from the broker
 
     func taken(_ messages: [ReceivedMessage]) {

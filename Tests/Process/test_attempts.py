@@ -176,5 +176,5 @@ def test_a_suspect_that_wants_more_dies_alone(redis_worker, command, folder):
     redis_worker("--suspect-memory", "256M").ready()
     task = command.call("drill.relapse", str(path), "s", 400, 0)
     failure = command.failure(task)
-    assert "3 attempts died" in failure and failure.count("with 256 MiB of memory as a suspect") == 2
+    assert "3 attempts died" in failure and failure.count("as a suspect it was given 256 MiB") == 2
     assert command.result(command.call("drill.add", 2, 3)) == 5

@@ -218,3 +218,24 @@ def test_who_is_killed_in_the_middle_loses_nothing(any_worker, broker):
     any_worker("-Q", "later").ready()
     until(lambda: {it["task_id"] for it in letters(broker.command)} == sent, what="all of them at the place once more")
     assert len(letters(broker.command)) == len(sent)
+
+
+def test_a_full_redis_lets_them_go(own_redis):
+    """Nothing can be added to it any more; what leaves the place adds nothing."""
+    from support.command import Command
+
+    server = own_redis()
+    command = Command({"COPPICE_BROKER_URL": server.url()})
+    with server.client() as redis:
+        for id in ("a", "b"):
+            message = json.dumps(envelope("drill.add", (2, 3), id=id))
+            record = {"v": 1, "id": id, "reason": "x", "queue": "celery", "at": "2026-11-22T12:00:00.000000+00:00", "task_id": id, "deaths": []}
+            redis.lpush("coppice.dead", json.dumps(record))
+            redis.lpush("coppice.dead.order", id)
+            redis.hset("coppice.dead.messages", id, message)
+            redis.incrby("coppice.dead.bytes", len(message))
+        redis.config_set("maxmemory", "1")
+        for word, id in (("retry", "a"), ("drop", "b")):
+            done = command.run("dead", word, id)
+            assert done.returncode == 0, done.stderr
+        assert letters(command) == [] and redis.llen("celery") == 1 and redis.get("coppice.dead.bytes") == b"0"

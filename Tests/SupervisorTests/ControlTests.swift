@@ -84,14 +84,14 @@ import Testing
     }
 
     @Test func aNodeSaysHowItIs() throws {
-        #expect(try answer(#"{"method": "coppice_status"}"#).0 == ["ok": "ready: 2/2 children ready", "run_seconds": nil])
+        #expect(try answer(#"{"method": "coppice_status"}"#).0 == ["v": 1, "ok": "ready: 2/2 children ready", "run_seconds": nil])
     }
 
     @Test func aNodeIsQuietUntilItIsToldOtherwise() throws {
         let (value, orders) = try answer(#"{"method": "coppice_quiet"}"#)
-        #expect(value == ["ok": "takes no more messages"] && orders.quiet == [true])
+        #expect(value == ["v": 1, "ok": "takes no more messages"] && orders.quiet == [true])
         let (resumed, others) = try answer(#"{"method": "coppice_quiet", "arguments": {"resume": true}}"#)
-        #expect(resumed == ["ok": "takes messages"] && others.quiet == [false])
+        #expect(resumed == ["v": 1, "ok": "takes messages"] && others.quiet == [false])
         #expect(try answer(#"{"method": "coppice_quiet", "destination": ["celery@you"]}"#).1.quiet.isEmpty)
     }
 

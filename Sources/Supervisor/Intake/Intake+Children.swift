@@ -136,14 +136,15 @@ extension Intake {
     }
 
     private func lose(_ delivery: Delivery, _ death: Death) {
-        delivery.record.died(death.story + suspicion(delivery), lastLines: death.lastLines)
+        let story = death.story + suspicion(delivery)
+        delivery.record.died(story, lastLines: death.lastLines)
         let lament = death.lament.map { "\n\($0)" } ?? ""
         if delivery.acksLate, delivery.declaration?.rejectOnWorkerLost ?? false {
             guard !isExhausted(delivery) else {
                 delivery.lifecycle.concluded()
                 return setAsidePoison(delivery)
             }
-            log.error("Task \(delivery.name) goes back to its queue: its child died: \(death.story)\(lament)")
+            log.error("Task \(delivery.name) goes back to its queue: its child died: \(story)\(lament)")
             conclude(delivery, nil, .putBack(front: true))
             return
         }
@@ -155,6 +156,6 @@ extension Intake {
     /// What must be said of a death beside its cause, where the task had less memory than others.
     private func suspicion(_ delivery: Delivery) -> String {
         guard delivery.record.isSuspect, let bytes = options.poison.suspectMemory else { return "" }
-        return ", with \(bytes >> 20) MiB of memory as a suspect"
+        return "; as a suspect it was given \(bytes >> 20) MiB"
     }
 }

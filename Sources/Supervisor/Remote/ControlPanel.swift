@@ -17,11 +17,11 @@ struct ControlPanel {
         switch request.method {
         case "ping": return ["ok": "pong"]
         // Ours: for `coppice status` and `coppice tune`.
-        case "coppice_status": return ["ok": .string(status()), "run_seconds": runTimes().json]
+        case "coppice_status": return ["v": 1, "ok": .string(status()), "run_seconds": runTimes().json]
         case "coppice_quiet":
             let resumes = request.arguments["resume"]?.bool ?? false
             quiet(!resumes)
-            return ["ok": .string(resumes ? "takes messages" : "takes no more messages")]
+            return ["v": 1, "ok": .string(resumes ? "takes messages" : "takes no more messages")]
         case "revoke": return revoke(request, terminate: request.arguments["terminate"]?.bool ?? false)
         case "terminate": return revoke(request, terminate: true)
         default: return ["error": .string("KeyError(\(PythonRepr.string(request.method)))")]

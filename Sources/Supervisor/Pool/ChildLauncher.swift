@@ -33,6 +33,7 @@ struct ChildLauncher {
         settings.append("max_retries", .int(options.maximumRetries))
         if let timeZone = options.timeZone { settings.append("timezone", .string(timeZone)) }
         if options.extendsResults { settings.append("wants_calls", true) }
+        settings.append("marks_output", true)
         self.settings = settings
     }
 
@@ -63,7 +64,7 @@ struct ChildLauncher {
             let variables = enclosure.folder.map { environment + ["TMPDIR=\($0)"] } ?? environment
             process = try ChildProcess.spawn(
                 path: arguments[0], arguments: arguments, environment: variables,
-                descriptors: .init(descriptors), cgroup: try enclosure.group?.open())
+                descriptors: .init(descriptors), cgroup: enclosure.group)
         } catch {
             _ = sandbox.leave(enclosure)
             throw error

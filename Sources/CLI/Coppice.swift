@@ -13,7 +13,7 @@ struct Coppice: ParsableCommand {
             """,
         version: "coppice \(version)",
         subcommands: [
-            WorkerCommand.self, CallCommand.self, ResultCommand.self, RevokeCommand.self, StatusCommand.self, QueuesCommand.self,
-            PurgeCommand.self, DeadCommand.self, TuneCommand.self,
+            WorkerCommand.self, CallCommand.self, ResultCommand.self, RevokeCommand.self, StatusCommand.self, ReloadCommand.self,
+            QuietCommand.self, QueuesCommand.self, PurgeCommand.self, DeadCommand.self, TuneCommand.self,
         ])
 }

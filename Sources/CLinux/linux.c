@@ -29,6 +29,8 @@ int coppice_set_nonblocking(int fd) {
 
 int coppice_open(const char *path, int flags, unsigned mode) { return open(path, flags, mode); }
 
+int coppice_open_program(const char *path) { return open(path, O_PATH | O_CLOEXEC); }
+
 int coppice_set_descriptor_limit(int pid, uint64_t soft, uint64_t hard) {
     struct rlimit limit = {soft, hard};
     return prlimit(pid, RLIMIT_NOFILE, &limit, 0);

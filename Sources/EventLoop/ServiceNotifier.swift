@@ -1,4 +1,5 @@
 import CSystemd
+import CoppiceShared
 import CoppiceSystem
 
 /// What systemd is told. Without a NOTIFY_SOCKET every call is a no-op.
@@ -25,6 +26,10 @@ public struct ServiceNotifier {
     public func ready(status: String) -> Bool { send("READY=1\nSTATUS=\(status)") }
     public func status(_ text: String) -> Bool { send("STATUS=\(text)") }
     public func stopping(status: String) -> Bool { send("STOPPING=1\nSTATUS=\(status)") }
+    /// - Parameter time: the monotonic clock's, from before anything was read again.
+    public func reloading(at time: MonotonicTime, status: String) -> Bool {
+        send("RELOADING=1\nMONOTONIC_USEC=\(time.nanoseconds / 1000)\nSTATUS=\(status)")
+    }
     public func watchdog() -> Bool { send("WATCHDOG=1") }
     /// Asks for so many more seconds before a start or stop counts as timed out.
     public func extendTimeout(seconds: Double) { _ = send("EXTEND_TIMEOUT_USEC=\(Int(seconds * 1e6))") }

@@ -8,6 +8,7 @@ enum LoopPriority {
     static let timeLimits = -30
     static let broker = -20
     static let due = -5
+    static let requests = -3
     static let heartbeat = 0
     static let reconcile = 100
     static let childOutput = 200

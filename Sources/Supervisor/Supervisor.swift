@@ -8,30 +8,38 @@ import Logging
 /// The master: one thread, one loop. Handlers record facts with the part that they concern; `reconcile`, once per turn, compares
 /// what is with what should be and acts.
 public final class Supervisor {
-    private let options: SupervisorOptions
-    private let log: Logger
-    private let sink: LogSink
-    private let loop: EventLoop
-    private let pool: Pool
-    private let intake: Intake
-    private let broker: BrokerLink
-    private let store: StoreLink?
-    private let reporter: Reporter
+    var options: SupervisorOptions
+    let log: Logger
+    let sink: LogSink
+    let loop: EventLoop
+    let pool: Pool
+    let intake: Intake
+    let broker: BrokerLink
+    let store: StoreLink?
+    let reporter: Reporter
     private var control: ControlPanel?
-    private var lifecycle = SupervisorLifecycle()
+    var lifecycle = SupervisorLifecycle()
+    let restart: RollingRestart
+    var reload: Reload
+    var scaler: Autoscaler?
+    /// When a warm or soft shutdown becomes cold.
+    var drainDeadline: MonotonicTime?
+    var drainTimer: TimerSource?
+    /// When the log is told again what a shutdown waits for.
+    var nextDrainStory: MonotonicTime?
+    var scalingTimer: TimerSource?
 
     /// Whether a take is under way.
     private var isTaking = false
     /// Whether the queues may have messages: something rang, or the last take was answered in full.
-    private var mayHaveMessages = true
-    private var interrupts = 0
+    var mayHaveMessages = true
     private var didStopChildren = false
     private var didCloseBroker = false
     /// While nothing runs any more: since when nothing has been answered.
     private var waitingSince: MonotonicTime?
     private var failure: SupervisorFailure?
     private var hadChild = false
-    private var sources: [EventSource] = []
+    var sources: [EventSource] = []
 
     /// Sets everything up; nothing runs yet.
     public init(options: SupervisorOptions, sink: LogSink) throws(SystemError) {
@@ -47,11 +55,18 @@ public final class Supervisor {
         broker = try BrokerLink(options.broker, loop: loop, log: log) { sessions.make(holding: $0) }
         store = sessions.joinsResults ? nil : try StoreLink(endpoint: options.results, expiry: options.resultExpiry, loop: loop, log: log)
         reporter = try Reporter(loop: loop)
+        restart = RollingRestart(pool: pool)
+        reload = Reload(path: options.reloadReportPath)
+        scaler = options.scaling.map { Autoscaler($0) }
         try connect()
+        try connectOrders()
     }
 
     /// Called once, when the first child has said which tasks it has.
     public var onFirstChild: (_ tasks: [String]) -> Void = { _ in }
+
+    /// Reads the settings once more, for a reload. What it throws is the reason why there is none.
+    public var readSettings: () throws -> SupervisorOptions = { throw SupervisorFailure("the settings can't be read again", code: 1) }
 
     /// Runs until a signal or a failure ends it; returns the exit code.
     ///
@@ -61,6 +76,7 @@ public final class Supervisor {
         defer { sink.flush() }
         defer { pool.sandbox.close() }
         do { try pool.spawnFirst() } catch { throw SupervisorFailure("\(error)", code: 2) }
+        publishReloads()
         broker.open()
         store?.open()
         let code = try loop.run()
@@ -69,14 +85,11 @@ public final class Supervisor {
     }
 
     private func connect() throws(SystemError) {
-        for (signal, mode, code) in [(SIGTERM, SupervisorLifecycle.DrainMode.warm, Int32(0)), (SIGQUIT, .cold, 0)] {
-            sources.append(try loop.signal(signal, priority: LoopPriority.stopSignals) { [unowned self] in shutDown(mode, exitCode: code) })
-        }
-        sources.append(try loop.signal(SIGINT, priority: LoopPriority.stopSignals) { [unowned self] in interrupted() })
         sources.append(try loop.afterEachTurn(priority: LoopPriority.reconcile) { [unowned self] in reconcile() })
 
         pool.onReady = { [unowned self] child in
             log.info("\(child.name) is ready")
+            restart.childReady(child)
             if !hadChild {
                 hadChild = true
                 onFirstChild(child.tasks.keys.sorted())
@@ -96,7 +109,7 @@ public final class Supervisor {
         }
         store?.onStanding = { [unowned self] store in intake.outbox.storeReturned(store) }
         control = ControlPanel(
-            node: options.node,
+            node: options.node, quiet: { [unowned self] in quiet($0) },
             revoke: { [unowned self] ids, signal in
                 // For nodes that are not up, or come later: the request itself is heard by those that are.
                 broker.standing?.revoke(ids)
@@ -145,6 +158,7 @@ public final class Supervisor {
             log.error("\(child.name) \(death.process == nil ? "is given up" : "exited") with \(death.story)")
         }
         intake.childEnded(death)
+        restart.childEnded(child, death.story)
     }
 
     private func accept(_ event: BrokerEvent) {
@@ -152,7 +166,7 @@ public final class Supervisor {
         case .standing:
             isTaking = false
             mayHaveMessages = true
-            if lifecycle.isDraining { stopTaking() }
+            if !lifecycle.takesMessages { stopTaking() }
         case .taken(let messages):
             isTaking = false
             progressed()
@@ -191,22 +205,6 @@ public final class Supervisor {
         broker.flush()
     }
 
-    private func interrupted() {
-        interrupts += 1
-        if interrupts == 1 {
-            log.warning("worker: Hitting Ctrl+C again will terminate all running tasks!")
-            shutDown(.warm, exitCode: 1)
-        } else {
-            shutDown(.cold, exitCode: 1)
-        }
-    }
-
-    private func shutDown(_ mode: SupervisorLifecycle.DrainMode, exitCode: Int32) {
-        guard lifecycle.drain(mode, exitCode: exitCode) else { return }
-        log.warning("worker: \(mode == .warm ? "Warm" : "Cold") shutdown (\(options.node))")
-        reporter.stopping()
-    }
-
     // MARK: what follows
 
     private func reconcile() {
@@ -214,7 +212,7 @@ public final class Supervisor {
         pool.turnEnds(now: now)
         switch lifecycle.state {
         case .booting, .running: keepRunning(now: now)
-        case .draining(let mode): drain(mode)
+        case .draining(let mode): drain(mode, now: now)
         case .finished: return
         }
         exchange()
@@ -230,18 +228,22 @@ public final class Supervisor {
     }
 
     private func keepRunning(now: MonotonicTime) {
+        beginReloadIfWanted(now: now)
+        restart.advance(now: now)
         pool.spawnMissing(now: now)
         if pool.respawn.isExhausted, pool.readyCount == 0, lifecycle.state == .booting {
             fail("\(options.workerPath) does not become ready: \(pool.respawn.failures) attempts failed; giving up")
             return
         }
-        handOut()
+        if !lifecycle.isQuiet { handOut() }
         if lifecycle.state == .booting, broker.isStanding, store.map({ $0.standing != nil }) ?? true, pool.readyCount > 0,
             lifecycle.becameReady()
         {
             log.warning("\(options.node) ready.")
             reporter.ready()
         }
+        // What was released meanwhile, or had been on its way, goes back, too.
+        if lifecycle.isQuiet { intake.giveBack() }
     }
 
     /// Not while others may have what we hold: after a pause of this process the broker is asked first.
@@ -268,19 +270,20 @@ public final class Supervisor {
         session.take(upTo: room)
     }
 
-    private func drain(_ mode: SupervisorLifecycle.DrainMode) {
+    private func drain(_ mode: SupervisorLifecycle.DrainMode, now: MonotonicTime) {
         if !didStopChildren {
             didStopChildren = true
+            restart.abandon("the node stops")
             pool.isSpawning = false
             pool.stopAll()
             stopTaking()
         }
-        if mode == .cold { pool.killAll() }
+        if mode == .cold { pool.killAll() } else { saySometimes(now: now) }
         // A take that was under way when the signal came may still bring something; it goes back, too.
         intake.giveBack()
     }
 
-    private func stopTaking() {
+    func stopTaking() {
         broker.standing?.stopTaking()
         broker.flush()
     }
@@ -323,26 +326,5 @@ public final class Supervisor {
         _ = lifecycle.drain(.cold, exitCode: 1)
     }
 
-    private var status: String {
-        let phase =
-            switch lifecycle.state {
-            case .booting: "starting"
-            case .running: "ready"
-            case .draining(.warm): "finishing what runs"
-            case .draining(.cold): "stopping at once"
-            case .finished: "stopped"
-            }
-        return
-            "\(phase): \(pool.readyCount)/\(pool.size) children ready, \(pool.busyCount) busy, \(intake.claimed) claimed, \(intake.processed) done\(corpses); \(servers)"
-    }
-
-    private var corpses: String {
-        switch pool.corpses.count {
-        case 0: ""
-        case 1: ", 1 corpse"
-        case let count: ", \(count) corpses"
-        }
-    }
-
-    private var servers: String { [broker.status, store?.complaint].compactMap(\.self).joined(separator: ", ") }
+    var servers: String { [broker.status, store?.complaint].compactMap(\.self).joined(separator: ", ") }
 }

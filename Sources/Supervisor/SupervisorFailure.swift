@@ -3,7 +3,7 @@ public struct SupervisorFailure: Error, CustomStringConvertible {
     public let description: String
     public let code: Int32
 
-    init(_ description: String, code: Int32) {
+    public init(_ description: String, code: Int32) {
         self.description = description
         self.code = code
     }

@@ -1,10 +1,13 @@
 /// Where the master stands in its life. Urgency only rises.
 ///
-/// booting → running → draining(mode) → finished(code). The first READY is sent on leaving `booting`.
+/// booting → running → draining(mode) → finished(code). The first READY is sent on leaving `booting`. Beside that it may be quiet: it takes
+/// nothing and stays up.
 struct SupervisorLifecycle: Equatable {
     enum DrainMode: Int, Comparable {
         /// Finish what runs, give the rest back.
         case warm
+        /// The same for a time that was set, then cold.
+        case soft
         /// Kill what runs, settle it, give the rest back.
         case cold
 
@@ -21,10 +24,18 @@ struct SupervisorLifecycle: Equatable {
     private(set) var state = State.booting
     /// What `finished` will carry: 1 after SIGINT or a failure, as Celery has it.
     private(set) var exitCode: Int32 = 0
+    private(set) var isQuiet = false
 
     var isDraining: Bool { if case .draining = state { true } else { false } }
     var drainMode: DrainMode? { if case .draining(let mode) = state { mode } else { nil } }
-    var takesMessages: Bool { state == .booting || state == .running }
+    var takesMessages: Bool { (state == .booting || state == .running) && !isQuiet }
+
+    /// Asks for quiet, or for its end. Returns whether that changes anything.
+    mutating func quiet(_ isQuiet: Bool) -> Bool {
+        guard state == .booting || state == .running, isQuiet != self.isQuiet else { return false }
+        self.isQuiet = isQuiet
+        return true
+    }
 
     /// The broker's session stands and the first child is ready. Returns whether that is news.
     mutating func becameReady() -> Bool {

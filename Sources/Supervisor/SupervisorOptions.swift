@@ -9,7 +9,7 @@ public struct SupervisorOptions: Sendable {
     public var workerPath: String
     /// `celery@host`.
     public var node: String
-    /// Children, from 1.
+    /// Children at the start, from 1.
     public var concurrency: Int
     /// How many messages per child may be claimed without running, from 1.
     public var prefetchMultiplier: Int
@@ -42,6 +42,11 @@ public struct SupervisorOptions: Sendable {
     public var sandbox = SandboxOptions()
     public var recycling = RecyclingOptions()
     public var poison = PoisonOptions()
+    /// nil: there are always `concurrency` children.
+    public var scaling: ScalingOptions?
+    public var shutdown = ShutdownOptions()
+    /// Where it is told how reloads went; nil: nowhere.
+    public var reloadReportPath: String?
     /// The program's version, for the banner.
     public var version: String
 
@@ -74,10 +79,11 @@ public struct SupervisorOptions: Sendable {
         self.version = version
     }
 
-    /// How many messages may be claimed without running.
-    var window: Int { concurrency * prefetchMultiplier }
+    /// How many messages the most children may have claimed without running.
+    private var window: Int { mostChildren * prefetchMultiplier }
+    private var mostChildren: Int { scaling?.maximum ?? concurrency }
     /// How many messages a broker that gives them unasked may have given and not seen settled. Those that run and are acknowledged late
     /// have places of their own, and those that are on their way, here or back, as many as the window: unless the window is the least
     /// there is, since then nothing is meant to lie here.
-    var unsettled: Int { window + concurrency + (prefetchMultiplier > 1 ? window : 0) }
+    var unsettled: Int { window + mostChildren + (prefetchMultiplier > 1 ? window : 0) }
 }

@@ -34,9 +34,13 @@ public enum CurrentProcess {
         return colon + 1..<at
     }
 
-    /// How many processors this process may use.
+    /// How many processors this process may use: its affinity, or its control groups' quota, rounded up, if that is less.
     public static var processorCount: Int {
-        max(1, Int(coppice_processor_count()))
+        processorCount(affinity: Int(coppice_processor_count()), quota: CgroupReadings.own.processorQuota)
+    }
+
+    static func processorCount(affinity: Int, quota: Double?) -> Int {
+        max(1, min(affinity, quota.map { Int(min($0.rounded(.up), 1_000_000)) } ?? affinity))
     }
 
     public static func environment(_ name: String) -> String? { getenv(name).map { String(cString: $0) } }

@@ -30,6 +30,13 @@ public enum ProcessStatus {
         return Int(text[label.upperBound...].drop { $0 == " " || $0 == "\t" }.prefix { $0.isNumber }).map { $0 << 10 }
     }
 
+    /// When it was started, in clock ticks from the machine's start: tells it from a later process of its number.
+    public static func startTime(of pid: Int32) -> Int? {
+        guard let text = read("/proc/\(pid)/stat"), let end = text.lastIndex(of: ")") else { return nil }
+        let fields = text[text.index(after: end)...].split(separator: " ")
+        return fields.count > 19 ? Int(fields[19]) : nil
+    }
+
     private static func read(_ path: String) -> String? {
         guard let file = try? Descriptor.open(path, flags: O_RDONLY), case .bytes(let bytes)? = try? file.read(upTo: 1 << 13) else {
             return nil

@@ -13,4 +13,12 @@ public enum TextFile {
         }
         return String(decoding: bytes, as: UTF8.self)
     }
+
+    /// A file that holds one whole number.
+    public static func number(_ path: String) -> Int? {
+        read(path).flatMap { text in
+            let fields = text.split(whereSeparator: \.isWhitespace)
+            return fields.count == 1 ? Int(fields[0]) : nil
+        }
+    }
 }

@@ -9,11 +9,13 @@
 //     user=UID:GID        real, effective and saved ids; all capabilities go
 //     groups=GID,GID…     the supplementary groups, with user= alone; none if not given
 //     no-new-privileges   what is executed from now on gains no rights
+//     program=FD          executes the file that descriptor FD holds, of which PATH is then the name alone
 //
 // It is small and linked statically, since it stands in the way of each start: no allocation, no locale, no look-up of names.
 // A step that fails says so on standard error and ends the process with 126; PATH that can't be executed, with 127.
 #define _GNU_SOURCE
 #include <errno.h>
+#include <fcntl.h>
 #include <grp.h>
 #include <linux/capability.h>
 #include <stdlib.h>
@@ -93,9 +95,21 @@ static void become(const char *ids, const char *groups) {
     }
 }
 
+// What stands at the program's path by now may be another one.
+static void execute(const char *descriptor, char **program, char **environment) {
+    const char *rest = descriptor;
+    int file = (int)number(&rest, 0, descriptor);
+    // The program is not to have a descriptor that its master did not give it.
+    if (fcntl(file, F_SETFD, FD_CLOEXEC) != 0) return;
+    syscall(SYS_execveat, file, "", program, environment, AT_EMPTY_PATH);
+    // A script: its interpreter opens it by the descriptor's number.
+    if (errno != ENOENT || fcntl(file, F_SETFD, 0) != 0) return;
+    syscall(SYS_execveat, file, "", program, environment, AT_EMPTY_PATH);
+}
+
 int main(int count, char **arguments, char **environment) {
     if (count < 2 || strcmp(arguments[1], "1") != 0) misuse("1: the version of the format");
-    const char *data = NULL, *processes = NULL, *user = NULL, *groups = NULL;
+    const char *data = NULL, *processes = NULL, *user = NULL, *groups = NULL, *descriptor = NULL;
     int forbids = 0, index = 2;
     for (; index < count && strcmp(arguments[index], "--") != 0; index++) {
         const char *argument = arguments[index], *found;
@@ -107,6 +121,8 @@ int main(int count, char **arguments, char **environment) {
             user = found;
         else if ((found = value(argument, "groups")))
             groups = found;
+        else if ((found = value(argument, "program")))
+            descriptor = found;
         else if (strcmp(argument, "no-new-privileges") == 0)
             forbids = 1;
         else
@@ -120,6 +136,9 @@ int main(int count, char **arguments, char **environment) {
     if (processes) limit(RLIMIT_NPROC, processes, "processes");
     if (user) become(user, groups);
     if (forbids && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) fail(STEP_FAILED, "no-new-privileges", "");
-    execve(program[0], program, environment);
+    if (descriptor)
+        execute(descriptor, program, environment);
+    else
+        execve(program[0], program, environment);
     fail(EXEC_FAILED, "start ", program[0]);
 }

@@ -33,6 +33,9 @@ public protocol BrokerSession: Pollable {
     /// No message is to come any more that was not asked for: what lies ready here is others' again.
     func stopTaking()
 
+    /// The end of `stopTaking`.
+    func resumeTaking()
+
     /// Hands over at once what has been ordered, in one piece; without it orders leave with the poll loop's next turn.
     func flush()
 
@@ -44,6 +47,7 @@ public protocol BrokerSession: Pollable {
 extension BrokerSession {
     /// Most brokers give only what is asked for.
     public func stopTaking() {}
+    public func resumeTaking() {}
 }
 
 /// What a session reports.

@@ -10,10 +10,11 @@ import Testing
     private final class Orders {
         var given: [(ids: [String], signal: Int32?)] = []
         var running: Set<String> = []
+        var quiet: [Bool] = []
 
         func panel(_ node: String) -> ControlPanel {
             ControlPanel(
-                node: node,
+                node: node, quiet: { [self] in quiet.append($0) },
                 revoke: { [self] ids, signal in
                     given.append((ids, signal))
                     return signal == nil ? [] : ids.filter(running.contains)
@@ -84,6 +85,14 @@ import Testing
 
     @Test func aNodeSaysHowItIs() throws {
         #expect(try answer(#"{"method": "coppice_status"}"#).0 == ["v": 1, "ok": "ready: 2/2 children ready", "run_seconds": nil])
+    }
+
+    @Test func aNodeIsQuietUntilItIsToldOtherwise() throws {
+        let (value, orders) = try answer(#"{"method": "coppice_quiet"}"#)
+        #expect(value == ["ok": "takes no more messages"] && orders.quiet == [true])
+        let (resumed, others) = try answer(#"{"method": "coppice_quiet", "arguments": {"resume": true}}"#)
+        #expect(resumed == ["ok": "takes messages"] && others.quiet == [false])
+        #expect(try answer(#"{"method": "coppice_quiet", "destination": ["celery@you"]}"#).1.quiet.isEmpty)
     }
 
     @Test func mistakesAreAnswered() throws {

@@ -5,10 +5,12 @@ import Testing
 
 @Suite struct SupervisorLifecycleTests {
     enum Event: CaseIterable {
-        case becameReady, drainWarm, drainCold, finished
+        case becameReady, drainWarm, drainSoft, drainCold, finished
     }
 
-    private static let states: [SupervisorLifecycle.State] = [.booting, .running, .draining(.warm), .draining(.cold), .finished(0)]
+    private static let states: [SupervisorLifecycle.State] = [
+        .booting, .running, .draining(.warm), .draining(.soft), .draining(.cold), .finished(0),
+    ]
 
     /// A master in this state, by the shortest way.
     private static func make(_ state: SupervisorLifecycle.State) -> SupervisorLifecycle {
@@ -26,6 +28,7 @@ import Testing
         switch event {
         case .becameReady: return life.becameReady()
         case .drainWarm: return life.drain(.warm, exitCode: exitCode)
+        case .drainSoft: return life.drain(.soft, exitCode: exitCode)
         case .drainCold: return life.drain(.cold, exitCode: exitCode)
         case .finished:
             life.finished()
@@ -36,11 +39,21 @@ import Testing
     /// State × event: the next state, and whether the event was news.
     @Test func everyEventInEveryState() {
         let table: [[(SupervisorLifecycle.State, Bool?)]] = [
-            [(.running, true), (.draining(.warm), true), (.draining(.cold), true), (.finished(0), nil)],
-            [(.running, false), (.draining(.warm), true), (.draining(.cold), true), (.finished(0), nil)],
-            [(.draining(.warm), false), (.draining(.warm), false), (.draining(.cold), true), (.finished(0), nil)],
-            [(.draining(.cold), false), (.draining(.cold), false), (.draining(.cold), false), (.finished(0), nil)],
-            [(.finished(0), false), (.finished(0), false), (.finished(0), false), (.finished(0), nil)],
+            [(.running, true), (.draining(.warm), true), (.draining(.soft), true), (.draining(.cold), true), (.finished(0), nil)],
+            [(.running, false), (.draining(.warm), true), (.draining(.soft), true), (.draining(.cold), true), (.finished(0), nil)],
+            [
+                (.draining(.warm), false), (.draining(.warm), false), (.draining(.soft), true), (.draining(.cold), true),
+                (.finished(0), nil),
+            ],
+            [
+                (.draining(.soft), false), (.draining(.soft), false), (.draining(.soft), false), (.draining(.cold), true),
+                (.finished(0), nil),
+            ],
+            [
+                (.draining(.cold), false), (.draining(.cold), false), (.draining(.cold), false), (.draining(.cold), false),
+                (.finished(0), nil),
+            ],
+            [(.finished(0), false), (.finished(0), false), (.finished(0), false), (.finished(0), false), (.finished(0), nil)],
         ]
         for (state, row) in zip(Self.states, table) {
             for (event, expected) in zip(Event.allCases, row) {
@@ -54,9 +67,26 @@ import Testing
 
     @Test func whatAStateAllows() {
         let lives = Self.states.map(Self.make)
-        #expect(lives.map(\.takesMessages) == [true, true, false, false, false])
-        #expect(lives.map(\.isDraining) == [false, false, true, true, false])
-        #expect(lives.map(\.drainMode) == [nil, nil, .warm, .cold, nil])
+        #expect(lives.map(\.takesMessages) == [true, true, false, false, false, false])
+        #expect(lives.map(\.isDraining) == [false, false, true, true, true, false])
+        #expect(lives.map(\.drainMode) == [nil, nil, .warm, .soft, .cold, nil])
+    }
+
+    @Test func quietTakesNothingAndIsOverAtTheEnd() {
+        for (state, mayChange) in zip(Self.states, [true, true, false, false, false, false]) {
+            var life = Self.make(state)
+            let takes = life.takesMessages
+            // The second time is no news.
+            #expect([life.quiet(true), life.quiet(true)] == [mayChange, false], "\(state)")
+            #expect(life.isQuiet == mayChange && !life.takesMessages && life.state == state)
+            #expect([life.quiet(false), life.quiet(false)] == [mayChange, false], "\(state)")
+            #expect(!life.isQuiet && life.takesMessages == takes && life.state == state)
+        }
+        var life = Self.make(.booting)
+        _ = life.quiet(true)
+        // A quiet node becomes ready all the same.
+        let isNews = life.becameReady()
+        #expect(isNews && life.state == .running && life.isQuiet && !life.takesMessages)
     }
 
     @Test func theWorstExitCodeIsCarried() {
@@ -72,8 +102,9 @@ import Testing
         case .booting: 0
         case .running: 1
         case .draining(.warm): 2
-        case .draining(.cold): 3
-        case .finished: 4
+        case .draining(.soft): 3
+        case .draining(.cold): 4
+        case .finished: 5
         }
     }
 

@@ -59,7 +59,7 @@ import Testing
         let script = "cat /proc/self/cgroup; grep -E 'Sig(Blk|Ign)' /proc/self/status; ls /proc/$$/fd | tr '\\n' ' '; echo $0 $X >&3"
         let child = try ChildProcess.spawn(
             path: "/bin/sh", arguments: ["/bin/sh", "-c", script, "zero"], environment: ["X=y", "PATH=/bin:/usr/bin"],
-            descriptors: .init([null, output.write, null, more.write]), cgroup: group.open())
+            descriptors: .init([null, output.write, null, more.write]), cgroup: group)
         #expect(getpgid(child.pid) == child.pid)
         #expect(try end(of: child) == .exit(0))
         guard case .bytes(let bytes) = try output.read.read(upTo: 4096) else {
@@ -78,7 +78,7 @@ import Testing
         let null = try Descriptor.open("/dev/null", flags: O_RDWR)
         #expect(throws: SystemError("start /nowhere", code: ENOENT)) {
             try ChildProcess.spawn(
-                path: "/nowhere", arguments: ["x"], environment: [], descriptors: .init([null, null, null]), cgroup: group.open())
+                path: "/nowhere", arguments: ["x"], environment: [], descriptors: .init([null, null, null]), cgroup: group)
         }
         #expect(group.remove())
     }
@@ -89,7 +89,7 @@ import Testing
         let alive = try Descriptor.pipe()
         let child = try ChildProcess.spawn(
             path: "/bin/sh", arguments: ["/bin/sh", "-c", "setsid sleep 100 & exit 0"], environment: ["PATH=/bin:/usr/bin"],
-            descriptors: .init([null, null, null, alive.write]), cgroup: group.open())
+            descriptors: .init([null, null, null, alive.write]), cgroup: group)
         alive.write.close()
         #expect(try end(of: child) == .exit(0))
         #expect(!group.remove())

@@ -4,6 +4,8 @@ import signal
 import time
 
 from chaos.producers import EARLY, LATE
+from support import processes
+from support.waiting import until
 
 from .fault import Fault
 from .scene import CHILDREN
@@ -13,9 +15,10 @@ def kill(scene):
     for task in (LATE, EARLY):
         scene.busy_child(task)
     scene.begins()
-    scene.worker.kill()
+    orphans = scene.worker.kill()
     # As a service manager would.
     scene.start_master()
+    until(lambda: not any(map(processes.alive, orphans)), what="the end of the dead master's children")
 
 
 def stop(scene):
@@ -47,7 +50,7 @@ def without_processes(scene):
 
 
 MASTER = [
-    Fault("master", "SIGKILL, and started again", "what had begun is found when its lease has run out, within ten seconds", kill,
+    Fault("master", "SIGKILL, and started again", "its children go with it; what had begun is found when its lease has run out, within ten seconds", kill,
           replaced=CHILDREN, again=CHILDREN, told=CHILDREN, early_again=CHILDREN, seconds=10, quick=True),  # fmt: skip
     Fault("master", "SIGSTOP for four seconds", "kills nobody when it wakes; what was sent meanwhile is caught up with", stop, replaced=0, seconds=4),
     Fault("master", "out of file descriptors, while a child dies and connections are cut",

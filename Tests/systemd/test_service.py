@@ -37,6 +37,15 @@ def test_its_processes_are_confined(demo, machine):
     assert machine.succeeds(f"systemd-analyze security --threshold=20 --no-pager {demo.name}")
 
 
+def test_each_child_has_a_cgroup_of_its_own_and_what_it_has_started_goes_with_it(demo, machine):
+    demo.until_status("2/2 children ready")
+    paths = [machine.run(f"grep ^0: /proc/{pid}/cgroup").removeprefix("0::") for pid in [demo.main_pid, *demo.children]]
+    assert len(set(paths)) == 3 and all(demo["ControlGroup"] in path for path in paths), paths
+    # It leaves a process in a session of its own, which no signal to its group would reach, and dies.
+    demo.client.failure(demo.client.call("drill.orphan", 4242))
+    machine.until("! grep -qs 'sleep.*424[2]' /proc/[0-9]*/cmdline", "the end of what the child has left")
+
+
 def test_a_master_that_hangs_is_restarted_and_its_task_runs_again(worker, machine):
     unit = worker("hang", DRILL, Service="WatchdogSec=2")
     unit.order("start")

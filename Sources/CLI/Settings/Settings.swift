@@ -18,6 +18,8 @@ struct Settings {
     /// Seconds.
     var resultExpiry: Int
     var storesErrorsEvenIfIgnored: Bool
+    /// Seconds.
+    var autoscalePatience: Double?
     /// What the settings file says to workers.
     var worker: WorkerLookup
 
@@ -39,6 +41,12 @@ struct Settings {
         extendsResults = try lookup.flag(SettingName.resultExtended) ?? false
         resultExpiry = try lookup.integer(SettingName.resultExpires, 1...Settings.longestExpiry) ?? ResultExpiry.standard
         storesErrorsEvenIfIgnored = try lookup.flag(SettingName.storeErrors) ?? false
+        autoscalePatience = try lookup.value(SettingName.autoscaleKeepalive).map { (text, source) throws(SettingsError) in
+            guard let seconds = Double(text), seconds.isFinite, seconds > 0 else {
+                throw SettingsError(source, "'\(text)' is not a number of seconds above 0")
+            }
+            return seconds
+        }
         timeZone = try lookup.value(SettingName.timeZone).map { (value, source) throws(SettingsError) in
             guard !value.hasPrefix("/"), !value.contains(".."), access("/usr/share/zoneinfo/\(value)", R_OK) == 0 else {
                 throw SettingsError(source, "no such time zone: \(value); a name like Asia/Shanghai is wanted")

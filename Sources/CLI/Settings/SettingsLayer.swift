@@ -130,6 +130,7 @@ enum SettingName {
     static let timeZone = "DATETIME_TIMEZONE"
     static let resultExtended = "CELERY_RESULT_EXTENDED"
     static let resultExpires = "CELERY_RESULT_EXPIRES"
+    static let autoscaleKeepalive = "AUTOSCALE_KEEPALIVE"
     static let storeErrors = "CELERY_STORE_ERRORS_EVEN_IF_IGNORED"
 
     static let rabbitHost = "CELERY_RABBITMQ_HOST"
@@ -140,7 +141,7 @@ enum SettingName {
 
     static let all: Set<String> = [
         brokerURL, resultBackend, broker, redisDatabase, redisHost, redisPort, redisPassword, maximumRetries, timeZone,
-        resultExtended, resultExpires, storeErrors,
+        resultExtended, resultExpires, storeErrors, autoscaleKeepalive,
         rabbitHost, rabbitPort, rabbitUser, rabbitPassword, rabbitVirtualHost,
     ]
 }

@@ -6,12 +6,12 @@
 ///       child-env: [HOME_OF_MODELS, LD_LIBRARY_PATH]
 struct WorkerLookup {
     /// All that may stand in the file.
-    static let names: Set<String> = [
+    static let names = Set([
         "app", "loglevel", "concurrency", "prefetch-multiplier", "queues", "hostname", "soft-time-limit", "time-limit", "child-env",
         "pidfile", "logfile", "backtraces",
         "child-cgroup", "child-memory", "child-cpu", "child-pids", "child-user", "child-no-new-privs", "child-private-tmp",
         "child-oom-score-adj", "max-tasks-per-child", "max-memory-per-child", "max-memory-kills", "max-deaths", "suspect-memory",
-    ]
+    ]).union(ScalingFlags.names).union(ShutdownFlags.names)
 
     private var values: [String: [String]] = [:]
     private var path = ""

@@ -12,7 +12,9 @@ struct WorkerCommand: ParsableCommand {
         discussion: """
             Every flag may also stand in the settings file, in the mapping 'worker', under its long name; what is given here comes first.
 
-            Signals: TERM, or INT once, finishes what runs and gives the rest back; INT again, or QUIT, kills what runs and settles it.
+            Signals: TERM, or INT once, finishes what runs and gives the rest back; INT again, or QUIT, kills what runs and settles it. \
+            HUP reads the settings again and replaces the children one by one; TTIN and TTOU add and remove one; TSTP stops taking \
+            messages, CONT takes them again; USR1 writes the state of everything to the log.
             Exit codes: 0 after TERM or QUIT, 1 after INT or a failure, 2 a wrong flag or worker, 73 the pidfile is taken.
             """)
 
@@ -24,8 +26,8 @@ struct WorkerCommand: ParsableCommand {
 
     @Option(
         name: [.short, .long], parsing: .unconditional,
-        help: ArgumentHelp("How many children; the number of processors if not given.", valueName: "n"))
-    var concurrency: Int?
+        help: ArgumentHelp("How many children; auto, as if not given: as many as this process may use processors.", valueName: "n"))
+    var concurrency: String?
 
     @Option(
         parsing: .unconditional,
@@ -61,7 +63,8 @@ struct WorkerCommand: ParsableCommand {
     @OptionGroup(title: "Sandbox") var sandbox: SandboxFlags
     @OptionGroup(title: "Recycling") var recycling: RecyclingFlags
     @OptionGroup(title: "Poison pills") var poison: PoisonFlags
-
+    @OptionGroup(title: "Scaling") var scaling: ScalingFlags
+    @OptionGroup(title: "Shutdown") var shutdown: ShutdownFlags
     @OptionGroup var connection: ConnectionFlags
 
     func run() throws {
@@ -77,8 +80,16 @@ struct WorkerCommand: ParsableCommand {
             let sink: LogSink
             do { sink = try LogSink(path: options.logFile) } catch { throw CommandFailure("--logfile: \(error)", code: 2) }
             let pid = try pidPath.map { try PidFile($0) }
-            defer { pid?.remove() }
+            defer {
+                pid?.remove()
+                if let report = options.reloadReportPath { unlink(report) }
+            }
             let supervisor = try Supervisor(options: options, sink: sink)
+            supervisor.readSettings = {
+                do { return try resolve().0 } catch let failure as CommandFailure {
+                    throw SupervisorFailure(failure.text, code: failure.code)
+                }
+            }
             supervisor.onFirstChild = { tasks in
                 let output = LogSink(descriptor: STDOUT_FILENO)
                 output.write(Banner.text(options, tasks: tasks))
@@ -97,7 +108,7 @@ struct WorkerCommand: ParsableCommand {
         let node = try NodeName(template: worker.text(hostname, "hostname"), host: CurrentProcess.hostName)
         var options = SupervisorOptions(
             workerPath: try executable(worker), node: node.full,
-            concurrency: try worker.integer(concurrency, "concurrency", 1...10_000) ?? CurrentProcess.processorCount,
+            concurrency: try children(worker),
             prefetchMultiplier: try worker.integer(prefetchMultiplier, "prefetch-multiplier", 1...10_000) ?? 4,
             queues: try declarations(settings),
             broker: settings.broker, results: settings.results, softTimeLimit: try worker.seconds(softTimeLimit, "soft-time-limit"),
@@ -112,7 +123,21 @@ struct WorkerCommand: ParsableCommand {
         options.sandbox = try sandbox.options(worker)
         options.recycling = try recycling.options(worker)
         if case .rabbitmq = settings.results { options.ledgerPath = try Settings.embeddedPath() }
-        return (options, try worker.text(pidfile, "pidfile").map { try node.path($0, "--pidfile") })
+        options.scaling = try scaling.options(worker, patience: settings.autoscalePatience)
+        if let scaling = options.scaling { options.concurrency = scaling.minimum }
+        options.shutdown = try shutdown.options(worker)
+        let pidPath = try worker.text(pidfile, "pidfile").map { try node.path($0, "--pidfile") }
+        options.reloadReportPath = ReloadReport.path(
+            pidfile: pidPath, runtimeDirectory: CurrentProcess.environment("RUNTIME_DIRECTORY"))
+        return (options, pidPath)
+    }
+
+    private func children(_ worker: WorkerLookup) throws -> Int {
+        guard let text = try worker.text(concurrency, "concurrency"), text != "auto" else { return CurrentProcess.processorCount }
+        if try worker.text(scaling.autoscale, "autoscale") != nil {
+            throw CommandFailure("--concurrency and --autoscale: one of them is wanted", code: 2)
+        }
+        return try worker.integer(concurrency, "concurrency", 1...10_000) ?? CurrentProcess.processorCount
     }
 
     /// The queues that were named, in that order; else those that the settings file declares; else Celery's default.

@@ -9,6 +9,8 @@ int coppice_set_dumpable(int on);
 int coppice_set_parent_death_signal(int signal);
 int coppice_set_nonblocking(int fd);
 int coppice_open(const char *path, int flags, unsigned mode);
+// For its name and its execution alone: no right to read is wanted.
+int coppice_open_program(const char *path);
 int coppice_set_descriptor_limit(int pid, uint64_t soft, uint64_t hard);
 // The soft limit of data (private writable memory) of a process, as far as its hard limit allows. `before`: what it was.
 // 0 or a negative errno.

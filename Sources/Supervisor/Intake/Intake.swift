@@ -7,7 +7,7 @@ import Logging
 /// The deliveries: from what the broker gave to what is settled. Decides what may run, hands it out, and turns each end into one step
 /// for the outbox.
 final class Intake {
-    let options: SupervisorOptions
+    var options: SupervisorOptions
     let pool: Pool
     let log: Logger
     private let dueTimer: TimerSource
@@ -45,6 +45,8 @@ final class Intake {
     /// How many messages may be claimed without running.
     var window: Int { pool.size * options.prefetchMultiplier }
     var hasReady: Bool { !ready.isEmpty }
+    /// For the log.
+    var deliveries: some Collection<Delivery> { open.values }
 
     /// How a task in a child's hand is called in the log.
     func name(of assignment: UInt64) -> String? { byAssignment[assignment]?.name }

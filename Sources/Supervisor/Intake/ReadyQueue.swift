@@ -9,6 +9,7 @@ struct ReadyQueue {
     private var lines: [Deque<Delivery>] = Array(repeating: Deque(), count: 8)
 
     var isEmpty: Bool { lines.allSatisfy(\.isEmpty) }
+    var count: Int { lines.reduce(0) { $0 + $1.count } }
 
     mutating func append(_ delivery: Delivery) { lines[line(delivery) + 1].append(delivery) }
 

@@ -6,6 +6,8 @@ import CoppiceSystem
 final class Child {
     /// Lets go of the child when it has ended.
     let slot: Slot
+    /// Its launcher's.
+    let generation: Int
     let process: ChildProcess
     let channel: ChildChannel
     let outputs: [ChildOutput]
@@ -61,6 +63,7 @@ final class Child {
 
     init(_ launched: ChildLauncher.Launched, in slot: Slot, mostTaken: Int, now: MonotonicTime) {
         self.slot = slot
+        generation = launched.generation
         self.mostTaken = mostTaken
         process = launched.process
         channel = launched.channel

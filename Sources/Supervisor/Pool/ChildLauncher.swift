@@ -4,15 +4,40 @@ import Glibc
 
 /// Starts children: from what the node was told to a process with its pipes.
 struct ChildLauncher {
-    /// The worker executable.
-    let path: String
+    /// Counts the launchers of a pool's life: a reload replaces children of another generation.
+    let generation: Int
+    /// The worker executable: the file that it was when this was made, whatever stands at its path by now.
+    let program: ProgramFile
     /// `NAME=value` entries.
     let environment: [String]
     /// What the master itself was started with.
     let descriptorLimit: DescriptorLimit
+    /// What a child is told of the node in its hello.
+    let settings: JSONObject
+    /// How many tasks a child may be given.
+    let mostTaken: Int
     let sandbox: Sandbox
 
+    init(_ options: SupervisorOptions, generation: Int, descriptorLimit: DescriptorLimit, sandbox: Sandbox) {
+        self.generation = generation
+        program = ProgramFile(path: options.workerPath)
+        environment = sandbox.environment(
+            ChildEnvironment(
+                parent: CurrentProcess.environment, names: options.childEnvironment, timeZone: options.timeZone,
+                backtraces: options.backtraces
+            ).entries)
+        self.descriptorLimit = descriptorLimit
+        self.sandbox = sandbox
+        mostTaken = options.recycling.tasks ?? .max
+        var settings = JSONObject()
+        settings.append("max_retries", .int(options.maximumRetries))
+        if let timeZone = options.timeZone { settings.append("timezone", .string(timeZone)) }
+        if options.extendsResults { settings.append("wants_calls", true) }
+        self.settings = settings
+    }
+
     struct Launched {
+        let generation: Int
         let enclosure: Enclosure
         let process: ChildProcess
         let channel: ChildChannel
@@ -31,11 +56,14 @@ struct ChildLauncher {
         let enclosure = try sandbox.enclose(slot: slot)
         let process: ChildProcess
         do {
-            let arguments = try sandbox.arguments(for: path)
+            let displaced = program.displaced
+            var descriptors = [null, output.write, errors.write, down.read, up.write]
+            let arguments = try sandbox.arguments(for: program.path, standingAt: displaced == nil ? nil : descriptors.count)
+            if let displaced { descriptors.append(displaced) }
             let variables = enclosure.folder.map { environment + ["TMPDIR=\($0)"] } ?? environment
             process = try ChildProcess.spawn(
                 path: arguments[0], arguments: arguments, environment: variables,
-                descriptors: .init([null, output.write, errors.write, down.read, up.write]), cgroup: try enclosure.group?.open())
+                descriptors: .init(descriptors), cgroup: enclosure.group)
         } catch {
             _ = sandbox.leave(enclosure)
             throw error
@@ -43,7 +71,8 @@ struct ChildLauncher {
         sandbox.started(process)
         process.resetDescriptorLimit(descriptorLimit)
         return Launched(
-            enclosure: enclosure, process: process, channel: ChildChannel(down: down.write, up: up.read),
+            generation: generation, enclosure: enclosure, process: process,
+            channel: ChildChannel(down: down.write, up: up.read),
             outputs: [ChildOutput(output.read, .standardOutput), ChildOutput(errors.read, .standardError)])
     }
 }

@@ -11,7 +11,7 @@ extension Pool {
     func spawnFirst() throws(SystemError) {
         try sandbox.open(children: slots.count)
         sweepSandbox(now: .now)
-        slots[0].child = try spawn(in: slots[0], now: .now)
+        slots[0].child = try spawn(in: slots[0], by: launcher, now: .now)
     }
 
     /// Spawns what is missing, some in each turn, so that the loop goes on meanwhile; and no more at a time than the machine can start
@@ -34,7 +34,7 @@ extension Pool {
                 return
             }
             do {
-                slot.child = try spawn(in: slot, now: now)
+                slot.child = try spawn(in: slot, by: launcher, now: now)
             } catch {
                 respawn.startFailed(now: now)
                 log.error("can't start a child: \(error); next attempt in \(respawn.pause) s")
@@ -48,7 +48,14 @@ extension Pool {
     /// - Throws: as `ChildLauncher.launch`; nothing has changed then.
     func replace(_ slot: Slot, now: MonotonicTime) throws(SystemError) {
         guard isSpawning, !slot.isRetiring, slot.successor == nil, slot.child?.lifecycle.isWorking == true else { return }
-        slot.successor = try spawn(in: slot, now: now)
+        slot.successor = try spawn(in: slot, by: launcher, now: now)
+    }
+
+    /// The same at a reload, for a launcher that may be new: whatever the present child does, and also where there is none.
+    func replace(_ slot: Slot, by launcher: ChildLauncher, now: MonotonicTime) throws(SystemError) -> Child {
+        let child = try spawn(in: slot, by: launcher, now: now)
+        if slot.child == nil { slot.child = child } else { slot.successor = child }
+        return child
     }
 
     /// A successor has become ready.
@@ -58,9 +65,8 @@ extension Pool {
         dismiss(old, now: now)
     }
 
-    private func spawn(in slot: Slot, now: MonotonicTime) throws(SystemError) -> Child {
-        let child = Child(
-            try launcher.launch(slot: slot.number), in: slot, mostTaken: options.recycling.tasks ?? .max, now: now)
+    func spawn(in slot: Slot, by launcher: ChildLauncher, now: MonotonicTime) throws(SystemError) -> Child {
+        let child = Child(try launcher.launch(slot: slot.number), in: slot, mostTaken: launcher.mostTaken, now: now)
         do {
             try watch(child)
         } catch {
@@ -70,12 +76,10 @@ extension Pool {
             _ = leaveSandbox(child)
             throw error
         }
-        var settings = JSONObject()
-        settings.append("max_retries", .int(options.maximumRetries))
-        if let timeZone = options.timeZone { settings.append("timezone", .string(timeZone)) }
-        if options.extendsResults { settings.append("wants_calls", true) }
         child.channel.send(
-            .hello(.init(slot: UInt32(slot.number), node: options.node, heartbeat: UInt32(Pool.heartbeat * 1000), settings: settings)))
+            .hello(
+                .init(slot: UInt32(slot.number), node: options.node, heartbeat: UInt32(Pool.heartbeat * 1000), settings: launcher.settings))
+        )
         child.channel.flush()
         wake(at: child.startDeadline)
         log.debug("\(child.name) spawned")

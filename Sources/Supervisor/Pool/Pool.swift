@@ -44,7 +44,8 @@ final class Pool {
     /// Seconds after which a frame proves that a child that seemed to crash has not: its threads stand still while it reports.
     static let crashDoubt = 0.5
 
-    let options: SupervisorOptions
+    /// Those of the present generation.
+    var options: SupervisorOptions
     let loop: EventLoop
     let log: Logger
     var launcher: ChildLauncher
@@ -89,12 +90,7 @@ final class Pool {
         self.loop = loop
         self.log = log
         sandbox = Sandbox(options.sandbox, loop: loop, log: log)
-        let environment = ChildEnvironment(
-            parent: CurrentProcess.environment, names: options.childEnvironment, timeZone: options.timeZone,
-            backtraces: options.backtraces)
-        launcher = ChildLauncher(
-            path: options.workerPath, environment: sandbox.environment(environment.entries), descriptorLimit: childLimits,
-            sandbox: sandbox)
+        launcher = ChildLauncher(options, generation: 1, descriptorLimit: childLimits, sandbox: sandbox)
         slots = (1...options.concurrency).map(Slot.init)
         size = options.concurrency
         frames = try loop.group(priority: LoopPriority.childFrames)

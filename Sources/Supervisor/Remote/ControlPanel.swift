@@ -3,6 +3,8 @@ import CoppiceShared
 /// Carries control requests out and words the answers as Celery's worker does (celery-wire §7).
 struct ControlPanel {
     let node: String
+    /// Stops taking messages, or takes them again.
+    let quiet: (_ isQuiet: Bool) -> Void
     /// Marks tasks as revoked; with a signal, ends those that run. Returns the ids that ran here.
     let revoke: (_ ids: [String], _ signal: Int32?) -> [String]
     /// The line that systemd gets as STATUS.
@@ -16,6 +18,10 @@ struct ControlPanel {
         case "ping": return ["ok": "pong"]
         // Ours: for `coppice status` and `coppice tune`.
         case "coppice_status": return ["v": 1, "ok": .string(status()), "run_seconds": runTimes().json]
+        case "coppice_quiet":
+            let resumes = request.arguments["resume"]?.bool ?? false
+            quiet(!resumes)
+            return ["ok": .string(resumes ? "takes messages" : "takes no more messages")]
         case "revoke": return revoke(request, terminate: request.arguments["terminate"]?.bool ?? false)
         case "terminate": return revoke(request, terminate: true)
         default: return ["error": .string("KeyError(\(PythonRepr.string(request.method)))")]

@@ -2,7 +2,7 @@ import CoppiceEventLoop
 import CoppiceShared
 import CoppiceSystem
 
-/// Tells systemd how things are: READY, STATUS, WATCHDOG, STOPPING, and that more time is needed.
+/// Tells systemd how things are: READY, STATUS, WATCHDOG, RELOADING, STOPPING, and that more time is needed.
 final class Reporter {
     /// Seconds between two STATUS texts while things change, and between two requests for more time.
     static let statusInterval = 1.0
@@ -17,7 +17,7 @@ final class Reporter {
     /// The last phase that the service manager has heard of.
     private var heardPhase = Phase.starting
 
-    private enum Phase { case starting, running, stopping }
+    private enum Phase: Equatable { case starting, running, reloading(since: MonotonicTime), stopping }
 
     /// The one line for STATUS.
     var status: () -> String = { "" }
@@ -38,6 +38,12 @@ final class Reporter {
         if notifier.watchdogInterval != nil { _ = notifier.watchdog() }
     }
 
+    /// `ready` follows, or `stopping`.
+    func reloading(since time: MonotonicTime) {
+        phase = .reloading(since: time)
+        say(status())
+    }
+
     func stopping() {
         phase = .stopping
         say(status())
@@ -49,8 +55,12 @@ final class Reporter {
     private func say(_ text: String) {
         guard phase != heardPhase || text != lastStatus else { return }
         let isHeard =
-            phase == heardPhase
-            ? notifier.status(text) : phase == .running ? notifier.ready(status: text) : notifier.stopping(status: text)
+            switch phase {
+            case heardPhase, .starting: notifier.status(text)
+            case .running: notifier.ready(status: text)
+            case .reloading(let time): notifier.reloading(at: time, status: text)
+            case .stopping: notifier.stopping(status: text)
+            }
         guard isHeard else { return }
         heardPhase = phase
         lastStatus = text
@@ -63,7 +73,7 @@ final class Reporter {
         if let interval = notifier.watchdogInterval, nextBeat.map({ $0 <= now }) ?? true, isHealthy(), notifier.watchdog() {
             nextBeat = now.advanced(by: interval * 0.9)
         }
-        if phase != .running, nextExtension.map({ $0 <= now }) ?? true, needsTime() {
+        if phase == .starting || phase == .stopping, nextExtension.map({ $0 <= now }) ?? true, needsTime() {
             notifier.extendTimeout(seconds: Reporter.timeExtension)
             nextExtension = now.advanced(by: Reporter.timeExtension / 3)
         }

@@ -78,7 +78,7 @@ extension AMQPCarrier {
         }
     }
 
-    private func consume(_ index: Int, now: MonotonicTime, _ then: @escaping () -> Void) {
+    func consume(_ index: Int, now: MonotonicTime, _ then: @escaping () -> Void) {
         let tag = AMQPCarrier.consumerPrefix + String(index)
         tasks.ask(.consume(queue: queues[index].name, tag: tag, noAck: false), now: now) { answer in
             // A refusal closes the channel, which ends the session with its own reason.

@@ -138,6 +138,13 @@ public final class AMQPCarrier: MessageCarrier {
         }
     }
 
+    public func resumeTaking() {
+        guard phase == .standing, !isTaking else { return }
+        isTaking = true
+        // Answered behind the cancellation, if that is still on its way.
+        for index in queues.indices { consume(index, now: .now) {} }
+    }
+
     public func reply(_ reply: ControlReply) {
         guard phase == .standing, publishing.isOpen else { return }
         let message = AMQPMessage(reply)

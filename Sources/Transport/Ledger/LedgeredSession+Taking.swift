@@ -19,6 +19,12 @@ extension LedgeredSession {
         flush()
     }
 
+    public func resumeTaking() {
+        isTaking = true
+        carrier.resumeTaking()
+        flush()
+    }
+
     /// Answers a take as soon as there is something, or nothing on its way.
     private func answer() {
         if !isTaking { giveBackArrived() }

@@ -24,6 +24,9 @@ public protocol MessageCarrier: Pollable {
     /// Nothing is to come any more; what has come and was not asked for goes back.
     func stopTaking()
 
+    /// The end of `stopTaking`.
+    func resumeTaking()
+
     /// As `BrokerSession.reply`.
     func reply(_ reply: ControlReply)
 

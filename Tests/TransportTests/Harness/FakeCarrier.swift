@@ -49,6 +49,8 @@ final class FakeCarrier: MessageCarrier {
         waiting = []
     }
 
+    func resumeTaking() { isStopped = false }
+
     func confirm(failure: String? = nil) {
         for (batch, sendings) in sent { events.append(.sent(batch: batch, sendings.map { _ in failure })) }
         sent = []

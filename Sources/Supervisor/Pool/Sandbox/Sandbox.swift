@@ -23,8 +23,8 @@ final class Sandbox {
     private var groups: ChildGroups?
     private var folder: PrivateFolder?
     private var folderNumber = 0
-    /// What stands before the worker's path; empty: it is started itself.
-    private var trampoline: [String] = []
+    /// What the trampoline does before it becomes the worker; empty: that is started itself.
+    private var steps: [String] = []
     private var oomScore: Int?
 
     init(_ options: SandboxOptions, loop: EventLoop, log: Logger) {
@@ -40,8 +40,8 @@ final class Sandbox {
     func open(children: Int) throws(SystemError) {
         groups = try claimGroups()
         limitGroups()
-        let steps = try trampolineSteps(children: children)
-        if !steps.isEmpty { trampoline = [try Sandbox.findTrampoline(), Sandbox.trampolineFormat] + steps + ["--"] }
+        steps = try trampolineSteps(children: children)
+        if !steps.isEmpty { _ = try Sandbox.findTrampoline() }
         if options.hasPrivateFolder {
             let parent = CurrentProcess.environment("TMPDIR").flatMap { $0.hasPrefix("/") ? $0 : nil } ?? "/tmp"
             for left in PrivateFolder.leftBehind(in: parent, name: Sandbox.folderName) { sweeper.remove(left.path, holding: left.lock) }
@@ -146,11 +146,20 @@ final class Sandbox {
 
     // MARK: one child
 
-    /// What stands before `path` when it is started. A path that is not there or no program is said at once, as execve would.
-    func arguments(for path: String) throws(SystemError) -> [String] {
-        guard !trampoline.isEmpty else { return [path] }
-        guard access(path, X_OK) == 0 else { throw SystemError("start \(path)") }
-        return trampoline + [path]
+    /// How the program at `path` is started: its own arguments, behind the trampoline's if that is needed. A path that is not there or no
+    /// program is said at once, as execve would.
+    ///
+    /// - Parameter descriptor: under which the process gets the program, if its path does not lead to it any more.
+    func arguments(for path: String, standingAt descriptor: Int?) throws(SystemError) -> [String] {
+        var steps = steps
+        if let descriptor {
+            steps.append("program=\(descriptor)")
+        } else if steps.isEmpty {
+            return [path]
+        } else if access(path, X_OK) != 0 {
+            throw SystemError("start \(path)")
+        }
+        return [try Sandbox.findTrampoline(), Sandbox.trampolineFormat] + steps + ["--", path]
     }
 
     /// Makes what a child of this slot is given.

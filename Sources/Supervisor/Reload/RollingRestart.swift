@@ -1,0 +1,118 @@
+import CoppiceShared
+import CoppiceSystem
+import Logging
+
+/// Replaces the children of a pool by those of a new generation, one after the other: a new one is ready first, then the old one
+/// finishes what it has begun and goes.
+///
+/// Who owns it tells it of children that become ready or end, and calls `advance` once per turn: that looks at what is there, not at
+/// what has happened, so children that die, are recycled or retire meanwhile need no care.
+final class RollingRestart {
+    private let pool: Pool
+    private(set) var lifecycle = ReloadLifecycle()
+    private var old: Generation
+    private var new: Generation
+    /// Started by us and not ready yet.
+    private var awaited: Child?
+
+    /// What children are started from, and what the node does by.
+    private struct Generation {
+        var options: SupervisorOptions
+        var launcher: ChildLauncher
+    }
+
+    /// The node does by these from now on.
+    var onOptions: (SupervisorOptions) -> Void = { _ in }
+    var onEnd: (ReloadReport.Outcome) -> Void = { _ in }
+
+    init(pool: Pool) {
+        self.pool = pool
+        old = Generation(options: pool.options, launcher: pool.launcher)
+        new = old
+    }
+
+    /// How many children are to be replaced yet.
+    var left: Int {
+        let wanted = lifecycle.state == .trying ? new.launcher.generation : pool.launcher.generation
+        return pool.serving.reduce(0) { $0 + ($1.generation == wanted ? 0 : 1) }
+    }
+
+    func begin(_ options: SupervisorOptions) {
+        old = Generation(options: pool.options, launcher: pool.launcher)
+        new = Generation(
+            options: options,
+            launcher: ChildLauncher(
+                options, generation: new.launcher.generation + 1, descriptorLimit: pool.launcher.descriptorLimit, sandbox: pool.sandbox))
+        awaited = nil
+        lifecycle.begins()
+    }
+
+    // MARK: facts
+
+    func childReady(_ child: Child) {
+        guard child === awaited else { return }
+        awaited = nil
+        act(lifecycle.childReady())
+    }
+
+    func childEnded(_ child: Child, _ how: String) {
+        guard child === awaited else { return }
+        awaited = nil
+        // Its slot is to go: that says nothing of the worker.
+        if child.slot.isRetiring { return }
+        act(lifecycle.childFailed("\(child.name) of the \(name(child)) worker did not become ready: \(how)"))
+    }
+
+    func abandon(_ reason: String) { act(lifecycle.abandon(reason)) }
+
+    // MARK: what follows
+
+    func advance(now: MonotonicTime) {
+        guard lifecycle.isUnderWay, awaited == nil else { return }
+        let launcher = lifecycle.state == .trying ? new.launcher : pool.launcher
+        let slots = pool.slots.filter { !$0.isRetiring }
+        let outdated = slots.filter { slot in slot.children(beside: launcher.generation) }
+        // A successor that somebody else has started is waited for.
+        let free = outdated.filter { $0.successor == nil }
+        let slot: Slot?
+        if lifecycle.state == .trying {
+            // One whose child works, so that there is one more; but where none does it is all the more wanted.
+            slot = free.first { $0.child?.lifecycle.isWorking == true } ?? free.first ?? slots.first { $0.isEmpty }
+        } else {
+            slot = free.first
+            if outdated.isEmpty { return act(lifecycle.isComplete()) }
+        }
+        guard let slot else { return }
+        do {
+            awaited = try pool.replace(slot, by: launcher, now: now)
+        } catch {
+            act(lifecycle.childFailed("\(error)"))
+        }
+    }
+
+    private func act(_ action: ReloadLifecycle.Action) {
+        switch action {
+        case .none: break
+        case .adopt: adopt(new)
+        case .restore: adopt(old)
+        case .end(let outcome):
+            awaited = nil
+            onEnd(outcome)
+        }
+    }
+
+    private func adopt(_ generation: Generation) {
+        pool.options = generation.options
+        pool.launcher = generation.launcher
+        onOptions(generation.options)
+    }
+
+    private func name(_ child: Child) -> String { child.generation == new.launcher.generation ? "new" : "old" }
+}
+
+extension Slot {
+    /// Whether it has, or will have, a child of another generation that is given work.
+    fileprivate func children(beside generation: Int) -> Bool {
+        [child, successor].contains { $0.map { $0.generation != generation } ?? false }
+    }
+}

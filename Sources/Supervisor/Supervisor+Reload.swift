@@ -1,0 +1,61 @@
+import CoppiceShared
+import CoppiceSystem
+
+/// From a HUP to children that know the new settings and run the new worker.
+extension Supervisor {
+    func reloadAsked() {
+        guard !lifecycle.isDraining else {
+            log.warning("No reload: the node stops")
+            return
+        }
+        log.warning("Reload (\(options.node))\(lifecycle.state == .booting || restart.lifecycle.isUnderWay ? ": will follow" : "")")
+        reload.isWanted = true
+    }
+
+    /// Once the node runs, one after the other.
+    func beginReloadIfWanted(now: MonotonicTime) {
+        guard reload.isWanted, lifecycle.state == .running, !restart.lifecycle.isUnderWay else { return }
+        reload.isWanted = false
+        reload.report.begins()
+        publishReloads()
+        reporter.reloading(since: now)
+        do {
+            let (options, differing) = options.reloaded(as: try readSettings())
+            if !differing.isEmpty {
+                log.warning("Reload: \(differing.joined(separator: ", ")) changed, which takes a restart: as before until then")
+            }
+            restart.begin(options)
+        } catch {
+            reloadEnded(.failed("\(error)"))
+        }
+    }
+
+    func take(over options: SupervisorOptions) {
+        let now = MonotonicTime.now
+        let isOtherSize = options.concurrency != self.options.concurrency || options.scaling != self.options.scaling
+        self.options = options
+        intake.options = options
+        if isOtherSize { setSize(now: now) }
+    }
+
+    func reloadEnded(_ outcome: ReloadReport.Outcome) {
+        reload.report.ends(outcome)
+        switch outcome {
+        case .done:
+            reload.failure = nil
+            log.warning("Reloaded: all \(pool.size) children are new")
+        case .failed(let reason):
+            reload.failure = reason
+            log.error("The reload failed: \(reason)")
+        }
+        publishReloads()
+        // Also where it has only just begun: whoever was told of a reload is told of its end.
+        if !lifecycle.isDraining { reporter.ready() }
+    }
+
+    /// Also once at the start, so that `coppice reload` knows whom it has before it.
+    func publishReloads() {
+        guard let path = reload.path else { return }
+        do { try reload.report.write(to: path) } catch { log.warning("How reloads go is not told: \(error), ignoring") }
+    }
+}

@@ -46,8 +46,8 @@ class VirtualMachine(Machine):
                 time.sleep(0.05)
             self._shell = socket.socket(socket.AF_UNIX)
             self._shell.connect(place)
-        assert self._line(timeout=240) == b"ready", self._console()
-        self.wait_for_boot(timeout=240)
+        assert self._line(timeout=600) == b"ready", self._console()
+        self.wait_for_boot(timeout=600)
         return self
 
     def _console(self):

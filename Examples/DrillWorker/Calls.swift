@@ -139,6 +139,16 @@ struct WitnessEarly: TaskCall {
     var times: Int
 }
 
+/// Writes the text as it is to standard output, or with `errors` to standard error: `by` "print" (stdio), "write" (the descriptor itself),
+/// "logger" (the task's own), or "child" (a process that the task starts and waits for). Returns the task's id.
+struct Say: TaskCall {
+    static let name: TaskName = "drill.say"
+    typealias Output = String
+    var text: String
+    var by: String?
+    var errors: Bool?
+}
+
 /// Closes its process' pipe to the master, and goes on for so long.
 struct HangUp: TaskCall {
     static let name: TaskName = "drill.hangup"

@@ -68,6 +68,16 @@ import CoppiceWorkerProcess
             try await Witness(context).run(seconds: call.seconds, times: call.times)
         }
         tasks.on(WitnessEarly.self) { call, context in try await Witness(context).run(seconds: call.seconds, times: call.times) }
+        tasks.on(Say.self) { call, context in
+            let errors = call.errors ?? false
+            switch call.by ?? "print" {
+            case "write": System.putPastStdio(call.text, errors: errors)
+            case "logger": context.logger.warning("\(call.text)")
+            case "child": try System.echo(call.text, errors: errors)
+            default: System.put(call.text, errors: errors)
+            }
+            return context.id
+        }
         tasks.on(HangUp.self) { call, _ in
             System.closePipeUp()
             try await Task.sleep(for: .seconds(call.seconds))

@@ -1,5 +1,6 @@
 import ArgumentParser
 import CoppiceClient
+import CoppiceShared
 import Glibc
 
 /// Ends a command with one line on standard error and an exit code.

@@ -6,6 +6,8 @@
 #include <sched.h>
 #include <spawn.h>
 #include <stdio.h>
+#include <stdio_ext.h>
+#include <string.h>
 #include <sys/inotify.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -70,7 +72,37 @@ int coppice_is_open(int fd) { return fcntl(fd, F_GETFD) >= 0; }
 
 void coppice_name_thread(const char *name) { prctl(PR_SET_NAME, name, 0, 0, 0); }
 
-void coppice_line_buffer_output(void) { setvbuf(stdout, NULL, _IOLBF, 0); }
+void coppice_line_buffer_output(void) {
+    setvbuf(stdout, NULL, _IOLBF, 0);
+    setvbuf(stderr, NULL, _IOLBF, 0);
+}
+
+// The mark that stands in a stream's buffer until a line behind it sends both. One thread begins and ends output.
+static char mark[24];
+static size_t mark_length;
+
+void coppice_begin_output(uint64_t assignment) {
+    mark_length = (size_t)snprintf(mark, sizeof mark, "\x1e%llu\x1f", (unsigned long long)assignment);
+    FILE *streams[] = {stdout, stderr};
+    for (int i = 0; i < 2; i++) fwrite(mark, 1, mark_length, streams[i]);
+}
+
+void coppice_end_output(void) {
+    FILE *streams[] = {stdout, stderr};
+    for (int i = 0; i < 2; i++) {
+        FILE *stream = streams[i];
+        flockfile(stream);
+        // What is buffered lies between these two, by glibc's public definition of FILE.
+        size_t buffered = (size_t)(stream->_IO_write_ptr - stream->_IO_write_base);
+        if (buffered == mark_length && memcmp(stream->_IO_write_base, mark, buffered) == 0) {
+            __fpurge(stream);
+        } else {
+            fputs_unlocked("\x1e" "0\x1f", stream);
+            fflush_unlocked(stream);
+        }
+        funlockfile(stream);
+    }
+}
 
 int coppice_reap(int pidfd, struct coppice_exit *result) {
     siginfo_t info;

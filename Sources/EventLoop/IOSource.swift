@@ -32,6 +32,9 @@ public final class IOSource: EventSource {
         sd_event_source_set_io_events(source, IOSource.mask(events))
     }
 
+    /// Whether something has happened on it that has not been handled: as of this turn, and without asking the kernel.
+    public var isPending: Bool { sd_event_source_get_pending(source) > 0 }
+
     private static func mask(_ events: PollEvents) -> UInt32 {
         (events.contains(.read) ? EPOLLIN.rawValue : 0) | (events.contains(.write) ? EPOLLOUT.rawValue : 0)
     }

@@ -4,6 +4,8 @@ import CoppiceSystem
 /// From a HUP to children that know the new settings and run the new worker.
 extension Supervisor {
     func reloadAsked() {
+        // Whoever rotates log files sends HUP, too.
+        do { try sink.reopen() } catch { log.error("the log goes on in the old file: \(error), ignoring") }
         guard !lifecycle.isDraining else {
             log.warning("No reload: the node stops")
             return

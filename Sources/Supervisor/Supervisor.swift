@@ -45,7 +45,7 @@ public final class Supervisor {
     public init(options: SupervisorOptions, sink: LogSink) throws(SystemError) {
         self.options = options
         self.sink = sink
-        log = Logger(label: "coppice") { _ in SupervisorLogHandler(sink: sink, level: options.logLevel) }
+        log = Logger(label: "coppice") { _ in SupervisorLogHandler(sink: sink, level: options.log.level) }
         CurrentProcess.ignoreBrokenPipes()
         let childLimits = DescriptorLimit.raise()
         loop = try EventLoop()
@@ -88,7 +88,7 @@ public final class Supervisor {
         sources.append(try loop.afterEachTurn(priority: LoopPriority.reconcile) { [unowned self] in reconcile() })
 
         pool.onReady = { [unowned self] child in
-            log.info("\(child.name) is ready")
+            log.info("\(child.name) is ready", metadata: child.fields)
             restart.childReady(child)
             if !hadChild {
                 hadChild = true
@@ -97,9 +97,7 @@ public final class Supervisor {
         }
         pool.onFrame = { [unowned self] child, frame in accept(frame, from: child) }
         pool.onEnd = { [unowned self] child, death in childEnded(child, death) }
-        pool.onOutput = { [unowned self] child, _, line in
-            log.warning("\(line)", metadata: ["process": "\(label(child))"])
-        }
+        pool.onOutput = { [unowned self] child, line in tell(.warning, line.text, of: line.assignment, child, line.stream.rawValue) }
         broker.holding = { [unowned self] in intake.holding }
         broker.onHopeless = { [unowned self] reason in fail(reason) }
         broker.onEvent = { [unowned self] event in accept(event) }
@@ -131,14 +129,16 @@ public final class Supervisor {
         case .state(let assignment, let name, let meta): intake.progressed(assignment, state: name, meta: meta)
         case .returned(let assignments): intake.returned(assignments)
         case .done(let assignment, let outcome): intake.done(assignment, outcome)
-        case .log(let assignment, let level, let text):
-            log.log(
-                level: Supervisor.level(level), "\(intake.name(of: assignment).map { $0 + ": " } ?? "")\(text)",
-                metadata: ["process": "\(label(child))"])
+        case .log(let assignment, let level, let text): tell(Supervisor.level(level), text, of: assignment, child, "logger")
         }
     }
 
-    private func label(_ child: Child) -> String { "Child-\(child.slot.number)" }
+    /// A line of a child's own.
+    private func tell(_ level: Logger.Level, _ text: String, of assignment: UInt64, _ child: Child, _ stream: String) {
+        var fields = child.fields(of: assignment)
+        fields[LogField.stream] = .string(stream)
+        log.log(level: level, "\(text)", metadata: fields)
+    }
 
     private static func level(_ level: UpFrame.LogLevel) -> Logger.Level {
         switch level {
@@ -151,11 +151,14 @@ public final class Supervisor {
 
     private func childEnded(_ child: Child, _ death: Death) {
         if death.end.wasStopping, death.process == .exit(0) {
-            log.debug("\(child.name) has finished")
+            log.debug("\(child.name) has finished", metadata: child.fields)
         } else if !death.end.wasReady {
-            log.error("\(child.name) ended before it was ready: \(death.story); next attempt in \(pool.respawn.pause) s")
+            log.error(
+                "\(child.name) ended before it was ready: \(death.story); next attempt in \(pool.respawn.pause) s", metadata: child.fields)
         } else {
-            log.error("\(child.name) \(death.process == nil ? "is given up" : "exited") with \(death.story)")
+            log.error(
+                "\(child.name) \(death.process == nil ? "is given up" : "exited") with \(death.story)",
+                metadata: child.fields(of: death.end.hand.running))
         }
         intake.childEnded(death)
         restart.childEnded(child, death.story)

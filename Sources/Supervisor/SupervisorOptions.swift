@@ -1,7 +1,6 @@
 import CoppiceResults
 import CoppiceShared
 import CoppiceTransport
-import Logging
 
 /// What a master is told at its start. Checked by the command line; every value here is sound.
 public struct SupervisorOptions: Sendable {
@@ -26,9 +25,7 @@ public struct SupervisorOptions: Sendable {
     public var timeZone: String?
     /// Names of variables that children get beside the standard ones.
     public var childEnvironment: [String]
-    public var logLevel: Logger.Level
-    /// nil: standard error.
-    public var logFile: String?
+    public var log: LogOptions
     /// Coppice's file on this host, for the ledger where neither the broker nor the result store keeps one: RabbitMQ with `rpc://`.
     public var ledgerPath = ""
     /// Whether records say how a task was called, too.
@@ -59,8 +56,7 @@ public struct SupervisorOptions: Sendable {
     public init(
         workerPath: String, node: String, concurrency: Int, prefetchMultiplier: Int, queues: [QueueDeclaration], broker: BrokerEndpoint,
         results: ResultEndpoint, softTimeLimit: Double?, timeLimit: Double?, maximumRetries: Int, timeZone: String?,
-        childEnvironment: [String],
-        logLevel: Logger.Level, logFile: String?, version: String
+        childEnvironment: [String], log: LogOptions, version: String
     ) {
         self.workerPath = workerPath
         self.node = node
@@ -74,8 +70,7 @@ public struct SupervisorOptions: Sendable {
         self.maximumRetries = maximumRetries
         self.timeZone = timeZone
         self.childEnvironment = childEnvironment
-        self.logLevel = logLevel
-        self.logFile = logFile
+        self.log = log
         self.version = version
     }
 

@@ -86,8 +86,15 @@ extension CurrentProcess {
     /// Whether a descriptor of this number was handed to the process.
     public static func hasDescriptor(_ number: Int32) -> Bool { coppice_is_open(number) != 0 }
 
-    /// Makes each line that is printed leave at once, also into a pipe.
+    /// Makes each line that is printed leave at once and in one piece, on standard output and error, also into a pipe.
     public static func printLineByLine() { coppice_line_buffer_output() }
+
+    /// What is printed from here on, by `print` and all else that goes through stdio, is this assignment's: before the first of it comes
+    /// the mark that `PIPE_PROTOCOL.md` describes. Nothing is written where nothing is printed.
+    public static func beginOutput(of assignment: UInt64) { coppice_begin_output(assignment) }
+
+    /// What was printed leaves, also the beginning of a line.
+    public static func endOutput() { coppice_end_output() }
 
     /// Ends the process here and now: no exit handlers, no flushing, whatever the other threads do.
     public static func endNow(_ code: Int32) -> Never { _exit(code) }

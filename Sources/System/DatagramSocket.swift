@@ -13,7 +13,18 @@ public final class DatagramSocket {
     }
 
     /// Whether the receiver has been given the datagram: not if it is not there, or has no room because it does not read.
-    public func send(_ bytes: [UInt8]) -> Bool {
+    public func send(_ bytes: [UInt8]) -> Bool { offer(bytes) == .taken }
+
+    public enum Answer {
+        case taken
+        /// The receiver is not there, or does not read.
+        case notNow
+        /// More than this kernel sends in one piece (`net.core.wmem_default`).
+        case tooLarge
+    }
+
+    /// As `send`, for those who keep what is not taken.
+    public func offer(_ bytes: [UInt8]) -> Answer {
         let sent = bytes.withUnsafeBytes { datagram in
             address.bytes.withUnsafeBytes { buffer in
                 // The bytes are a sockaddr of the family, copied into the buffer whole.
@@ -22,6 +33,7 @@ public final class DatagramSocket {
                     buffer.baseAddress?.assumingMemoryBound(to: sockaddr.self), socklen_t(buffer.count))
             }
         }
-        return sent == bytes.count
+        if sent == bytes.count { return .taken }
+        return sent < 0 && errno == EMSGSIZE ? .tooLarge : .notNow
     }
 }

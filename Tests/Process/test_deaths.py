@@ -75,7 +75,7 @@ def test_the_last_lines_on_standard_error_are_in_the_result(worker, app, redis):
     assert told[1:-2] == [f"  {line}" for line in lines[12:30]]
     assert told[-2] == "  " + "x" * 1024 + "…" and told[-1] == "  and ü"
     # The log has them twice: as they came, and with the death.
-    worker.log.wait(r"WARNING/Child-\d\] line 29 of the misery")
+    worker.log.wait(r"WARNING/Child-\d\] drill\.lament\[.*\]: line 29 of the misery")
     worker.log.wait(r"^      line 29 of the misery")
 
 

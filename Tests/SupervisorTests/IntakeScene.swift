@@ -20,7 +20,7 @@ final class IntakeScene {
         let options = SupervisorOptions(
             workerPath: "/bin/true", node: "celery@test", concurrency: concurrency, prefetchMultiplier: prefetchMultiplier,
             queues: ["celery"], broker: .sqlite(path: "/nowhere"), results: .sqlite(path: "/nowhere"), softTimeLimit: nil,
-            timeLimit: nil, maximumRetries: 3, timeZone: nil, childEnvironment: [], logLevel: .critical, logFile: nil, version: "0")
+            timeLimit: nil, maximumRetries: 3, timeZone: nil, childEnvironment: [], log: LogOptions(level: .critical), version: "0")
         var log = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
         log.logLevel = .critical
         CurrentProcess.ignoreBrokenPipes()

@@ -1,5 +1,6 @@
 import ArgumentParser
 import CoppiceClient
+import CoppiceShared
 import Glibc
 
 struct PurgeCommand: ParsableCommand {

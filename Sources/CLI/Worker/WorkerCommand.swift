@@ -3,7 +3,6 @@ import CoppiceShared
 import CoppiceSupervisor
 import CoppiceSystem
 import Glibc
-import Logging
 
 /// The master. Synchronous: one thread, from here to the end.
 struct WorkerCommand: ParsableCommand {
@@ -20,9 +19,6 @@ struct WorkerCommand: ParsableCommand {
 
     @Option(name: [.customShort("A"), .customLong("app")], help: ArgumentHelp("The worker executable.", valueName: "path"))
     var app: String?
-
-    @Option(name: [.short, .long], help: ArgumentHelp("debug, info, warning or error; warning if not given.", valueName: "level"))
-    var loglevel: String?
 
     @Option(
         name: [.short, .long], parsing: .unconditional,
@@ -57,8 +53,7 @@ struct WorkerCommand: ParsableCommand {
     @Option(help: ArgumentHelp("A file for the process id.", valueName: "path"))
     var pidfile: String?
 
-    @Option(name: [.customShort("f"), .long], help: ArgumentHelp("Append the log to a file instead of standard error.", valueName: "path"))
-    var logfile: String?
+    @OptionGroup(title: "Log") var log: LogFlags
 
     @OptionGroup(title: "Sandbox") var sandbox: SandboxFlags
     @OptionGroup(title: "Recycling") var recycling: RecyclingFlags
@@ -78,7 +73,9 @@ struct WorkerCommand: ParsableCommand {
                 tzset()
             }
             let sink: LogSink
-            do { sink = try LogSink(path: options.logFile) } catch { throw CommandFailure("--logfile: \(error)", code: 2) }
+            do { sink = try LogSink(options.log, node: options.node) } catch {
+                throw CommandFailure("\(options.log.file == nil ? "--log-format" : "--logfile"): \(error)", code: 2)
+            }
             let pid = try pidPath.map { try PidFile($0) }
             defer {
                 pid?.remove()
@@ -91,8 +88,8 @@ struct WorkerCommand: ParsableCommand {
                 }
             }
             supervisor.onFirstChild = { tasks in
-                let output = LogSink(descriptor: STDOUT_FILENO)
-                output.write(Banner.text(options, tasks: tasks))
+                var output = LineOutput(descriptor: STDOUT_FILENO)
+                output.append(Banner.text(options, tasks: tasks).utf8)
                 output.flush()
             }
             do { return try supervisor.run() } catch let failure as SupervisorFailure {
@@ -113,8 +110,7 @@ struct WorkerCommand: ParsableCommand {
             queues: try declarations(settings),
             broker: settings.broker, results: settings.results, softTimeLimit: try worker.seconds(softTimeLimit, "soft-time-limit"),
             timeLimit: try worker.seconds(timeLimit, "time-limit"), maximumRetries: settings.maximumRetries, timeZone: settings.timeZone,
-            childEnvironment: try childVariables(worker), logLevel: try level(worker),
-            logFile: try worker.text(logfile, "logfile").map { try node.path($0, "--logfile") }, version: Coppice.version)
+            childEnvironment: try childVariables(worker), log: try log.options(worker, node: node), version: Coppice.version)
         options.backtraces = try worker.isOn(backtraces, "backtraces")
         options.poison = try poison.options(worker)
         options.extendsResults = settings.extendsResults
@@ -164,18 +160,6 @@ struct WorkerCommand: ParsableCommand {
         }
         guard access(app, X_OK) == 0 else { throw CommandFailure("--app: \(app) is not executable: build it, or chmod +x", code: 2) }
         return app
-    }
-
-    private func level(_ worker: WorkerLookup) throws -> Logger.Level {
-        let name = try worker.text(loglevel, "loglevel") ?? "warning"
-        return switch name.lowercased() {
-        case "debug": .debug
-        case "info": .info
-        case "warn", "warning": .warning
-        case "error": .error
-        case "critical", "fatal": .critical
-        default: throw CommandFailure("--loglevel: '\(name)' is none of debug, info, warning, error, critical", code: 2)
-        }
     }
 
     private func childVariables(_ worker: WorkerLookup) throws -> [String] {

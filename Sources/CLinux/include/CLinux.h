@@ -24,6 +24,10 @@ int coppice_processor_count(void);
 int coppice_is_open(int fd);
 void coppice_name_thread(const char *name);
 void coppice_line_buffer_output(void);
+// What stdio prints from here on is this assignment's: the first of it takes a mark along. Costs no system call.
+void coppice_begin_output(uint64_t assignment);
+// Takes the mark back, or if something was printed sends all of it and the mark of nobody.
+void coppice_end_output(void);
 // The size of the attribute's value, of which as much as fits is put into `value`; -1: there is none.
 long coppice_attribute(const char *path, const char *name, void *value, unsigned long size);
 

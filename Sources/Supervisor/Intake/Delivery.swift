@@ -1,5 +1,6 @@
 import CoppiceShared
 import CoppiceTransport
+import Logging
 
 /// A message that this master holds, from the take to its settlement.
 final class Delivery {
@@ -48,5 +49,12 @@ final class Delivery {
             name: message.name, arguments: call?.arguments, keywords: call?.keywords, worker: node, retries: message.retries,
             queue: message.routingKey, headers: (try? JSONValue(parsing: message.headers))?.object ?? JSONObject())
     }
+    /// How the log calls it.
     var name: String { "\(message.displayName)[\(message.id)]" }
+
+    /// What lines of the log about it carry: the task, and the child that has it.
+    var fields: Logger.Metadata {
+        let label = TaskLabel(assignment: assignment, id: message.id, name: message.name, queue: queue, retries: message.retries)
+        return label.fields.merging(child?.fields(of: nil) ?? [:]) { own, _ in own }
+    }
 }

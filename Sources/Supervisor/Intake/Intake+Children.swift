@@ -48,13 +48,15 @@ extension Intake {
         switch outcome {
         case .success(let json) where json.count > SupervisorOptions.largestResult:
             let reason = "a result of \(json.count) bytes; at most \(SupervisorOptions.largestResult) are stored"
-            log.error("Task \(delivery.name) is set aside: \(reason)")
+            log.error("Task \(delivery.name) is set aside: \(reason)", metadata: delivery.fields)
             conclude(delivery, Verdict.failure(message, Verdict.unusable(reason)), .setAside(reason: reason))
         case .success(let json):
-            log.info("Task \(delivery.name) succeeded: \(String(decoding: json.prefix(1024), as: UTF8.self))")
+            log.info("Task \(delivery.name) succeeded: \(String(decoding: json.prefix(1024), as: UTF8.self))", metadata: delivery.fields)
             conclude(delivery, Verdict.success(message, json))
         case .failure(let failure):
-            log.error("Task \(delivery.name) raised unexpected: \(failure.summary)\(failure.traceback.map { "\n\($0)" } ?? "")")
+            log.error(
+                "Task \(delivery.name) raised unexpected: \(failure.summary)\(failure.traceback.map { "\n\($0)" } ?? "")",
+                metadata: delivery.fields)
             // The child could not read the message: it is kept, since the fault is not the task's.
             let unreadable = failure.module == "kombu.exceptions" && (failure.type == "DecodeError" || failure.type == "ContentDisallowed")
             conclude(
@@ -65,17 +67,17 @@ extension Intake {
                 conclude(delivery, Verdict.failure(message, failure))
                 return
             }
-            log.info("Task \(delivery.name) retry: Retry in \(delay)s: \(failure.summary)")
+            log.info("Task \(delivery.name) retry: Retry in \(delay)s: \(failure.summary)", metadata: delivery.fields)
             var routed = publication
             // Back to this queue, whatever else its exchange would lead to.
             routed.exchange = ""
             routed.routingKey = delivery.queue
             conclude(delivery, Verdict.retry(message, delay: delay, because: failure), publications: [routed])
         case .ignore:
-            log.info("Task \(delivery.name) ignored")
+            log.info("Task \(delivery.name) ignored", metadata: delivery.fields)
             conclude(delivery, nil)
         case .reject(let requeue, let reason):
-            log.warning("Task \(delivery.name) reject requeue=\(requeue): \(reason)")
+            log.warning("Task \(delivery.name) reject requeue=\(requeue): \(reason)", metadata: delivery.fields)
             if requeue {
                 conclude(delivery, nil, .putBack(front: false))
             } else {
@@ -122,13 +124,15 @@ extension Intake {
         let message = delivery.message
         switch end.killed {
         case .revoked:
-            log.warning("Task \(delivery.name) terminated")
+            log.warning("Task \(delivery.name) terminated", metadata: delivery.fields)
             conclude(delivery, Verdict.revoked(message, "terminated"))
         case .hardTimeLimit(let limit):
-            log.error("Hard time limit (\(limit)s) exceeded for \(delivery.name): \(death.story)\(death.lament.map { "\n\($0)" } ?? "")")
+            log.error(
+                "Hard time limit (\(limit)s) exceeded for \(delivery.name): \(death.story)\(death.lament.map { "\n\($0)" } ?? "")",
+                metadata: delivery.fields)
             conclude(delivery, Verdict.failure(message, Verdict.hardTimeLimit(limit, death)))
         case .shutdown where delivery.acksLate:
-            log.warning("Task \(delivery.name) goes back to its queue: cold shutdown")
+            log.warning("Task \(delivery.name) goes back to its queue: cold shutdown", metadata: delivery.fields)
             conclude(delivery, nil, .putBack(front: true))
         case .shutdown, .silent, .pledgeBroken, .crashReport, .protocolError, .overMemory, .overstayed, .neverReady, .neverBegan, nil:
             lose(delivery, death)
@@ -144,12 +148,12 @@ extension Intake {
                 delivery.lifecycle.concluded()
                 return setAsidePoison(delivery)
             }
-            log.error("Task \(delivery.name) goes back to its queue: its child died: \(story)\(lament)")
+            log.error("Task \(delivery.name) goes back to its queue: its child died: \(story)\(lament)", metadata: delivery.fields)
             conclude(delivery, nil, .putBack(front: true))
             return
         }
         let failure = Verdict.lost(death, assignment: delivery.assignment)
-        log.error("Task \(delivery.name) is lost: \(failure.summary)\(lament)")
+        log.error("Task \(delivery.name) is lost: \(failure.summary)\(lament)", metadata: delivery.fields)
         conclude(delivery, Verdict.failure(delivery.message, failure))
     }
 

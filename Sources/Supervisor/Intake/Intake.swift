@@ -48,7 +48,7 @@ final class Intake {
     /// For the log.
     var deliveries: some Collection<Delivery> { open.values }
 
-    /// How a task in a child's hand is called in the log.
+    /// How a task in a child's hand is called.
     func name(of assignment: UInt64) -> String? { byAssignment[assignment]?.name }
 
     // MARK: from the broker
@@ -71,7 +71,7 @@ final class Intake {
             let delivery = Delivery(tag: received.tag, queue: received.queue, message: message)
             delivery.lifecycle.discarded()
             open[delivery.tag] = delivery
-            log.error("Task \(delivery.name) was running on a node that died")
+            log.error("Task \(delivery.name) was running on a node that died", metadata: delivery.fields)
             let failure = Verdict.lost("its node died")
             outbox.add(delivery, .conclude, writes: write(delivery, Verdict.failure(message, failure)))
         }
@@ -91,7 +91,7 @@ final class Intake {
             case .conclude, .putBack, .park, .setAside:
                 settled(delivery, held: !verdict.isVoid)
                 if verdict.isVoid, !entry.isReplay {
-                    log.warning("Task \(delivery.name): settlement is void, the message is not ours any more")
+                    log.warning("Task \(delivery.name): settlement is void, the message is not ours any more", metadata: delivery.fields)
                 }
             }
         }
@@ -133,7 +133,9 @@ final class Intake {
     func setAsidePoison(_ delivery: Delivery) {
         let deaths = delivery.record.deaths
         let reason = Verdict.count(deaths)
-        log.error("Task \(delivery.name) is set aside: \(reason): \(deaths.map(\.description).joined(separator: "; "))")
+        log.error(
+            "Task \(delivery.name) is set aside: \(reason): \(deaths.map(\.description).joined(separator: "; "))", metadata: delivery.fields
+        )
         let step = Commit.Step.setAside(reason: reason, deaths: deaths)
         outbox.add(
             delivery, step, attempt: delivery.record.note(for: step),
@@ -154,14 +156,14 @@ final class Intake {
                     type: "ContentDisallowed", module: "kombu.exceptions",
                     arguments: [.string("Refusing to deserialize content of type \(message.contentType)")]))
         } else if !pool.knows(message.name) {
-            log.error("Received unregistered task of type \(PythonRepr.string(message.name))")
+            log.error("Received unregistered task of type \(PythonRepr.string(message.name))", metadata: delivery.fields)
             refuse(delivery, "no worker here has the task \(message.name)", Verdict.notRegistered(message.name))
         } else if discardIfOver(delivery, now: now) {
             return
         } else if let eta = message.eta, eta > now {
             wait(delivery, until: eta, now: now)
         } else {
-            log.info("Task \(delivery.name) received")
+            log.info("Task \(delivery.name) received", metadata: delivery.fields)
             delivery.lifecycle.becameReady()
             ready.append(delivery)
         }
@@ -187,7 +189,7 @@ final class Intake {
         } else {
             return false
         }
-        log.info("Discarding \(why) task: \(delivery.name)")
+        log.info("Discarding \(why) task: \(delivery.name)", metadata: delivery.fields)
         discard(delivery, .conclude, Verdict.revoked(delivery.message, why))
         return true
     }
@@ -209,7 +211,7 @@ final class Intake {
 
     /// Puts a message aside that can't be run, and says so to who waits for its result.
     private func refuse(_ delivery: Delivery, _ reason: String, _ failure: TaskFailure? = nil) {
-        log.error("Task \(delivery.name) is set aside: \(reason)")
+        log.error("Task \(delivery.name) is set aside: \(reason)", metadata: delivery.fields)
         discard(
             delivery, .setAside(reason: reason),
             Verdict.failure(delivery.message, failure ?? Verdict.unusable(reason)))
@@ -334,7 +336,7 @@ final class Intake {
         guard let signal = delivery.endsBy, delivery.lifecycle.isRunning, let child = delivery.child,
             pool.terminate(child, assignment: delivery.assignment, signal: signal)
         else { return false }
-        log.warning("Terminating \(delivery.message.id) (\(SignalName.name(signal)))")
+        log.warning("Terminating \(delivery.message.id) (\(SignalName.name(signal)))", metadata: delivery.fields)
         return true
     }
 

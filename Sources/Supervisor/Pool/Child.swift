@@ -1,6 +1,7 @@
 import CoppiceEventLoop
 import CoppiceShared
 import CoppiceSystem
+import Logging
 
 /// One child process with its pipes and what watches them. Dropped when it has ended.
 final class Child {
@@ -13,6 +14,7 @@ final class Child {
     let outputs: [ChildOutput]
     let enclosure: Enclosure
     var lifecycle = ChildLifecycle()
+    var labels = TaskLabels()
     let spawnedAt: MonotonicTime
     /// Bytes: the most memory that the master had had resident when it spawned the child.
     let parentPeak = ProcessStatus.peakMemory(of: CurrentProcess.id)
@@ -58,7 +60,6 @@ final class Child {
     /// What keeps the loop's sources alive.
     var frameSource: IOMember?
     var writeSource: IOSource?
-    var sources: [IOSource] = []
     var exitSource: IOSource?
 
     init(_ launched: ChildLauncher.Launched, in slot: Slot, mostTaken: Int, now: MonotonicTime) {
@@ -76,6 +77,16 @@ final class Child {
 
     /// How it is called in the log.
     var name: String { "Child \(slot.number) (pid \(process.pid))" }
+    /// For lines of the log that concern it: its place, and the task that it runs.
+    var fields: Logger.Metadata { fields(of: lifecycle.hand.running) }
+
+    func fields(of assignment: UInt64?) -> Logger.Metadata {
+        var fields = assignment.flatMap { labels[$0]?.fields } ?? [:]
+        fields[LogField.slot] = .stringConvertible(slot.number)
+        fields[LogField.childPID] = .stringConvertible(Int(process.pid))
+        return fields
+    }
+
     /// Whether it is the one of its slot that is given work.
     var isServing: Bool { slot.child === self }
 
@@ -121,7 +132,6 @@ final class Child {
     /// Its end is still noticed.
     func closePipes() {
         frameSource = nil
-        sources.removeAll()
         writeSource = nil
         channel.close()
         for output in outputs { output.close() }

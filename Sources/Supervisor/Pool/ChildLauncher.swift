@@ -33,6 +33,7 @@ struct ChildLauncher {
         settings.append("max_retries", .int(options.maximumRetries))
         if let timeZone = options.timeZone { settings.append("timezone", .string(timeZone)) }
         if options.extendsResults { settings.append("wants_calls", true) }
+        settings.append("marks_output", true)
         self.settings = settings
     }
 

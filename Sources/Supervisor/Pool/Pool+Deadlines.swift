@@ -103,30 +103,33 @@ extension Pool {
         }
         if child.lifecycle.isStarting {
             if reached(child.startDeadline), !isStarved(child, since: child.spawnedAt, now: now) {
-                log.error("\(child.name) did not become ready within \(Int(Pool.startTimeout)) s; it is killed")
+                log.error("\(child.name) did not become ready within \(Int(Pool.startTimeout)) s; it is killed", metadata: child.fields)
                 kill(child, .neverReady)
             }
             return
         }
         if child.beats, reached(child.lastHeard.advanced(by: Pool.silence)), !isStarved(child, since: child.lastHeard, now: now) {
-            log.error("\(child.name) has been silent for \(Pool.silence) s; it is killed")
+            log.error("\(child.name) has been silent for \(Pool.silence) s; it is killed", metadata: child.fields)
             kill(child, .silent)
             return
         }
         if let awaited = child.awaited, reached(awaited.since.advanced(by: Pool.beginTimeout)),
             !isStarved(child, since: awaited.since, now: now)
         {
-            log.error("\(child.name) has not begun what it was given within \(Int(Pool.beginTimeout)) s; it is killed")
+            log.error(
+                "\(child.name) has not begun what it was given within \(Int(Pool.beginTimeout)) s; it is killed", metadata: child.fields)
             kill(child, .neverBegan)
             return
         }
         if let hard = child.hardDeadline, reached(hard.at) {
-            log.error("Hard time limit (\(hard.limit)s) exceeded in child \(child.slot.number) (pid \(child.process.pid)); it is killed")
+            log.error(
+                "Hard time limit (\(hard.limit)s) exceeded in child \(child.slot.number) (pid \(child.process.pid)); it is killed",
+                metadata: child.fields)
             kill(child, .hardTimeLimit(hard.limit))
             return
         }
         if let pledge = child.pledge, reached(pledge.until) {
-            log.error("The task in \(child.name) had promised a heartbeat within \(pledge.seconds) s; it is killed")
+            log.error("The task in \(child.name) had promised a heartbeat within \(pledge.seconds) s; it is killed", metadata: child.fields)
             kill(child, .pledgeBroken(pledge.seconds))
             return
         }

@@ -29,7 +29,9 @@ extension Pool {
             corpses.remove(at: place)
             _ = leaveSandbox(child)
             child.close()
-            log.warning("\(child.name), a corpse, is gone after \(Int(MonotonicTime.now.seconds(since: child.spawnedAt))) s in all")
+            log.warning(
+                "\(child.name), a corpse, is gone after \(Int(MonotonicTime.now.seconds(since: child.spawnedAt))) s in all",
+                metadata: child.fields)
         } else {
             over(child, end, usage, now: .now)
         }
@@ -45,7 +47,8 @@ extension Pool {
             return
         }
         let state = ProcessStatus.state(of: child.process.pid).map { " (state \($0))" } ?? ""
-        log.error("\(child.name) does not end although it has been killed\(state): a corpse; its slot goes on without it")
+        log.error(
+            "\(child.name) does not end although it has been killed\(state): a corpse; its slot goes on without it", metadata: child.fields)
         drain(child)
         corpses.append(child)
         over(child, nil, nil, now: now)
@@ -55,10 +58,7 @@ extension Pool {
     /// pipe is enough, and as it may go on writing there is a bound. Before the child is reaped: a bad frame among it still has it killed.
     private func drain(_ child: Child) {
         _ = try? child.channel.receive(limit: Pool.lastWords) { accept($0, from: child, now: .now) }
-        for output in child.outputs {
-            _ = read(output, of: child, now: .now)
-            output.finish { said(child, output.stream, $0) }
-        }
+        readLastOutput(of: child)
     }
 
     /// It is reaped, or is a corpse.
@@ -77,32 +77,14 @@ extension Pool {
         removeRetired()
     }
 
-    // MARK: what it prints
-
-    /// Reads at most one buffer; false when the other end is closed.
-    func read(_ output: ChildOutput, of child: Child, now: MonotonicTime) -> Bool {
-        let isOpen = output.receive { said(child, output.stream, $0) }
-        // The line is finished only when the report is about to begin.
-        if output.stream == .standardError, output.hasBegun(Pool.reportMark) { beginsReport(child, now: now) }
-        return isOpen
-    }
-
-    private func said(_ child: Child, _ stream: ChildOutput.Stream, _ line: String) {
-        if stream == .standardError {
-            if line.hasPrefix(Pool.reportMark) { beginsReport(child, now: .now) }
-            child.lastLines.append(line)
-        }
-        onOutput(child, stream, line)
-    }
-
     // MARK: crash reports
 
     /// What Swift's runtime says first when a process crashes whose backtraces are switched on.
-    private static let reportMark = "*** Signal "
+    static let reportMark = "*** Signal "
 
     /// The child has crashed, and its runtime holds it for seconds to report how. It gets a successor at once, unless as many as there are
     /// slots report already; the task that crashed has its verdict, with the report, when the process has ended.
-    private func beginsReport(_ child: Child, now: MonotonicTime) {
+    func beginsReport(_ child: Child, now: MonotonicTime) {
         guard options.backtraces, child.crashingSince == nil, !child.lifecycle.isKilled else { return }
         child.crashingSince = now
         child.lastLines.beginReport()

@@ -45,6 +45,7 @@ extension Pool {
         child.runsAlone = alone
         if alone { tighten(child) }
         child.lifecycle.handed(run.assignment)
+        child.labels.append(TaskLabel(run))
         child.took(1)
         countTasks(of: child, now: .now)
         expectBeginning(of: child, now: .now)

@@ -14,7 +14,7 @@ extension Pool {
         guard let most = options.recycling.tasks, child.replacementDue == nil else { return }
         let left = Double(most - child.taken) * (child.meanRuntime ?? 0)
         guard child.taken >= most || child.meanRuntime != nil && left < startDuration else { return }
-        log.info("\(child.name) has been given \(child.taken) task(s): it is replaced")
+        log.info("\(child.name) has been given \(child.taken) task(s): it is replaced", metadata: child.fields)
         wearOut(child, now: now)
     }
 
@@ -25,7 +25,8 @@ extension Pool {
         case .done where child.replacementDue == nil: measure(child, most: most, now: now)
         case .heartbeat where options.recycling.killsOverMemory && child.lifecycle.hand.running != nil && !child.lifecycle.isKilled:
             guard let held = ResidentMemory.of(child.process.pid), held > most else { return }
-            log.error("\(child.name) holds \(held >> 10) KiB while its task runs, more than \(most >> 10): it is killed")
+            log.error(
+                "\(child.name) holds \(held >> 10) KiB while its task runs, more than \(most >> 10): it is killed", metadata: child.fields)
             kill(child, .overMemory(held))
         default: break
         }
@@ -46,7 +47,7 @@ extension Pool {
         child.measuredAt = now
         child.measureDue = nil
         guard let held = ResidentMemory.of(child.process.pid), held > most else { return }
-        log.info("\(child.name) holds \(held >> 10) KiB, more than \(most >> 10): it is replaced")
+        log.info("\(child.name) holds \(held >> 10) KiB, more than \(most >> 10): it is replaced", metadata: child.fields)
         wearOut(child, now: now)
     }
 
@@ -67,7 +68,7 @@ extension Pool {
             }
             child.replacementDue = now.advanced(by: Pool.replacementPause)
             do { try replace(child.slot, now: now) } catch {
-                log.error("\(child.name) can't be replaced: \(error)")
+                log.error("\(child.name) can't be replaced: \(error)", metadata: child.fields)
                 wake(at: child.replacementDue)
             }
         }

@@ -61,7 +61,7 @@ extension Pool {
     /// A successor has become ready.
     func succeed(in slot: Slot, now: MonotonicTime) {
         guard let old = slot.succeed() else { return }
-        log.info("\(old.name) makes way for pid \(slot.child?.process.pid ?? 0)")
+        log.info("\(old.name) makes way for pid \(slot.child?.process.pid ?? 0)", metadata: old.fields)
         dismiss(old, now: now)
     }
 
@@ -82,7 +82,7 @@ extension Pool {
         )
         child.channel.flush()
         wake(at: child.startDeadline)
-        log.debug("\(child.name) spawned")
+        log.debug("\(child.name) spawned", metadata: child.fields)
         return child
     }
 
@@ -94,16 +94,6 @@ extension Pool {
             [unowned self, weak child] _ in
             if let child { exited(child) }
         }
-        for output in child.outputs {
-            child.sources.append(
-                try loop.watch(output.descriptor, for: .read, priority: LoopPriority.childOutput) {
-                    [unowned self, weak child] _ in
-                    guard let child else { return }
-                    if !read(output, of: child, now: .now) {
-                        // Closed by the child; without a reader's interest the loop would spin on the hang-up.
-                        child.sources.removeAll { $0.descriptor == output.descriptor }
-                    }
-                })
-        }
+        try watchOutput(of: child)
     }
 }

@@ -83,7 +83,7 @@ final class Pool {
     /// A child is gone: reaped and its pipe drained. It is in no slot any more.
     var onEnd: (Child, Death) -> Void = { _, _ in }
     /// A line on a child's standard output or error.
-    var onOutput: (Child, ChildOutput.Stream, String) -> Void = { _, _, _ in }
+    var onOutput: (Child, OutputLine) -> Void = { _, _ in }
 
     init(options: SupervisorOptions, loop: EventLoop, log: Logger, childLimits: DescriptorLimit) throws(SystemError) {
         self.options = options
@@ -179,6 +179,7 @@ final class Pool {
         let now = MonotonicTime.now
         child.lastHeard = now
         noticeLife(of: child, now: now)
+        readPendingOutput(of: child)
         do {
             let reading = try child.channel.receive(limit: Pool.readLimit) { frame in accept(frame, from: child, now: now) }
             // The other end is closed: the exit follows, or a process that can't say anything any more.
@@ -208,6 +209,7 @@ final class Pool {
             child.runningSince = now
             if child.lifecycle.hand.count > 1 { wake(at: now.advanced(by: Pool.recallDelay)) }
         case .done(let assignment, _):
+            endOutput(of: child, assignment)
             complaint = child.lifecycle.done(assignment)
             if let since = child.runningSince {
                 child.ran(for: now.seconds(since: since))
@@ -263,7 +265,7 @@ final class Pool {
 
     func complain(_ complaint: String, _ child: Child) {
         guard !child.lifecycle.isKilled else { return }
-        log.error("\(child.name) breaks the protocol: \(complaint); it is killed")
+        log.error("\(child.name) breaks the protocol: \(complaint); it is killed", metadata: child.fields)
         kill(child, .protocolError(complaint))
     }
 }

@@ -1,90 +1,87 @@
 import CoppiceShared
 import CoppiceSystem
-import Glibc
 import Synchronization
 
-/// Where log lines go: a file, or standard error. Lines gather during a turn of the loop and leave together at its end. Never waits: a
-/// reader that does not read loses lines, which are counted, not the master its time.
+/// Where the log's records gather during a turn of the loop, to leave together at its end. Never waits: a reader that does not read
+/// loses records, which are counted, not the master its time.
 public final class LogSink: Sendable {
     private struct State {
-        var pending: [UInt8] = []
-        var lost = 0
+        var destination: any LogDestination
+        /// Records that nobody took, by the slot of the child that wrote them; 0: the master's.
+        var lost: [Int: Int] = [:]
+
+        /// How many records that took.
+        mutating func tellLost() -> Int {
+            for (slot, count) in lost.sorted(by: { $0.key < $1.key }) {
+                var record = LogRecord(
+                    time: .now, level: .warning,
+                    text: "\(count) log lines\(slot == 0 ? "" : " of child \(slot)") lost: nobody read them, or there was no room")
+                if slot > 0 { record.fields.append(LogField.slot, .int(slot)) }
+                destination.append(record)
+            }
+            defer { lost.removeAll() }
+            return lost.count
+        }
+
+        mutating func flush() {
+            let before = lost
+            let told = destination.backlog < LogSink.limit / 2 ? tellLost() : 0
+            let failed = destination.flush()
+            guard failed > 0 else { return }
+            lost = before
+            lost[0, default: 0] += max(0, failed - told)
+        }
     }
 
-    private let descriptor: Int32
-    /// Of which a write never waits for a reader.
-    private let isFile: Bool
-    private let state = Mutex(State())
+    private let state: Mutex<State>
 
-    /// A line is cut at this many bytes.
-    private static let longestLine = 16384
-    /// More than this is not kept for a reader that does not read.
+    /// Bytes above which nothing more is kept for a reader that does not read. What children write may fill half of it.
     private static let limit = 1 << 18
-    /// What a pipe takes without blocking once poll(2) calls it writable (PIPE_BUF).
-    private static let piece = 4096
 
-    /// - Parameter path: appended to; nil: standard error. The descriptor stays open for the process's life.
-    public convenience init(path: String?) throws(SystemError) {
-        guard let path else {
-            self.init(descriptor: STDERR_FILENO)
-            return
+    init(_ destination: sending any LogDestination) { state = Mutex(State(destination: destination)) }
+
+    /// - Parameter node: stands in each record, where the form has a place for it.
+    /// - Throws: the file can't be opened, or there is no journal.
+    public convenience init(_ options: LogOptions, node: String) throws(SystemError) {
+        if let journal = try LogSink.journal(options, node: node) {
+            self.init(journal)
+        } else {
+            let output = try LineOutput(path: options.file)
+            self.init(LogStream(output, options.format == .json ? .json(JSONLine(node: node)) : .human(HumanLine())))
         }
-        // It need not be a file: a FIFO is not waited for, nor does a terminal become ours.
-        let raw = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NONBLOCK | O_NOCTTY, 0o640)
-        let failure = errno
-        guard raw >= 0 else {
-            throw SystemError("open \(path)\(failure == ENXIO ? " (a FIFO that nobody reads, or a socket)" : "")", code: failure)
-        }
-        self.init(descriptor: raw)
     }
 
-    /// A descriptor that is open already and stays so.
-    public init(descriptor: Int32) {
-        self.descriptor = descriptor
-        var info = stat()
-        isFile = fstat(descriptor, &info) == 0 && info.st_mode & S_IFMT == S_IFREG
+    private static func journal(_ options: LogOptions, node: String) throws(SystemError) -> Journal? {
+        switch options.format {
+        case .journal: try Journal(node: node)
+        case .auto where options.file == nil && Journal.hasStandardError: try? Journal(node: node)
+        case .auto, .human, .json: nil
+        }
     }
 
-    public func write(_ line: String) {
+    func write(_ record: LogRecord) {
         state.withLock { state in
-            guard state.pending.count < LogSink.limit else {
-                state.lost += 1
-                return
+            let limit = record.isChilds ? LogSink.limit / 2 : LogSink.limit
+            // Much may come in one turn.
+            if state.destination.backlog >= limit { state.flush() }
+            if state.destination.backlog < limit {
+                state.destination.append(record)
+            } else {
+                state.lost[record.isChilds ? record.slot : 0, default: 0] += 1
             }
-            state.pending.append(contentsOf: line.utf8.prefix(LogSink.longestLine))
-            state.pending.append(UInt8(ascii: "\n"))
         }
     }
 
-    /// Writes what the other end takes now.
-    public func flush() {
-        state.withLock { state in
-            guard !state.pending.isEmpty else { return }
-            if state.lost > 0, state.pending.count < LogSink.limit {
-                state.pending.append(contentsOf: "(\(state.lost) log lines lost: nobody read them)\n".utf8)
-                state.lost = 0
-            }
-            var sent = 0
-            while sent < state.pending.count, isFile || isWritable {
-                let count = isFile ? state.pending.count - sent : min(LogSink.piece, state.pending.count - sent)
-                let written = state.pending.withUnsafeBytes { buffer in
-                    // `sent` is below the count, so the pointer stays inside the buffer.
-                    Glibc.write(descriptor, buffer.baseAddress.map { $0 + sent }, count)
-                }
-                if written < 0, errno == EAGAIN { break }
-                if written <= 0 {
-                    // A full disk or a closed terminal loses the lines; the work goes on.
-                    sent = state.pending.count
-                } else {
-                    sent += written
-                }
-            }
-            state.pending.removeFirst(sent)
-        }
-    }
+    /// Hands over what is taken now.
+    public func flush() { state.withLock { $0.flush() } }
 
-    private var isWritable: Bool {
-        var entry = pollfd(fd: descriptor, events: Int16(POLLOUT), revents: 0)
-        return poll(&entry, 1, 0) == 1 && Int32(entry.revents) & POLLOUT != 0
+    /// What will be told when there is room again.
+    var lostLines: [Int: Int] { state.withLock { $0.lost } }
+
+    /// Goes on in the file that has the path now: logrotate has moved the old one away. What waits goes to the new one.
+    ///
+    /// - Throws: it can't be opened; the log goes on where it went.
+    public func reopen() throws(SystemError) {
+        try state.withLock { (state) throws(SystemError) in try state.destination.reopen() }
     }
 }

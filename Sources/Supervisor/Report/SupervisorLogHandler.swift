@@ -1,8 +1,8 @@
+import CoppiceShared
 import CoppiceSystem
-import Glibc
 import Logging
 
-/// Lines as Celery's worker writes them: `[2026-11-22 12:29:45,867: INFO/MainProcess] text`.
+/// Hands the logger's events to the sink, their metadata as the record's fields.
 struct SupervisorLogHandler: LogHandler {
     var logLevel: Logger.Level
     var metadata: Logger.Metadata = [:]
@@ -19,25 +19,27 @@ struct SupervisorLogHandler: LogHandler {
     }
 
     func log(event: LogEvent) {
-        let process = (event.metadata?["process"] ?? metadata["process"]).map { "\($0)" } ?? "MainProcess"
-        // One event, one line: what a task prints can't forge another.
-        let text = "\(event.message)".replacing("\n", with: "\n    ")
-        sink.write("[\(SupervisorLogHandler.timestamp()): \(SupervisorLogHandler.name(event.level))/\(process)] \(text)")
+        let own = event.metadata ?? [:]
+        let metadata = metadata.isEmpty ? own : metadata.merging(own) { _, own in own }
+        sink.write(
+            LogRecord(
+                time: .now, level: event.level, text: SupervisorLogHandler.cut(event.message.description, LogRecord.longestText),
+                fields: SupervisorLogHandler.fields(metadata)))
     }
 
-    private static func name(_ level: Logger.Level) -> String { level == .notice ? "INFO" : level.rawValue.uppercased() }
-
-    /// Local time, to the millisecond.
-    private static func timestamp() -> String {
-        var now = timespec()
-        clock_gettime(CLOCK_REALTIME, &now)
-        var parts = tm()
-        localtime_r(&now.tv_sec, &parts)
-        func pad(_ value: Int32, _ width: Int) -> String {
-            let digits = String(value)
-            return String(repeating: "0", count: max(0, width - digits.count)) + digits
+    private static func fields(_ metadata: Logger.Metadata) -> JSONObject {
+        var fields = JSONObject()
+        for (name, value) in metadata.sorted(by: { $0.key < $1.key }) {
+            switch value {
+            case .stringConvertible(let number as Int): fields.append(name, .int(number))
+            case .string(let text): fields.append(name, .string(cut(text, LogRecord.longestField)))
+            default: fields.append(name, .string(cut(value.description, LogRecord.longestField)))
+            }
         }
-        return
-            "\(pad(parts.tm_year + 1900, 4))-\(pad(parts.tm_mon + 1, 2))-\(pad(parts.tm_mday, 2)) \(pad(parts.tm_hour, 2)):\(pad(parts.tm_min, 2)):\(pad(parts.tm_sec, 2)),\(pad(Int32(now.tv_nsec / 1_000_000), 3))"
+        return fields
+    }
+
+    private static func cut(_ text: String, _ limit: Int) -> String {
+        text.utf8.count <= limit ? text : String(decoding: text.utf8.prefix(limit), as: UTF8.self) + "…"
     }
 }

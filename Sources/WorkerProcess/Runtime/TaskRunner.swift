@@ -35,7 +35,10 @@ final class TaskRunner: Sendable {
                 run = next
             }
             outlet.start(run.assignment, call: settings.wantsCalls ? call(run) : nil)
-            outlet.finish(run.assignment, await perform(run))
+            if settings.marksOutput { CurrentProcess.beginOutput(of: run.assignment) }
+            let outcome = await perform(run)
+            if settings.marksOutput { CurrentProcess.endOutput() }
+            outlet.finish(run.assignment, outcome)
             if assignments.finish() {
                 begin()
                 return

@@ -1,8 +1,6 @@
-import CoppiceShared
-
 /// Foreign text made fit for a terminal: what could move the cursor, change colours or turn the line round becomes an escape that is seen.
-enum TerminalText {
-    static func safe(_ text: String) -> String {
+public enum TerminalText {
+    public static func safe(_ text: String) -> String {
         var out = ""
         for scalar in text.unicodeScalars {
             switch scalar.properties.generalCategory {
@@ -15,12 +13,12 @@ enum TerminalText {
     }
 
     /// Of several lines.
-    static func lines(_ text: String) -> String {
+    public static func lines(_ text: String) -> String {
         text.split(separator: "\n", omittingEmptySubsequences: false).map { safe(String($0)) }.joined(separator: "\n")
     }
 
     /// Bytes of any kind, as Python shows them; what is beyond `limit` is only counted.
-    static func bytes(_ bytes: [UInt8], limit: Int) -> String {
+    public static func bytes(_ bytes: [UInt8], limit: Int) -> String {
         var out = "b'"
         for byte in bytes.prefix(limit) {
             switch byte {

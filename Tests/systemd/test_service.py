@@ -75,13 +75,13 @@ def test_a_reload_under_load_fails_no_task(worker, machine):
     unit.order("start")
     unit.until_status("2/2 children ready")
     master, children = unit.main_pid, unit.children
-    ids = unit.client.calls("drill.sleep", 0.4, count=20)
+    ids = unit.client.calls("drill.sleep", 3, count=6)
     unit.until_status("2 busy")
     machine.run("sed -i 's/concurrency: 2/concurrency: 3/' /etc/coppice/load.yaml")
     unit.order("reload")
     assert unit["ActiveState"] == "active" and unit.main_pid == master
     unit.until_status("3/3 children ready")
-    assert [unit.client.result(id) for id in ids] == [0.4] * len(ids)
+    assert [unit.client.result(id) for id in ids] == [3] * len(ids)
     gone(machine, children)
     assert unit["NRestarts"] == "0"
 

@@ -10,6 +10,8 @@ import Testing
     private func inScene(reportingFor seconds: Double, _ body: (Pool, Child, _ now: MonotonicTime) throws -> Void) throws {
         let scene = try IntakeScene(concurrency: 1)
         let child = try #require(scene.slot.child)
+        // A process that has not come to run yet would be forgiven its silence.
+        _ = try Poll.wait([PollInterest(descriptor: child.process.pidfd.raw, events: .read)], until: .now.advanced(by: 20))
         _ = child.lifecycle.ready()
         child.beats = true
         child.lifecycle.handed(1)

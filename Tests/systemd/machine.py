@@ -97,11 +97,11 @@ class Unit:
 
 
 class Client:
-    """`coppice` with a worker's settings file, as the workers' user."""
+    """`coppice` with a worker's settings file, as the worker's user."""
 
-    def __init__(self, machine, settings):
+    def __init__(self, machine, settings, user="coppice"):
         self.machine = machine
-        self._prefix = f"cd / && runuser -u coppice -- env COPPICE_CONFIG={settings} coppice"
+        self._prefix = f"cd / && runuser -u {user} -- env COPPICE_CONFIG={settings} coppice"
 
     def call(self, task, *args, **flags):
         options = " ".join(f"--{name.replace('_', '-')} {shlex.quote(str(value))}" for name, value in flags.items())

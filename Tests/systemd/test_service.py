@@ -2,6 +2,8 @@
 
 import pytest
 
+from machine import Client
+
 DRILL = "worker: {app: /usr/libexec/coppice/drill-worker, concurrency: 2}"
 
 
@@ -44,6 +46,18 @@ def test_each_child_has_a_cgroup_of_its_own_and_what_it_has_started_goes_with_it
     # It leaves a process in a session of its own, which no signal to its group would reach, and dies.
     demo.client.failure(demo.client.call("drill.orphan", 4242))
     machine.until("! grep -qs 'sleep.*424[2]' /proc/[0-9]*/cmdline", "the end of what the child has left")
+
+
+def test_children_run_as_another_user_with_the_drop_in_for_it(worker, machine):
+    unit = worker("apart", DRILL.replace("}", ", child-user: nobody}"))
+    machine.run(f"mkdir -p /run/systemd/system/{unit.name}.service.d && cp /usr/share/doc/coppice/examples/child-user.conf "
+                f"/run/systemd/system/{unit.name}.service.d/test.conf && systemctl daemon-reload")  # fmt: skip
+    machine.run("sed -i s:/var/lib/coppice/:/var/lib/coppice-apart/: /etc/coppice/apart.yaml")
+    unit.order("start")
+    assert Client(machine, "/etc/coppice/apart.yaml", user="root").do("drill.add", 2, 3) == 5
+    unit.until_status("2/2 children ready")
+    assert machine.run("stat -c %U /var/lib/coppice") == "coppice"
+    assert {machine.run(f"stat -c %U /proc/{pid}/task") for pid in unit.children} == {"nobody"}
 
 
 def test_a_master_that_hangs_is_restarted_and_its_task_runs_again(worker, machine):

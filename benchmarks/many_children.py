@@ -26,7 +26,7 @@ FEW, MANY, FURTHER = 10, 500, 500
 def idle(folder, server, count, seconds):
     """(the master's private bytes, its CPU seconds a second, all children's CPU seconds a second, its wake-ups a second)"""
     worker = Worker(folder / str(count), "-l", "warning", app=DRILL, concurrency=count,
-                    environment={"COPPICE_BROKER_URL": server.url()}).ready()  # fmt: skip
+                    environment={"COPPICE_BROKER_URL": server.url()}).ready(timeout=60)  # fmt: skip
     try:
         until(lambda: [line for line in worker.notify.messages("STATUS=") if f"{count}/{count} children ready" in line],
               timeout=120, what=f"{count} children", every=0.05)  # fmt: skip

@@ -3,6 +3,7 @@
 import argparse
 import os
 import shutil
+import subprocess
 import sys
 import tempfile
 import time
@@ -51,7 +52,7 @@ def run(fault, name, folder):
             broken.append(f"{len(scene.worker.children)} children, {scene.before} before the fault")
         if code != 0:
             broken.append(f"the master's exit code: {code}")
-    except AssertionError as failure:
+    except (AssertionError, OSError, subprocess.SubprocessError) as failure:
         verdict, broken = Verdict(), [str(failure)]
     finally:
         scene.close()

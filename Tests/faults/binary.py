@@ -1,33 +1,30 @@
-"""What may become of the worker's binary while its children run, and one of them dies."""
+"""What may become of the worker's binary while its children run, one of them dies, and a reload is asked for."""
 
 import os
 import shutil
+import signal
 
 from support import DRILL
-from support.waiting import until
 
 from .fault import Fault
+from .scene import CHILDREN
 
 
-def replace_by(make):
-    """The binary is `make`'s until the master has found it so."""
+def spoiled(spoil):
+    """Another child comes from the file that was there before; the reload finds what is there now, and changes nothing."""
 
     def harm(scene):
-        scene.put(make)
+        spoil(scene)
         scene.kill_one()
-        scene.refused()
-        scene.put_good()
-        scene.ends()
+        scene.recover(1)
+        scene.worker.signal(signal.SIGHUP)
+        scene.worker.log.wait("The reload failed", timeout=20)
 
     return harm
 
 
-def missing(scene):
-    scene.app.unlink()
-    scene.kill_one()
-    scene.refused()
-    scene.put_good()
-    scene.ends()
+def replace_by(make):
+    return spoiled(lambda scene: scene.put(make))
 
 
 def not_executable(path):
@@ -40,16 +37,9 @@ def wrong_format(path):
     path.chmod(0o755)
 
 
-def never_ready(scene):
-    def make(path):
-        path.write_text("#!/bin/sh\nexec sleep 600\n")
-        path.chmod(0o755)
-
-    scene.put(make)
-    scene.kill_one()
-    until(lambda: set(scene.worker.children) - set(scene.before), what="the child that is never ready")
-    scene.put_good()
-    scene.ends()
+def never_ready(path):
+    path.write_text("#!/bin/sh\nexec sleep 600\n")
+    path.chmod(0o755)
 
 
 def replaced(scene):
@@ -57,16 +47,19 @@ def replaced(scene):
     new = scene.app.stat().st_ino
     scene.kill_one()
     scene.recover(1)
-    (child,) = set(scene.worker.children) - set(scene.before)
-    assert os.stat(f"/proc/{child}/exe").st_ino == new, "the new child is of the old binary"
+    scene.worker.signal(signal.SIGHUP)
+    scene.worker.log.wait("Reloaded: all", timeout=20)
+    scene.recover(CHILDREN)
+    assert {os.stat(f"/proc/{child}/exe").st_ino for child in scene.worker.children} == {new}, "not all children are of the new binary"
 
 
-PAUSE = "the others go on; the next attempt after a pause no longer than the fault"
+KEPT = "a dead child is replaced by the one that was there before; a reload fails, says so, and changes nothing"
 
 BINARY = [
-    Fault("binary", "missing while a child dies", PAUSE, missing, again=1, seconds=2, quick=True),
+    Fault("binary", "missing when a child dies and at a reload", KEPT, spoiled(lambda scene: scene.app.unlink()), again=1, seconds=2, quick=True),
     Fault("binary", "not executable", "the same", replace_by(not_executable), again=1, seconds=2),
     Fault("binary", "of a wrong format", "the same", replace_by(wrong_format), again=1, seconds=2),
-    Fault("binary", "never ready", "the others go on; killed after ten seconds, and tried again", never_ready, again=1, seconds=12),
-    Fault("binary", "replaced while children run", "they go on; the next child is of the new one", replaced, again=1, seconds=1.5, quick=True),
+    Fault("binary", "never ready", "the same", replace_by(never_ready), again=1, seconds=13),
+    Fault("binary", "replaced while children run", "they go on; a reload brings the new one to all of them, one by one", replaced,
+          replaced=CHILDREN, again=1, seconds=5, quick=True),  # fmt: skip
 ]

@@ -23,7 +23,7 @@ READY = r"Child \d+ \(pid (\d+)\) is ready"
 # Tasks a second. On SQLite each send is a process of its own.
 RATES = {"redis": 25, "rabbitmq": 25, "sqlite": 15}
 # Seconds that a task takes that is to be hit in its middle.
-MIDDLE = 1.0
+MIDDLE = 2.0
 NOBODY = 65534
 
 
@@ -112,20 +112,20 @@ class Scene:
         """Of what lasts until somebody puts an end to it: until normal is counted from here on."""
         self.ended = time.monotonic_ns()
 
-    def busy_child(self, task):
-        """A child, one of those of before, that has just begun a task of this kind which takes a while."""
-        sent = self.load.send(task, MIDDLE)
-
-        def find():
-            return next((run.pid for run in self.runs() if run.id == sent.id and run.pid in self.before), None)
-
-        return until(find, timeout=30, what="a child in the middle of a task")
+    def busy_child(self, task, but=None):
+        """A child, one of those of before and not `but`, that has just begun a task of this kind which takes a while."""
+        while True:
+            sent = self.load.send(task, MIDDLE)
+            pid = until(lambda: next((run.pid for run in self.runs() if run.id == sent.id), None), timeout=30, what="a task to begin")
+            if pid in self.before and pid != but:
+                return pid
 
     def signal_busy(self, number):
         """Sends it to two children, one that runs a late task and one that runs an early one."""
-        victims = [self.busy_child(LATE), self.busy_child(EARLY)]
+        first = self.busy_child(LATE)
+        second = self.busy_child(EARLY, but=first)
         self.begins()
-        for pid in victims:
+        for pid in (first, second):
             os.kill(pid, number)
 
     def kill_one(self):

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import signal
 import time
 import uuid
 
@@ -169,6 +170,21 @@ def test_a_flood_costs_the_master_no_memory_and_its_neighbour_nothing(redis_work
         assert processes.private_memory(worker.pid) - before < 8 << 20
     assert took and sorted(took)[len(took) // 2] < 0.5
     assert flood.get(timeout=1) == 30_000_000
+
+
+def test_a_file_that_was_moved_away_is_opened_anew_at_hup(redis_worker, tmp_path):
+    log = tmp_path / "log"
+    worker = redis_worker("-f", log).ready()
+    log.rename(tmp_path / "log.1")
+    worker.signal(signal.SIGHUP)
+    until(lambda: log.exists() and "Reloaded" in log.read_text(), what="the new file")
+    assert "Reload" not in (tmp_path / "log.1").read_text()
+    # Where it can't be, the log goes on where it went.
+    log.rename(tmp_path / "log.2")
+    log.mkdir()
+    worker.signal(signal.SIGHUP)
+    until(lambda: "the log goes on in the old file" in (tmp_path / "log.2").read_text(), what="the complaint")
+    assert worker.running
 
 
 def test_the_journal_has_a_tasks_whole_story(redis_worker, app, journal):

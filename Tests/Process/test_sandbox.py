@@ -166,6 +166,19 @@ def test_one_that_was_not_delegated_is_left_as_it_is(confined, group):
     assert group.names == []
 
 
+def test_a_corpse_keeps_no_daemon(confined, app, group, results):
+    worker = confined("--child-cgroup", "on", prefix=group.prefix).ready()
+    daemon = app.send_task("daemon").get(timeout=10)
+    sent = app.send_task("sleep", (60,), time_limit=0.5)
+    child = results.wait(sent.id, "STARTED")["result"]["pid"]
+    with processes.held_at_exit(child):
+        until(lambda: not processes.alive(daemon), what="the daemon's end")
+        assert processes.state(child) == "t"
+        worker.log.wait("a corpse; its slot goes on without it")
+    worker.log.wait("a corpse, is gone")
+    until(lambda: len(group.names) == 2, what=lambda: f"one group besides supervisor: {group.names}")
+
+
 def test_replaced_children_leave_no_cgroups(confined, app, group):
     worker = confined("--child-cgroup", "on", "--max-tasks-per-child", 1, prefix=group.prefix).ready()
     for _ in range(5):

@@ -26,6 +26,7 @@ def test_the_pool_grows_with_the_work_and_shrinks_without(redis_worker, app):
     until(lambda: len(worker.children) == 6, what="six children")
     assert [task.get(timeout=20) for task in sent] == [1] * 24
     until(lambda: len(worker.children) == 2, timeout=15, what=lambda: worker.log.text)
+    worker.log.wait("2 children in place of 3")
     # Nobody was killed for it.
     assert "ERROR" not in worker.log.text
     sizes = [int(found[1]) for found in worker.log.find(r"(\d+) children in place of")]

@@ -89,9 +89,9 @@ import Testing
 
     @Test func aNodeIsQuietUntilItIsToldOtherwise() throws {
         let (value, orders) = try answer(#"{"method": "coppice_quiet"}"#)
-        #expect(value == ["ok": "takes no more messages"] && orders.quiet == [true])
+        #expect(value == ["v": 1, "ok": "takes no more messages"] && orders.quiet == [true])
         let (resumed, others) = try answer(#"{"method": "coppice_quiet", "arguments": {"resume": true}}"#)
-        #expect(resumed == ["ok": "takes messages"] && others.quiet == [false])
+        #expect(resumed == ["v": 1, "ok": "takes messages"] && others.quiet == [false])
         #expect(try answer(#"{"method": "coppice_quiet", "destination": ["celery@you"]}"#).1.quiet.isEmpty)
     }
 

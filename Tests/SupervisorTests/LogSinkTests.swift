@@ -79,6 +79,8 @@ import Testing
             // Written in pieces of 4 KiB until the pipe is full: in the middle of a line.
             for _ in 0..<40 { sink.write(record(String(repeating: "x", count: 3000))) }
             sink.flush()
+            // With room again, and nobody to read, the next write fails.
+            _ = try reader.read(upTo: 1 << 13)
             reader.close()
             sink.flush()
             let another = try Descriptor.open(path, flags: O_RDONLY | O_NONBLOCK)

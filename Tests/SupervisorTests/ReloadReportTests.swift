@@ -49,7 +49,7 @@ import Testing
     }
 
     @Test func aFolderThatIsNotThereIsAnError() {
-        #expect(throws: SystemError.self) { try ReloadReport(pid: 1, started: 5).write(to: "/nonexistent/report") }
+        #expect(throws: SystemError.self) { try ReloadReport(pid: 1, started: 5).write(to: "/proc/none/report") }
     }
 
     @Test(

@@ -6,7 +6,7 @@ import Testing
     private static let options = SupervisorOptions(
         workerPath: "/bin/true", node: "a@b", concurrency: 2, prefetchMultiplier: 4, queues: ["celery"],
         broker: .sqlite(path: "/one"), results: .sqlite(path: "/one"), softTimeLimit: nil, timeLimit: nil, maximumRetries: 5, timeZone: nil,
-        childEnvironment: [], logLevel: .warning, logFile: nil, version: "0")
+        childEnvironment: [], log: LogOptions(), version: "0")
 
     @Test func whatMayChangeChanges() {
         var read = Self.options
@@ -32,7 +32,7 @@ import Testing
         read.queues = ["celery", "more"]
         read.node = "c@d"
         read.prefetchMultiplier = 1
-        read.logFile = "/log"
+        read.log.file = "/log"
         read.timeZone = "Asia/Shanghai"
         read.resultExpiry = 1
         read.timeLimit = 3
@@ -43,7 +43,7 @@ import Testing
                 "CELERY_RESULT_EXPIRES",
             ])
         #expect(options.broker == Self.options.broker && options.results == Self.options.results && options.queues == ["celery"])
-        #expect(options.node == "a@b" && options.prefetchMultiplier == 4 && options.logFile == nil && options.timeZone == nil)
+        #expect(options.node == "a@b" && options.prefetchMultiplier == 4 && options.log.file == nil && options.timeZone == nil)
         #expect(options.timeLimit == 3)
     }
 }

@@ -17,7 +17,7 @@ import Testing
         child.lastHeard = now.advanced(by: -pause)
         prepare(child, now.advanced(by: -pause))
         pool.lastTurn = now.advanced(by: -pause)
-        pool.deadlinesReached()
+        pool.deadlinesReached(now: now)
         check(pool, child)
         for corpse in pool.corpses { corpse.process.discard() }
         try scene.close()
@@ -26,16 +26,9 @@ import Testing
     private func isAlive(_ child: Child) -> Bool { !child.lifecycle.isKilled }
 
     @Test func aChildThatStarts() throws {
-        try wake(after: 60) { child, _ in
-            child.startDeadline = .now
-        } _: {
-            #expect(isAlive($1))
-        }
-        try wake(after: 1) { child, _ in
-            child.startDeadline = .now
-        } _: {
-            #expect(!isAlive($1))
-        }
+        func prepare(_ child: Child, _ then: MonotonicTime) { child.startDeadline = then.advanced(by: 0.5) }
+        try wake(after: 4, prepare) { #expect(isAlive($1)) }
+        try wake(after: 1, prepare) { #expect(!isAlive($1)) }
     }
 
     @Test func silence() throws {

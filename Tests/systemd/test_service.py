@@ -2,6 +2,8 @@
 
 import pytest
 
+from machine import Client
+
 DRILL = "worker: {app: /usr/libexec/coppice/drill-worker, concurrency: 2}"
 
 
@@ -46,6 +48,18 @@ def test_each_child_has_a_cgroup_of_its_own_and_what_it_has_started_goes_with_it
     machine.until("! grep -qs 'sleep.*424[2]' /proc/[0-9]*/cmdline", "the end of what the child has left")
 
 
+def test_children_run_as_another_user_with_the_drop_in_for_it(worker, machine):
+    unit = worker("apart", DRILL.replace("}", ", child-user: nobody}"))
+    machine.run(f"mkdir -p /run/systemd/system/{unit.name}.service.d && cp /usr/share/doc/coppice/examples/child-user.conf "
+                f"/run/systemd/system/{unit.name}.service.d/test.conf && systemctl daemon-reload")  # fmt: skip
+    machine.run("sed -i s:/var/lib/coppice/:/var/lib/coppice-apart/: /etc/coppice/apart.yaml")
+    unit.order("start")
+    assert Client(machine, "/etc/coppice/apart.yaml", user="root").do("drill.add", 2, 3) == 5
+    unit.until_status("2/2 children ready")
+    assert machine.run("stat -c %U /var/lib/coppice") == "coppice"
+    assert {machine.run(f"stat -c %U /proc/{pid}/task") for pid in unit.children} == {"nobody"}
+
+
 def test_a_master_that_hangs_is_restarted_and_its_task_runs_again(worker, machine):
     unit = worker("hang", DRILL, Service="WatchdogSec=2")
     unit.order("start")
@@ -75,13 +89,13 @@ def test_a_reload_under_load_fails_no_task(worker, machine):
     unit.order("start")
     unit.until_status("2/2 children ready")
     master, children = unit.main_pid, unit.children
-    ids = unit.client.calls("drill.sleep", 0.4, count=20)
+    ids = unit.client.calls("drill.sleep", 3, count=6)
     unit.until_status("2 busy")
     machine.run("sed -i 's/concurrency: 2/concurrency: 3/' /etc/coppice/load.yaml")
     unit.order("reload")
     assert unit["ActiveState"] == "active" and unit.main_pid == master
     unit.until_status("3/3 children ready")
-    assert [unit.client.result(id) for id in ids] == [0.4] * len(ids)
+    assert [unit.client.result(id) for id in ids] == [3] * len(ids)
     gone(machine, children)
     assert unit["NRestarts"] == "0"
 

@@ -32,7 +32,7 @@ class VirtualMachine(Machine):
             place = f"{folder}/shell"
             command = ["qemu-system-x86_64", "-accel", "tcg,thread=multi", "-smp", "2", "-m", str(self._megabytes), "-nographic",
                        "-no-reboot", "-nic", "none", "-kernel", self._folder / "kernel", "-initrd", self._folder / "initrd",
-                       "-append", "root=/dev/vda rw console=ttyS0 quiet mitigations=off panic=-1",
+                       "-append", "root=/dev/vda rw console=ttyS0 quiet mitigations=off no_timer_check panic=-1",
                        "-snapshot", "-drive", f"file={self._folder / 'disk'},format=raw,if=virtio,cache=unsafe",
                        "-drive", f"file={shared},format=raw,if=virtio,readonly=on",
                        "-serial", "stdio", "-monitor", "none",
@@ -46,8 +46,8 @@ class VirtualMachine(Machine):
                 time.sleep(0.05)
             self._shell = socket.socket(socket.AF_UNIX)
             self._shell.connect(place)
-        assert self._line(timeout=240) == b"ready", self._console()
-        self.wait_for_boot(timeout=240)
+        assert self._line(timeout=600) == b"ready", self._console()
+        self.wait_for_boot(timeout=600)
         return self
 
     def _console(self):

@@ -45,11 +45,12 @@ final class Intake {
     /// How many messages may be claimed without running.
     var window: Int { pool.size * options.prefetchMultiplier }
     var hasReady: Bool { !ready.isEmpty }
+
+    /// How a task in a child's hand is called in the log.
+    func name(of assignment: UInt64) -> String? { byAssignment[assignment]?.name }
+
     /// For the log.
     var deliveries: some Collection<Delivery> { open.values }
-
-    /// How a task in a child's hand is called.
-    func name(of assignment: UInt64) -> String? { byAssignment[assignment]?.name }
 
     // MARK: from the broker
 

@@ -62,9 +62,8 @@ extension Pool {
         timer?.set(time)
     }
 
-    func deadlinesReached() {
+    func deadlinesReached(now: MonotonicTime) {
         timerTime = nil
-        let now = MonotonicTime.now
         noticeStandstill(now: now)
         for child in children {
             check(child, now: now)

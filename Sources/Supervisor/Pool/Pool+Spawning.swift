@@ -9,7 +9,7 @@ extension Pool {
     ///
     /// - Throws: what tells the operator that the wrong thing was named: missing, not executable, wrong format.
     func spawnFirst() throws(SystemError) {
-        try sandbox.open(children: slots.count)
+        try sandbox.open(children: max(options.concurrency, options.scaling?.maximum ?? 0))
         sweepSandbox(now: .now)
         slots[0].child = try spawn(in: slots[0], by: launcher, now: .now)
     }

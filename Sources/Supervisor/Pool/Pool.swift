@@ -94,7 +94,7 @@ final class Pool {
         slots = (1...options.concurrency).map(Slot.init)
         size = options.concurrency
         frames = try loop.group(priority: LoopPriority.childFrames)
-        timer = try loop.timer(priority: LoopPriority.timeLimits) { [unowned self] in deadlinesReached() }
+        timer = try loop.timer(priority: LoopPriority.timeLimits) { [unowned self] in deadlinesReached(now: .now) }
     }
 
     /// To be called at the end of each turn.

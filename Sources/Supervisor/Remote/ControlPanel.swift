@@ -21,7 +21,7 @@ struct ControlPanel {
         case "coppice_quiet":
             let resumes = request.arguments["resume"]?.bool ?? false
             quiet(!resumes)
-            return ["ok": .string(resumes ? "takes messages" : "takes no more messages")]
+            return ["v": 1, "ok": .string(resumes ? "takes messages" : "takes no more messages")]
         case "revoke": return revoke(request, terminate: request.arguments["terminate"]?.bool ?? false)
         case "terminate": return revoke(request, terminate: true)
         default: return ["error": .string("KeyError(\(PythonRepr.string(request.method)))")]

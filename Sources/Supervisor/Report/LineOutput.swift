@@ -9,8 +9,9 @@ public struct LineOutput {
     /// Of which a write never waits for a reader.
     private var isFile = false
     private var pending: [UInt8] = []
-    /// What was written last was no whole line, and its rest is lost.
-    private var isTorn = false
+    private var lastWritten = LineOutput.newline
+
+    private static let newline = UInt8(ascii: "\n")
 
     /// What a pipe takes without blocking once poll(2) calls it writable (PIPE_BUF).
     private static let piece = 4096
@@ -40,7 +41,7 @@ public struct LineOutput {
             }
             opened = Descriptor(owning: new)
             raw = new
-            isTorn = false
+            lastWritten = LineOutput.newline
         }
         isFile = LineOutput.isFile(raw)
     }
@@ -54,8 +55,8 @@ public struct LineOutput {
 
     /// Adds whole lines.
     public mutating func append(_ lines: some Sequence<UInt8>) {
-        if isTorn, pending.isEmpty { pending.append(UInt8(ascii: "\n")) }
-        isTorn = false
+        // The rest of the line before is lost.
+        if pending.isEmpty, lastWritten != LineOutput.newline { pending.append(LineOutput.newline) }
         pending.append(contentsOf: lines)
     }
 
@@ -73,9 +74,9 @@ public struct LineOutput {
             if written < 0, errno == EAGAIN { break }
             if written > 0 {
                 sent += written
+                lastWritten = pending[sent - 1]
             } else if errno != EINTR {
-                lost = pending[sent...].count { $0 == UInt8(ascii: "\n") }
-                isTorn = isTorn || sent > 0 && pending[sent - 1] != UInt8(ascii: "\n")
+                lost = pending[sent...].count { $0 == LineOutput.newline }
                 sent = pending.count
             }
         }

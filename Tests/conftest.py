@@ -18,6 +18,10 @@ from support.smtp import MailServer
 from support.worker import Worker
 
 
+# They have a conftest of their own and want a package: `make test-systemd`.
+collect_ignore = ["systemd"]
+
+
 def pytest_addoption(parser):
     parser.addoption("--slow", action="store_true", help="run the long forms too")
 

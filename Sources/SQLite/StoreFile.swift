@@ -41,7 +41,7 @@ public enum StoreFile {
         let database = try SQLiteDatabase(path: path, creates: creates)
         guard !database.isReadOnly else { throw SQLiteError(code: SQLITE_READONLY, message: "the file is write-protected") }
         try database.execute("PRAGMA trusted_schema = OFF; PRAGMA temp_store = MEMORY")
-        var identity = try Identity(database)
+        var identity = try identify(database)
         if identity.isEmpty {
             guard creates else { return nil }
             try useWriteAheadLog(database)
@@ -74,6 +74,15 @@ public enum StoreFile {
         guard mode == "wal" else {
             throw SQLiteError(code: SQLITE_CANTOPEN, message: "its file system can't share memory between processes")
         }
+    }
+
+    /// In one transaction: somebody else may be about to make the file, and half of what was before and half of what is now would be
+    /// another program's. Where it fails the connection is given up.
+    private static func identify(_ database: SQLiteDatabase) throws(SQLiteError) -> Identity {
+        try database.execute("BEGIN")
+        let identity = try Identity(database)
+        try database.execute("COMMIT")
+        return identity
     }
 
     /// Makes the tables, unless somebody else did meanwhile.

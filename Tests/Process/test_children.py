@@ -35,8 +35,9 @@ def test_a_killed_child_is_replaced_at_once(worker):
 
 
 def test_an_idle_childs_death_costs_no_task(worker, app):
-    for _ in range(5):
-        os.kill(worker.all_ready().children[0], signal.SIGKILL)
+    for dead in range(5):
+        worker.all_ready(2 + dead)
+        os.kill(worker.children[0], signal.SIGKILL)
         assert app.send_task("drill.add", (2, 3)).get(timeout=10) == 5
 
 

@@ -22,13 +22,13 @@ test: check blackbox systemd-short ## Everything: lint, unit tests, real process
 	PYTHONPATH=Tests $(VENV)/bin/python -m faults --quick
 	$(VENV)/bin/python benchmarks/run.py --quick
 
-check: deps ## The everyday path: format, import rules, unit tests
+check: deps .build/.deps-test ## The everyday path: format, import rules, unit tests
 	$(SWIFT) format lint --strict --recursive Sources Tests Examples
 	scripts/check-imports
 	$(MAKE) --no-print-directory unit
 
-# Traps are tested in processes of their own, which a run beside other tests' children would wait for.
-unit: deps
+# They start Redis and RabbitMQ. Traps are tested in processes of their own, which a run beside other tests' children would wait for.
+unit: deps .build/.deps-test
 	$(SWIFT) test
 	COPPICE_EXIT_TESTS=1 $(SWIFT) test --skip-build --filter OutOfTurnTests
 

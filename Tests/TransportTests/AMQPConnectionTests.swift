@@ -59,7 +59,7 @@ import Testing
     }
 
     @Test func theNextServerOfAListIsTried() throws {
-        let dead = try RedisProcess.freePort()
+        let dead = try FreePort.next()
         let good = "127.0.0.1:\(server.port)/\(host)"
         #expect(try failure("amqp://127.0.0.1:\(dead)/\(host);amqp://\(good)") == nil)
         #expect(try failure("amqp://nobody:wrong@\(good);amqp://\(good)") == nil)

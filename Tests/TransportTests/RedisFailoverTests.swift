@@ -12,7 +12,7 @@ import Testing
 
     init() throws {
         folder = try TemporaryFolder()
-        ports = [try RedisProcess.freePort(), try RedisProcess.freePort()]
+        ports = [try FreePort.next(), try FreePort.next()]
     }
 
     private func start(_ index: Int, _ more: String...) throws -> RedisProcess {
@@ -89,7 +89,7 @@ import Testing
     // MARK: Sentinel
 
     private func sentinel(_ more: String = "", of master: UInt16? = nil) throws -> (process: RedisProcess, port: UInt16) {
-        let port = try RedisProcess.freePort()
+        let port = try FreePort.next()
         let file = folder.file("sentinel-\(port).conf")
         let settings = """
             port \(port)
@@ -109,7 +109,7 @@ import Testing
         let replica = try start(1, "--replicaof", "127.0.0.1 \(ports[0])")
         let (process, port) = try sentinel()
         // One that is down stands first.
-        let url = try RedisURL("sentinel://127.0.0.1:\(try RedisProcess.freePort())/0;sentinel://127.0.0.1:\(port)/0?master_name=mymaster")
+        let url = try RedisURL("sentinel://127.0.0.1:\(try FreePort.next())/0;sentinel://127.0.0.1:\(port)/0?master_name=mymaster")
         let stage = Stage()
         let incarnation = Incarnation()
         func session() -> SessionSeat {
@@ -149,7 +149,7 @@ import Testing
 
     @Test func aSentinelWithAnOldViewIsPassedBy() throws {
         let primary = try start(0)
-        let old = try sentinel(of: RedisProcess.freePort())
+        let old = try sentinel(of: FreePort.next())
         let new = try sentinel()
         let url = try RedisURL("sentinel://127.0.0.1:\(old.port)/0;sentinel://127.0.0.1:\(new.port)/0?master_name=mymaster")
         #expect(throws: DidNotCome.self) { try server(url) }

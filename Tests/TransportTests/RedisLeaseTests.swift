@@ -13,7 +13,7 @@ import Testing
     private let slow: RedisURL
 
     init() throws {
-        let port = try RedisProcess.freePort()
+        let port = try FreePort.next()
         fixture = try RedisFixture(options: ["--port", "\(port)"])
         scene = BrokerScene(fixture)
         let proxy = try TCPProxy(to: port)

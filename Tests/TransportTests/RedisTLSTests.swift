@@ -20,7 +20,7 @@ import Testing
             folder = try TemporaryFolder()
             trusted = try Certificates(folder)
             stranger = try Certificates(folder, name: "other")
-            port = try RedisProcess.freePort()
+            port = try FreePort.next()
             process = try RedisProcess(
                 folder,
                 [
@@ -58,7 +58,7 @@ import Testing
     @Test func aCertificateForAnotherHostIsRefused() throws {
         let folder = try TemporaryFolder()
         let certificates = try Certificates(folder)
-        let port = try RedisProcess.freePort()
+        let port = try FreePort.next()
         let process = try RedisProcess(
             folder,
             [
@@ -101,7 +101,7 @@ import Testing
 
     @Test func aServerWithoutTLSIsTold() throws {
         let folder = try TemporaryFolder()
-        let port = try RedisProcess.freePort()
+        let port = try FreePort.next()
         let process = try RedisProcess(folder, ["--port", "\(port)", "--bind", "127.0.0.1"])
         #expect { try RedisURL("rediss://127.0.0.1:\(port)").ask(RedisCommand("PING")) } throws: { "\($0)".contains("speak TLS") }
         process.kill()

@@ -12,8 +12,7 @@ class RedisServer(Server):
     def __init__(self, folder, password=None, options=(), port=None):
         self.folder = folder
         self.password = password
-        # A cluster's bus takes the port 10,000 above.
-        self.port = port or free_port(highest=55535)
+        self.port = port or free_port()
         self.options = list(options)
 
     def start(self):

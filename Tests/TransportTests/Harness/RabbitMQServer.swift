@@ -41,8 +41,8 @@ final class RabbitMQServer: Sendable {
         for name in ["", "/data", "/log"] {
             try FileManager.default.createDirectory(atPath: folder + name, withIntermediateDirectories: false)
         }
-        port = try RabbitMQServer.freePort()
-        tlsPort = try RabbitMQServer.freePort()
+        port = try FreePort.next()
+        tlsPort = try FreePort.next()
         authority = folder + "/ca.pem"
         let made = try TemporaryFolder()
         let certificates = try Certificates(made)
@@ -52,8 +52,8 @@ final class RabbitMQServer: Sendable {
         environment = [
             "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LANG": "C.UTF-8", "HOME": folder,
             "RABBITMQ_NODENAME": "t\(UUID().uuidString.prefix(8).lowercased())@localhost", "RABBITMQ_NODE_IP_ADDRESS": "127.0.0.1",
-            "RABBITMQ_NODE_PORT": "\(port)", "RABBITMQ_DIST_PORT": "\(try RabbitMQServer.freePort())",
-            "ERL_EPMD_PORT": "\(try RabbitMQServer.freePort())", "ERL_EPMD_ADDRESS": "127.0.0.1",
+            "RABBITMQ_NODE_PORT": "\(port)", "RABBITMQ_DIST_PORT": "\(try FreePort.next())",
+            "ERL_EPMD_PORT": "\(try FreePort.next())", "ERL_EPMD_ADDRESS": "127.0.0.1",
             "RABBITMQ_MNESIA_BASE": folder + "/data", "RABBITMQ_LOG_BASE": folder + "/log",
             "RABBITMQ_CONFIG_FILE": folder + "/rabbitmq.conf", "RABBITMQ_ENABLED_PLUGINS_FILE": folder + "/plugins",
             "RABBITMQ_CONF_ENV_FILE": "/dev/null",
@@ -129,21 +129,5 @@ final class RabbitMQServer: Sendable {
             {"users": [{"name": "guest", "password": "guest", "tags": ["administrator"]}], "vhosts": [\(hosts)],
             "permissions": [\(rights.joined(separator: ", "))]}
             """
-    }
-
-    /// A port that was free a moment ago.
-    private static func freePort() throws -> UInt16 {
-        let socket = Descriptor(owning: Glibc.socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0))
-        guard let address = SocketAddress.numeric(host: "127.0.0.1", port: 0) else { throw SystemError("address") }
-        var bound = sockaddr_in()
-        var length = socklen_t(MemoryLayout<sockaddr_in>.size)
-        let failure = address.bytes.withUnsafeBytes { bytes in
-            bytes.baseAddress.map { bind(socket.raw, $0.assumingMemoryBound(to: sockaddr.self), socklen_t(bytes.count)) } ?? -1
-        }
-        let named = withUnsafeMutablePointer(to: &bound) {
-            $0.withMemoryRebound(to: sockaddr.self, capacity: 1) { getsockname(socket.raw, $0, &length) }
-        }
-        guard failure == 0, named == 0 else { throw SystemError("bind") }
-        return UInt16(bigEndian: bound.sin_port)
     }
 }

@@ -43,20 +43,4 @@ final class RedisProcess {
         _ = try? Poll.wait([PollInterest(descriptor: server.pidfd.raw, events: .read)], until: MonotonicTime.now.advanced(by: 5))
         _ = server.reap()
     }
-
-    /// A port of the loopback interface that nobody has.
-    static func freePort() throws -> UInt16 {
-        let descriptor = Descriptor(owning: socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0))
-        guard descriptor.raw >= 0, let address = SocketAddress.numeric(host: "127.0.0.1", port: 0) else { throw SystemError("socket") }
-        var found = sockaddr_in()
-        var size = socklen_t(MemoryLayout<sockaddr_in>.size)
-        let result = address.bytes.withUnsafeBytes { bytes in
-            bind(descriptor.raw, bytes.assumingMemoryBound(to: sockaddr.self).baseAddress, socklen_t(bytes.count))
-        }
-        let named = withUnsafeMutablePointer(to: &found) { pointer in
-            pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) { getsockname(descriptor.raw, $0, &size) }
-        }
-        guard result == 0, named == 0 else { throw SystemError("bind") }
-        return UInt16(bigEndian: found.sin_port)
-    }
 }

@@ -45,10 +45,11 @@ public struct CgroupReadings: Sendable {
             .min()
     }
 
-    /// The own group's pressure on `resource`; nil where the kernel does not tell.
+    /// The highest pressure on `resource` from the own group up: it may be a leaf that knows nothing of its siblings, and the group that
+    /// has the limits be one above. nil where the kernel does not tell.
     public func pressure(on resource: Pressure.Resource) -> Pressure? {
-        for folder in unified { if let text = TextFile.read("\(folder)/\(resource.rawValue).pressure") { return Pressure(text) } }
-        return nil
+        unified.compactMap { TextFile.read("\($0)/\(resource.rawValue).pressure").flatMap { Pressure($0) } }
+            .reduce(nil) { $0?.orHigher($1) ?? $1 }
     }
 
     /// `max 100000` or `150000 100000`.

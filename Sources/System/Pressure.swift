@@ -26,12 +26,15 @@ public struct Pressure: Equatable, Sendable {
         self.init(some: some, full: values["full"] ?? 0)
     }
 
-    /// What this process feels: the whole machine's, or its own group's where that is higher (as at the group's memory limit).
+    /// Each figure the higher of the two.
+    func orHigher(_ other: Pressure) -> Pressure { Pressure(some: max(some, other.some), full: max(full, other.full)) }
+
+    /// What this process feels: the whole machine's, or that of its groups where it is higher (as at a group's memory limit).
     /// nil: the kernel does not tell.
     public static func now(on resource: Resource) -> Pressure? {
         let machine = TextFile.read("/proc/pressure/\(resource.rawValue)").flatMap { Pressure($0) }
         guard let own = CgroupReadings.own.pressure(on: resource) else { return machine }
         guard let machine else { return own }
-        return Pressure(some: max(machine.some, own.some), full: max(machine.full, own.full))
+        return machine.orHigher(own)
     }
 }

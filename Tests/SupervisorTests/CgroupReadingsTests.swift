@@ -76,14 +76,23 @@ import Testing
         #expect(CurrentProcess.processorCount(affinity: affinity, quota: quota) == count)
     }
 
-    @Test func ownGroupsPressureIsFound() throws {
-        let text = "some avg10=12.50 avg60=1.00 avg300=0.10 total=5\nfull avg10=3.25 avg60=0.00 avg300=0.00 total=1\n"
-        let tree = try Tree(["a/memory.pressure": text, "unified/b/memory.pressure": text])
-        for path in ["/a", "/a/deeper", "/b"] {
-            #expect(
-                CgroupReadings(root: tree.root, membership: "0::\(path)\n").pressure(on: .memory) == Pressure(some: 12.5, full: 3.25),
-                "\(path)")
+    /// The master has moved into a leaf, as under systemd; its children are in others, and the unit's group has the limits.
+    @Test func theHighestPressureUpTheTreeCounts() throws {
+        func text(_ some: Double, _ full: Double) -> String {
+            "some avg10=\(some) avg60=1.00 total=5\nfull avg10=\(full) avg60=0.00 total=1\n"
         }
+        let tree = try Tree([
+            "memory.pressure": text(0, 0), "a/memory.pressure": text(12.5, 3.25), "a/supervisor/memory.pressure": text(0, 0),
+            "a/quiet/memory.pressure": "none", "a/busy/memory.pressure": text(11, 4), "unified/b/memory.pressure": text(7, 1),
+        ])
+        func pressure(_ path: String) -> Pressure? {
+            CgroupReadings(root: tree.root, membership: "0::\(path)\n").pressure(on: .memory)
+        }
+        for path in ["/a", "/a/supervisor", "/a/quiet", "/a/not-there"] {
+            #expect(pressure(path) == Pressure(some: 12.5, full: 3.25), "\(path)")
+        }
+        #expect(pressure("/a/busy") == Pressure(some: 12.5, full: 4))
+        #expect(pressure("/b") == Pressure(some: 7, full: 1))
         #expect(CgroupReadings(root: tree.root, membership: "0::/a\n").pressure(on: .cpu) == nil)
     }
 

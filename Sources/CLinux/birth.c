@@ -64,6 +64,9 @@ static inline __attribute__((always_inline)) long clone3(struct clone_args *argu
 #endif
 }
 
+// The kernel refuses arguments of no size before it does anything.
+int coppice_may_spawn_into_cgroup(void) { return clone3(NULL, 0) == -EINVAL; }
+
 int coppice_spawn_into_cgroup(const struct coppice_birth *birth, int *pidfd) {
     struct work work = {birth, 0};
     int opened = -1;

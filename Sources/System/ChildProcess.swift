@@ -19,25 +19,20 @@ public final class ChildProcess {
         public init(_ inherited: [Descriptor]) { self.inherited = inherited }
     }
 
+    /// Whether a process can be started in a cgroup. A filter of system calls that can't look into clone3's arguments hides it, as systemd's
+    /// `RestrictNamespaces=` and containers do; to move a process from outside takes the kernel up to 40 ms, as was measured, since it waits for
+    /// all processors. There a process has to go by itself, before its program begins.
+    public static let canStartInCgroup = coppice_may_spawn_into_cgroup() != 0
+
     /// Starts `path` in a process group of its own, with no signal blocked or ignored; in a cgroup, if one is given, from its first
-    /// instruction on. (To move it there later takes the kernel up to 40 ms, as was measured: it waits for all processors. That is done
-    /// where a filter of system calls hides clone3, since it can't look into its arguments: systemd's `RestrictNamespaces=`, containers.)
+    /// instruction on: where `canStartInCgroup`.
     ///
     /// - Throws: what execve said (missing, not executable, wrong format) or what fork did (EAGAIN, ENOMEM).
     public static func spawn(
         path: String, arguments: [String], environment: [String], descriptors: Descriptors, cgroup: ControlGroup? = nil
     ) throws(SystemError) -> ChildProcess {
         if let cgroup {
-            let folder = try cgroup.open()
-            if let process = try born(in: folder, path: path, arguments: arguments, environment: environment, descriptors) {
-                return process
-            }
-            let process = try spawn(path: path, arguments: arguments, environment: environment, descriptors: descriptors)
-            do { try cgroup.write(String(process.pid), to: "cgroup.procs") } catch {
-                process.discard()
-                throw error
-            }
-            return process
+            return try born(in: try cgroup.open(), path: path, arguments: arguments, environment: environment, descriptors)
         }
         var actions = posix_spawn_file_actions_t()
         posix_spawn_file_actions_init(&actions)
@@ -83,10 +78,10 @@ public final class ChildProcess {
         return ChildProcess(pid: pid, pidfd: Descriptor(owning: pidfd))
     }
 
-    /// glibc's posix_spawn can't start into a cgroup before its version 2.39. nil: nor can this process.
+    /// glibc's posix_spawn can't start into a cgroup before its version 2.39.
     private static func born(
         in cgroup: Descriptor, path: String, arguments: [String], environment: [String], _ descriptors: Descriptors
-    ) throws(SystemError) -> ChildProcess? {
+    ) throws(SystemError) -> ChildProcess {
         let sources = descriptors.inherited.map(\.raw)
         var pidfd: Int32 = -1
         let pid = withCStrings(arguments) { argv in
@@ -106,7 +101,6 @@ public final class ChildProcess {
                 }
             }
         }
-        if pid == -ENOSYS { return nil }
         guard pid > 0 else { throw SystemError("start \(path)", code: -pid) }
         return ChildProcess(pid: pid, pidfd: Descriptor(owning: pidfd))
     }

@@ -4,6 +4,8 @@
 //
 // The first argument is the format's version. The steps, in the order in which they are taken, whatever their order here:
 //
+//     cgroup=PATH         moves into the cgroup whose folder that is
+//     files=SOFT:HARD     RLIMIT_NOFILE
 //     data=BYTES          RLIMIT_DATA, soft and hard
 //     processes=N         RLIMIT_NPROC, soft and hard
 //     user=UID:GID        real, effective and saved ids; all capabilities go
@@ -69,6 +71,22 @@ static void limit(int resource, const char *bound, const char *argument) {
     if (setrlimit(resource, &both) != 0) fail(STEP_FAILED, "limit ", argument);
 }
 
+static void limit_files(const char *bounds) {
+    const char *rest = bounds;
+    rlim_t soft = number(&rest, ':', bounds);
+    struct rlimit both = {soft, number(&rest, 0, bounds)};
+    if (setrlimit(RLIMIT_NOFILE, &both) != 0) fail(STEP_FAILED, "limit files ", bounds);
+}
+
+// The kernel may take up to 40 ms for it: here it is this process that waits, and nobody else.
+static void enter(const char *cgroup) {
+    int folder = open(cgroup, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    int processes = folder < 0 ? -1 : openat(folder, "cgroup.procs", O_WRONLY | O_CLOEXEC);
+    if (processes < 0 || write(processes, "0", 1) != 1) fail(STEP_FAILED, "enter ", cgroup);
+    close(processes);
+    close(folder);
+}
+
 static void become(const char *ids, const char *groups) {
     const char *rest = ids;
     uid_t user = number(&rest, ':', ids);
@@ -109,11 +127,15 @@ static void execute(const char *descriptor, char **program, char **environment) 
 
 int main(int count, char **arguments, char **environment) {
     if (count < 2 || strcmp(arguments[1], "1") != 0) misuse("1: the version of the format");
-    const char *data = NULL, *processes = NULL, *user = NULL, *groups = NULL, *descriptor = NULL;
+    const char *cgroup = NULL, *files = NULL, *data = NULL, *processes = NULL, *user = NULL, *groups = NULL, *descriptor = NULL;
     int forbids = 0, index = 2;
     for (; index < count && strcmp(arguments[index], "--") != 0; index++) {
         const char *argument = arguments[index], *found;
-        if ((found = value(argument, "data")))
+        if ((found = value(argument, "cgroup")))
+            cgroup = found;
+        else if ((found = value(argument, "files")))
+            files = found;
+        else if ((found = value(argument, "data")))
             data = found;
         else if ((found = value(argument, "processes")))
             processes = found;
@@ -131,7 +153,10 @@ int main(int count, char **arguments, char **environment) {
     if (index + 1 >= count) misuse("PATH");
     char **program = arguments + index + 1;
 
+    // While it is still who the folder belongs to.
+    if (cgroup) enter(cgroup);
     // While it may still raise a hard limit.
+    if (files) limit_files(files);
     if (data) limit(RLIMIT_DATA, data, "data");
     if (processes) limit(RLIMIT_NPROC, processes, "processes");
     if (user) become(user, groups);

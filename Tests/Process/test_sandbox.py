@@ -4,10 +4,11 @@ import os
 import shutil
 import signal
 import stat
+import sys
 
 import pytest
 
-from support import COPPICE, cgroup, processes
+from support import COPPICE, cgroup, hide_clone3, processes
 from support.waiting import until
 
 root = pytest.mark.skipif(os.geteuid() != 0, reason="another user's processes are root's to start")
@@ -185,6 +186,23 @@ def test_replaced_children_leave_no_cgroups(confined, app, group):
         app.send_task("pid").get(timeout=10)
     until(lambda: len(group.names) == 2, what=lambda: f"one group besides supervisor: {group.names}")
     assert worker.running
+
+
+# A master that takes its time to open a file would be too late to move the child.
+SLOWLY = ("strace", "-D", "-o", "/dev/null", "-e", "trace=openat", "-e", "inject=openat:delay_enter=5000")
+
+
+@pytest.mark.skipif(not shutil.which("strace"), reason="strace makes a system call late")
+@pytest.mark.parametrize("prefix", [(), (sys.executable, hide_clone3.__file__, *SLOWLY)], ids=["clone3", "no-clone3"])
+def test_a_child_is_in_its_cgroup_from_its_first_instruction(redis_worker, python_worker, group, folder, prefix):
+    path, seen = folder / "first", folder / "first-seen"
+    path.write_text(f"#!/bin/sh\nwhile read -r line; do echo $line; done </proc/self/cgroup >{seen}\nexec {python_worker(TASKS)}\n")
+    path.chmod(0o755)
+    worker = redis_worker("--child-cgroup", "on", app=path, concurrency=1, prefix=(*group.prefix, *prefix)).ready()
+    own = group.of(worker.children[0])
+    assert own.startswith("/slot-1.")
+    assert [line for line in seen.read_text().splitlines() if line.startswith("0::")][0].endswith(own)
+    assert sorted(processes.descriptors(worker.children[0])) == [0, 1, 2, 3, 4]
 
 
 def test_a_cgroup_that_can_not_be_made_fails_the_start(confined, group):

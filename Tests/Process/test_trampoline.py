@@ -6,7 +6,7 @@ import subprocess
 
 import pytest
 
-from support import RELEASE
+from support import RELEASE, cgroup
 
 TRAMPOLINE = RELEASE / "coppice-exec"
 
@@ -18,6 +18,7 @@ def run(*arguments, **options):
 @pytest.mark.parametrize(
     "arguments",
     [(), ("2", "--", "/bin/true"), ("1",), ("1", "--"), ("1", "/bin/true"), ("1", "colour=red", "--", "/bin/true"),
+     ("1", "files=", "--", "/bin/true"), ("1", "files=5", "--", "/bin/true"),
      ("1", "data=", "--", "/bin/true"), ("1", "data=-1", "--", "/bin/true"), ("1", "data=99999999999999999999", "--", "/bin/true"),
      ("1", "user=1", "--", "/bin/true"), ("1", "user=1:2:3", "--", "/bin/true"), ("1", "user=1:2", "groups=1,,2", "--", "/bin/true")])  # fmt: skip
 def test_arguments_that_it_does_not_know_end_it(arguments):
@@ -35,6 +36,24 @@ def test_limits_arguments_and_environment_reach_the_program():
     done = run("1", "data=100000000", "processes=5000", "--", "/bin/sh", "-c", "ulimit -d; ulimit -p; echo $0 $NAME", "zero", env={"NAME": "value"})
     assert done.stdout.split("\n")[0] == str(100000000 // 1024)
     assert done.stdout.split("\n")[2] == "zero value"
+
+
+def test_the_limit_of_files_reaches_the_program():
+    done = run("1", "files=300:400", "--", "/bin/sh", "-c", "ulimit -S -n; ulimit -H -n; ls /proc/self/fd | wc -l")
+    assert done.stdout.split() == ["300", "400", "4"]
+
+
+@pytest.mark.skipif(not cgroup.usable(), reason="no cgroup of version 2 that we may divide")
+def test_it_enters_a_cgroup_and_keeps_nothing_of_it_open():
+    group = cgroup.Group()
+    try:
+        done = run("1", f"cgroup={group.path}", "--", "/bin/sh", "-c", "cat /proc/self/cgroup; ls /proc/self/fd | wc -l")
+        assert f"/{group.path.name}\n4\n" in done.stdout
+        for path in ("/proc", f"{group.path}/gone"):
+            done = run("1", f"cgroup={path}", "--", "/bin/echo", "started")
+            assert (done.returncode, done.stdout, done.stderr) == (126, "", f"coppice-exec: enter {path}: No such file or directory\n")
+    finally:
+        group.close()
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="root alone may become somebody else")

@@ -52,6 +52,9 @@ struct coppice_birth {
     int cgroup; // the open folder
 };
 
+// Whether this process may call clone3: a filter of system calls hides it where it is to look into clone's arguments.
+int coppice_may_spawn_into_cgroup(void);
+
 // Starts it in a process group of its own, with no signal blocked, ignored or handled. Its pid, and its pidfd in `*pidfd`; a negative
 // errno of the fork or of execve.
 int coppice_spawn_into_cgroup(const struct coppice_birth *birth, int *pidfd);

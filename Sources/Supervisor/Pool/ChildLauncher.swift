@@ -59,12 +59,15 @@ struct ChildLauncher {
         do {
             let displaced = program.displaced
             var descriptors = [null, output.write, errors.write, down.read, up.write]
-            let arguments = try sandbox.arguments(for: program.path, standingAt: displaced == nil ? nil : descriptors.count)
+            let arguments = try sandbox.arguments(
+                for: program.path, standingAt: displaced == nil ? nil : descriptors.count, in: enclosure, files: descriptorLimit)
             if let displaced { descriptors.append(displaced) }
             let variables = enclosure.folder.map { environment + ["TMPDIR=\($0)"] } ?? environment
             process = try ChildProcess.spawn(
                 path: arguments[0], arguments: arguments, environment: variables,
-                descriptors: .init(descriptors), cgroup: enclosure.group)
+                descriptors: .init(descriptors), cgroup: ChildProcess.canStartInCgroup ? enclosure.group : nil)
+            // With others the trampoline has done it: of a child of another user the master can't without CAP_SYS_RESOURCE.
+            if arguments.count == 1 { process.resetDescriptorLimit(descriptorLimit) }
         } catch {
             _ = sandbox.leave(enclosure)
             throw error

@@ -41,7 +41,10 @@ final class Sandbox {
         groups = try claimGroups()
         limitGroups()
         steps = try trampolineSteps(children: children)
-        if !steps.isEmpty { _ = try Sandbox.findTrampoline() }
+        if !steps.isEmpty || groups != nil && !ChildProcess.canStartInCgroup { _ = try Sandbox.findTrampoline() }
+        if tightensSuspects, options.user != nil, !CurrentProcess.mayLimitOtherUsers {
+            log.warning("--suspect-memory: to limit a process of another user takes CAP_SYS_RESOURCE: nothing is limited")
+        }
         if options.hasPrivateFolder {
             let parent = CurrentProcess.environment("TMPDIR").flatMap { $0.hasPrefix("/") ? $0 : nil } ?? "/tmp"
             for left in PrivateFolder.leftBehind(in: parent, name: Sandbox.folderName) { sweeper.remove(left.path, holding: left.lock) }
@@ -149,11 +152,16 @@ final class Sandbox {
     /// How the program at `path` is started: its own arguments, behind the trampoline's if that is needed. A path that is not there or no
     /// program is said at once, as execve would.
     ///
-    /// - Parameter descriptor: under which the process gets the program, if its path does not lead to it any more.
-    func arguments(for path: String, standingAt descriptor: Int?) throws(SystemError) -> [String] {
+    /// - Parameters:
+    ///   - descriptor: under which the process gets the program, if its path does not lead to it any more.
+    ///   - files: how many files it may have open. Without the trampoline that is the master's to set.
+    func arguments(
+        for path: String, standingAt descriptor: Int?, in enclosure: Enclosure, files: DescriptorLimit
+    ) throws(SystemError) -> [String] {
         var steps = steps
         if let descriptor {
             steps.append("program=\(descriptor)")
+        if let group = enclosure.group, !ChildProcess.canStartInCgroup { steps.append("cgroup=\(group.path)") }
         } else if steps.isEmpty {
             return [path]
         } else if access(path, X_OK) != 0 {
@@ -161,6 +169,7 @@ final class Sandbox {
         }
         return [try Sandbox.findTrampoline(), Sandbox.trampolineFormat] + steps + ["--", path]
     }
+        steps.append("files=\(files.soft):\(files.hard)")
 
     /// Makes what a child of this slot is given.
     func enclose(slot: Int) throws(SystemError) -> Enclosure {

@@ -67,12 +67,18 @@ public enum CurrentProcess {
 
 extension CurrentProcess {
     /// Whether it has the rights to start processes of another user and to end them: CAP_KILL, CAP_SETGID, CAP_SETUID.
-    public static var mayStartOtherUsers: Bool {
+    public static var mayStartOtherUsers: Bool { has([5, 6, 7]) }
+
+    /// Whether it may change the limits of another user's process (CAP_SYS_RESOURCE).
+    public static var mayLimitOtherUsers: Bool { has([24]) }
+
+    /// Whether these capabilities are effective, by the kernel's numbers.
+    private static func has(_ capabilities: [Int]) -> Bool {
         guard let text = TextFile.read("/proc/self/status"),
             let line = text.split(separator: "\n").first(where: { $0.hasPrefix("CapEff:") }),
             let set = UInt64(line.dropFirst("CapEff:".count).drop(while: \.isWhitespace), radix: 16)
         else { return false }
-        return [5, 6, 7].allSatisfy { set & (1 << $0) != 0 }
+        return capabilities.allSatisfy { set & (1 << $0) != 0 }
     }
 
     /// Its executable's path; nil if it has been removed or /proc is not there.

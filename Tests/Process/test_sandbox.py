@@ -256,6 +256,14 @@ def test_another_users_child_can_be_killed(confined, app, results):
     assert results.wait(sent.id, "FAILURE")["result"]["exc_type"] == "TimeLimitExceeded"
 
 
+@root
+def test_another_users_child_has_its_own_limit_of_files_whatever_its_master_may(confined):
+    prefix = ("/bin/sh", "-c", 'ulimit -S -n 600; exec setpriv --inh-caps=-sys_resource --bounding-set=-sys_resource "$@"', "sh")
+    worker = confined("--child-user", "nobody", "--suspect-memory", "1G", prefix=prefix).ready()
+    assert processes.limits(worker.children[0])[0] == 600
+    worker.log.wait("--suspect-memory: .* takes CAP_SYS_RESOURCE: nothing is limited")
+
+
 def test_without_the_right_to_it_the_start_fails(confined):
     if os.geteuid() != 0:
         prefix = ()

@@ -9,7 +9,8 @@ extension Pool {
     ///
     /// - Throws: what tells the operator that the wrong thing was named: missing, not executable, wrong format.
     func spawnFirst() throws(SystemError) {
-        try sandbox.open(children: max(options.concurrency, options.scaling?.maximum ?? 0))
+        try sandbox.open(
+            children: max(options.concurrency, options.scaling?.maximum ?? 0), tightensSuspects: options.poison.suspectMemory != nil)
         sweepSandbox(now: .now)
         slots[0].child = try spawn(in: slots[0], by: launcher, now: .now)
     }

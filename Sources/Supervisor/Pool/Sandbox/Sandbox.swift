@@ -35,9 +35,11 @@ final class Sandbox {
 
     /// Sets up what all children share. Says once in the log which limit can't be set here, or not as it was meant.
     ///
-    /// - Parameter children: how many there are, for a limit that counts them together.
+    /// - Parameters:
+    ///   - children: how many there are, for a limit that counts them together.
+    ///   - tightensSuspects: whether a running child's memory is to be limited for a while.
     /// - Throws: what keeps the node from confining its children as it was told to.
-    func open(children: Int) throws(SystemError) {
+    func open(children: Int, tightensSuspects: Bool) throws(SystemError) {
         groups = try claimGroups()
         limitGroups()
         steps = try trampolineSteps(children: children)

@@ -60,8 +60,23 @@ public struct ControlGroup: Equatable, Sendable {
         guard mkdir(path, 0o755) == 0 || errno == EEXIST else { throw SystemError("make the cgroup \(path)") }
     }
 
-    /// Whether it is gone. It can't go while a process is in it, as one that has been killed and has not ended yet.
-    public func remove() -> Bool { rmdir(path) == 0 || errno == ENOENT }
+    /// Removes it, and before it the groups that processes have made in it; `most` of them at once, since there may be any number.
+    ///
+    /// - Returns: whether it is gone. It can't go while a process is in it, as one that has been killed and has not ended yet.
+    public func remove(most: Int = 64) -> Bool {
+        var left = most
+        return remove(&left)
+    }
+
+    private func remove(_ left: inout Int) -> Bool {
+        if rmdir(path) == 0 || errno == ENOENT { return true }
+        guard errno == EBUSY else { return false }
+        for name in names {
+            guard left > 0, child(name).remove(&left) else { return false }
+            left -= 1
+        }
+        return rmdir(path) == 0
+    }
 
     /// Kills every process in it and below, whatever they have done to leave their process group.
     public func kill() { try? write("1", to: "cgroup.kill") }

@@ -188,6 +188,19 @@ def test_replaced_children_leave_no_cgroups(confined, app, group):
     assert worker.running
 
 
+def test_cgroups_that_a_child_has_made_in_its_own_go_with_it(confined, app, group):
+    worker = confined("--child-cgroup", "on", prefix=group.prefix).ready()
+    child = worker.children[0]
+    daemon = app.send_task("daemon").get(timeout=10)
+    own = group.path / group.of(child).lstrip("/")
+    for name in ("first/deeper", "second"):
+        (own / name).mkdir(parents=True)
+    (own / "first/deeper/cgroup.procs").write_text(str(daemon))
+    os.kill(child, signal.SIGKILL)
+    until(lambda: not own.exists(), what=f"the end of {own}")
+    assert not processes.alive(daemon) and worker.running
+
+
 # A master that takes its time to open a file would be too late to move the child.
 SLOWLY = ("strace", "-D", "-o", "/dev/null", "-e", "trace=openat", "-e", "inject=openat:delay_enter=5000")
 

@@ -201,6 +201,15 @@ def test_cgroups_that_a_child_has_made_in_its_own_go_with_it(confined, app, grou
     assert not processes.alive(daemon) and worker.running
 
 
+def test_a_masters_process_id_may_be_anothers_by_now(confined, group):
+    """What is left of a master is told from what a living one has, by when it was started."""
+    for started in (processes.start_time(os.getpid()), 1):
+        (group.path / f"slot-7.{os.getpid()}.{started}.1").mkdir()
+    confined("--child-cgroup", "on", prefix=group.prefix).ready()
+    left = f"slot-7.{os.getpid()}.{processes.start_time(os.getpid())}.1"
+    until(lambda: [name for name in group.names if name.startswith("slot-7.")] == [left], what=lambda: f"{left} alone: {group.names}")
+
+
 # A master that takes its time to open a file would be too late to move the child.
 SLOWLY = ("strace", "-D", "-o", "/dev/null", "-e", "trace=openat", "-e", "inject=openat:delay_enter=5000")
 

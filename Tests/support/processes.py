@@ -27,6 +27,12 @@ def alive(pid):
     return state(pid) not in (None, "Z", "X")
 
 
+def start_time(pid):
+    """In clock ticks from the machine's start."""
+    fields = _stat(pid)
+    return int(fields[19]) if fields else None
+
+
 def parent(pid):
     fields = _stat(pid)
     return int(fields[1]) if fields else None

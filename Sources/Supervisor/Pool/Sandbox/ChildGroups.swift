@@ -3,15 +3,18 @@ import Glibc
 
 /// The children's cgroups, below the one that the master was started in:
 ///
-///     its own             delegated to it
-///       supervisor        the master: a group that has processes can't limit those below it
-///       slot-3.812.17     one a child: its slot, the master's process id, a serial number
+///     its own               delegated to it
+///       supervisor          the master: a group that has processes can't limit those below it
+///       slot-3.812.9042.17  one a child: its slot, the master's process id and start time, a serial number
 final class ChildGroups {
+    private static let prefix = "slot-"
+
     let base: ControlGroup
     /// What can be limited.
     let controllers: Set<String>
     /// What each new group's files are set to.
     var limits: [(file: String, value: String)] = []
+    private let owner = Owner(pid: getpid(), started: ProcessStatus.startTime(of: getpid()) ?? 0)
     private var serial = 0
     /// Groups that could not be removed yet, since what was killed in them has not ended.
     private var closing: [ControlGroup] = []
@@ -35,7 +38,7 @@ final class ChildGroups {
     /// A new group for a child.
     func make(slot: Int) throws(SystemError) -> ControlGroup {
         serial += 1
-        let group = base.child("slot-\(slot).\(getpid()).\(serial)")
+        let group = base.child("\(ChildGroups.prefix)\(slot).\(owner.pid).\(owner.started).\(serial)")
         try group.make()
         do {
             for limit in limits { try group.write(limit.value, to: limit.file) }
@@ -60,11 +63,32 @@ final class ChildGroups {
 
     /// A master that was killed leaves its children's groups, and in them what has outlived the children.
     private func removeLeft() {
-        for name in base.names where name.hasPrefix("slot-") {
-            let parts = name.split(separator: ".")
-            guard parts.count == 3, let owner = Int32(parts[1]), owner > 0 else { continue }
-            let isAlive = owner != getpid() && (Glibc.kill(owner, 0) == 0 || errno == EPERM)
-            if !isAlive { close(base.child(name)) }
+        for name in base.names where Owner(ofGroup: name)?.isGone == true { close(base.child(name)) }
+    }
+
+    /// The master that has made a group, as the group's name tells.
+    struct Owner: Equatable {
+        var pid: Int32
+        /// Its number may be another process's by now, or in a container another's from the first.
+        var started: Int
+
+        init(pid: Int32, started: Int) {
+            self.pid = pid
+            self.started = started
+        }
+
+        /// nil: it is no child's group.
+        init?(ofGroup name: String) {
+            let parts = name.split(separator: ".", omittingEmptySubsequences: false)
+            guard name.hasPrefix(ChildGroups.prefix), parts.count == 4, let pid = Int32(parts[1]), pid > 0, let started = Int(parts[2])
+            else { return nil }
+            self.init(pid: pid, started: started)
+        }
+
+        /// Where /proc hides a process that is there (hidepid, systemd's `ProtectProc=`), it may be the one.
+        var isGone: Bool {
+            if Glibc.kill(pid, 0) != 0, errno == ESRCH { return true }
+            return ProcessStatus.startTime(of: pid).map { $0 != started } ?? false
         }
     }
 }

@@ -72,7 +72,18 @@ def processes(args, kwargs):
         os.waitpid(pid, 0)
     return len(made)
 
+def lock(args, kwargs):
+    for mode in (0o555, 0):
+        path = os.environ["TMPDIR"] + f"/{mode:o}"
+        os.makedirs(path + "/deeper")
+        with open(path + "/deeper/file", "w"):
+            pass
+        os.chmod(path + "/deeper", mode)
+        os.chmod(path, mode)
+    return os.environ["TMPDIR"]
+
 TASKS["daemon"] = daemon
+TASKS["lock"] = lock
 TASKS["status"] = status
 TASKS["regain"] = regain
 TASKS["temporary"] = temporary
@@ -401,6 +412,20 @@ def test_every_child_has_a_folder_of_its_own(confined, app, temporary, folder):
     assert worker.stop() == 0
     assert os.listdir(temporary) == []
     assert (precious / "file").exists()
+
+
+def test_what_may_not_be_written_to_goes_too(confined, app, temporary):
+    # Root without what lets it write everywhere is as any other user.
+    without = "-dac_override,-dac_read_search,-fowner"
+    prefix = ("setpriv", f"--inh-caps={without}", f"--bounding-set={without}") if os.geteuid() == 0 else ()
+    worker = confined("--child-private-tmp", environment={"TMPDIR": str(temporary)}, prefix=prefix).ready()
+    path = app.send_task("lock").get(timeout=10)
+    os.kill(worker.children[0], signal.SIGKILL)
+    until(lambda: not os.path.exists(path), what="the folder's end")
+    app.send_task("lock").get(timeout=10)
+    assert worker.stop() == 0
+    assert os.listdir(temporary) == []
+    assert not worker.log.find("could not be removed")
 
 
 @root

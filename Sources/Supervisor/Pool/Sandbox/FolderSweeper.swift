@@ -8,7 +8,13 @@ import Logging
 ///
 /// rm goes from folder to folder by descriptor and follows no link, so what a child has put there leads it nowhere else.
 final class FolderSweeper {
-    private static let program = "/bin/rm"
+    /// A folder that its owner may not write to can't be emptied, unless by root; and what was killed may have written to one of them
+    /// for a moment more. So there is a second attempt.
+    private static let script = """
+        /bin/rm -rf --one-file-system -- "$@" && exit
+        /bin/chmod -R u+rwX -- "$@"
+        exec /bin/rm -rf --one-file-system -- "$@"
+        """
     /// Folders that wait; what is beyond goes with the master's own folder, at the end.
     private static let mostWaiting = 1024
 
@@ -45,14 +51,14 @@ final class FolderSweeper {
     private func ended() {
         guard let work, let (end, _) = work.process.reap() else { return }
         self.work = nil
-        if end != .exit(0) { log.warning("a child's temporary folder could not be emptied: rm ended with \(end.words)") }
+        if end != .exit(0) { log.warning("a child's temporary folder could not be removed: rm ended with \(end.words)") }
         goOn()
     }
 
     private static func start(_ paths: [String], holding locks: [Descriptor]) throws(SystemError) -> ChildProcess {
         let null = try Descriptor.open("/dev/null", flags: O_RDWR)
         return try ChildProcess.spawn(
-            path: program, arguments: [program, "-rf", "--one-file-system", "--"] + paths, environment: [],
+            path: "/bin/sh", arguments: ["/bin/sh", "-c", script, "sh"] + paths, environment: [],
             descriptors: .init([null, null, null] + locks))
     }
 

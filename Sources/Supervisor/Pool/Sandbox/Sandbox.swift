@@ -199,7 +199,8 @@ final class Sandbox {
     ///
     /// - Returns: whether the kernel has killed in its cgroup because memory was short, or over its limit.
     func leave(_ enclosure: Enclosure) -> Bool {
-        if let folder = enclosure.folder { sweeper.remove(folder) }
+        // What it has started is gone before the folder goes, to which it may be writing.
+        defer { if let folder = enclosure.folder { sweeper.remove(folder) } }
         guard let group = enclosure.group else { return false }
         let isShort = enclosure.countsMemory && (group.number("oom_kill", in: "memory.events") ?? 0) > 0
         groups?.close(group)

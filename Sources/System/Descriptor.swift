@@ -63,6 +63,9 @@ public final class Descriptor {
         }
     }
 
+    /// Gives what it refers to to another user. Refused, it stays as it was.
+    public func give(to user: UserAccount) { _ = fchown(raw, user.id, user.group) }
+
     public func setNonBlocking() throws(SystemError) {
         guard coppice_set_nonblocking(raw) == 0 else { throw SystemError("fcntl") }
     }

@@ -82,8 +82,14 @@ def lock(args, kwargs):
         os.chmod(path, mode)
     return os.environ["TMPDIR"]
 
+def complain(args, kwargs):
+    for path in ("/dev/stdout", "/dev/stderr"):
+        with open(path, "w") as file:
+            file.write(f"said to {path}\\n")
+
 TASKS["daemon"] = daemon
 TASKS["lock"] = lock
+TASKS["complain"] = complain
 TASKS["status"] = status
 TASKS["regain"] = regain
 TASKS["temporary"] = temporary
@@ -295,6 +301,14 @@ def test_another_users_child_has_its_own_limit_of_files_whatever_its_master_may(
     worker = confined("--child-user", "nobody", "--suspect-memory", "1G", prefix=prefix).ready()
     assert processes.limits(worker.children[0])[0] == 600
     worker.log.wait("--suspect-memory: .* takes CAP_SYS_RESOURCE: nothing is limited")
+
+
+@root
+def test_another_users_child_may_open_its_outputs_by_name(confined, app):
+    worker = confined("--child-user", "nobody").ready()
+    app.send_task("complain").get(timeout=10)
+    for path in ("/dev/stdout", "/dev/stderr"):
+        worker.log.wait(f"said to {path}")
 
 
 def test_without_the_right_to_it_the_start_fails(confined):

@@ -54,6 +54,7 @@ struct ChildLauncher {
         let output = try Descriptor.pipe()
         let errors = try Descriptor.pipe()
         for end in [down.write, up.read, output.read, errors.read] { try end.setNonBlocking() }
+        sandbox.hand(over: [output.write, errors.write])
         let enclosure = try sandbox.enclose(slot: slot)
         let process: ChildProcess
         do {
@@ -73,7 +74,6 @@ struct ChildLauncher {
             throw error
         }
         sandbox.started(process)
-        process.resetDescriptorLimit(descriptorLimit)
         return Launched(
             generation: generation, enclosure: enclosure, process: process,
             channel: ChildChannel(down: down.write, up: up.read),

@@ -161,17 +161,17 @@ final class Sandbox {
         for path: String, standingAt descriptor: Int?, in enclosure: Enclosure, files: DescriptorLimit
     ) throws(SystemError) -> [String] {
         var steps = steps
+        if let group = enclosure.group, !ChildProcess.canStartInCgroup { steps.append("cgroup=\(group.path)") }
         if let descriptor {
             steps.append("program=\(descriptor)")
-        if let group = enclosure.group, !ChildProcess.canStartInCgroup { steps.append("cgroup=\(group.path)") }
         } else if steps.isEmpty {
             return [path]
         } else if access(path, X_OK) != 0 {
             throw SystemError("start \(path)")
         }
+        steps.append("files=\(files.soft):\(files.hard)")
         return [try Sandbox.findTrampoline(), Sandbox.trampolineFormat] + steps + ["--", path]
     }
-        steps.append("files=\(files.soft):\(files.hard)")
 
     /// Makes what a child of this slot is given.
     func enclose(slot: Int) throws(SystemError) -> Enclosure {
@@ -188,6 +188,12 @@ final class Sandbox {
             throw error
         }
         return enclosure
+    }
+
+    /// The pipes that a child writes its output to. /dev/stdout and /dev/stderr lead to them, and whoever opens these needs the right to.
+    func hand(over outputs: [Descriptor]) {
+        guard let user = options.user else { return }
+        for output in outputs { output.give(to: user) }
     }
 
     /// A child has been started.

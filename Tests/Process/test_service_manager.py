@@ -108,6 +108,30 @@ def test_stopping_is_said_before_the_end(worker):
     assert worker.notify.messages("STOPPING") == ["STOPPING=1"]
 
 
+def test_more_time_is_asked_for_when_a_stop_begins_whenever_that_was_done_last(worker, app, results):
+    running = app.send_task("drill.sleep", (5,))
+    results.wait(running.id, "STARTED")
+    asked = len(worker.notify.messages("EXTEND_TIMEOUT_USEC"))
+    worker.signal(signal.SIGTERM)
+    assert worker.notify.wait("STOPPING=1")
+    assert worker.notify.wait("EXTEND_TIMEOUT_USEC=15000000", timeout=3, after=asked)
+    assert worker.wait() == 0
+
+
+def test_more_time_is_asked_for_while_it_reloads(redis_worker, python_worker, folder):
+    gate = folder / "gate"
+    gate.touch()
+    serve = f"import os\nwhile not os.path.exists({str(gate)!r}): time.sleep(0.05)\nserve()"
+    worker = redis_worker(app=python_worker("", serve=serve), concurrency=1).ready()
+    asked = len(worker.notify.messages("EXTEND_TIMEOUT_USEC"))
+    gate.unlink()
+    worker.signal(signal.SIGHUP)
+    assert worker.notify.wait("RELOADING=1")
+    assert worker.notify.wait("EXTEND_TIMEOUT_USEC=15000000", timeout=5, after=asked)
+    gate.touch()
+    assert worker.notify.wait("READY=1", after=1)
+
+
 def test_children_do_not_inherit_the_service_managers_variables(redis_worker):
     worker = redis_worker(watchdog=5.0).ready()
     for child in worker.children:

@@ -13,7 +13,10 @@ final class Reporter {
     private var lastStatus = ""
     private var nextExtension: MonotonicTime?
     private var nextBeat: MonotonicTime?
-    private var phase = Phase.starting
+    private var phase = Phase.starting {
+        // The service manager's clock runs from here.
+        didSet { if phase != oldValue { nextExtension = nil } }
+    }
     /// The last phase that the service manager has heard of.
     private var heardPhase = Phase.starting
 
@@ -23,7 +26,7 @@ final class Reporter {
     var status: () -> String = { "" }
     /// Whether the evidence allows WATCHDOG=1.
     var isHealthy: () -> Bool = { true }
-    /// Whether a start or a stop may take its time.
+    /// Whether a start, a reload or a stop may take its time.
     var needsTime: () -> Bool = { true }
 
     init(loop: EventLoop) throws(SystemError) {
@@ -73,7 +76,7 @@ final class Reporter {
         if let interval = notifier.watchdogInterval, nextBeat.map({ $0 <= now }) ?? true, isHealthy(), notifier.watchdog() {
             nextBeat = now.advanced(by: interval * 0.9)
         }
-        if phase == .starting || phase == .stopping, nextExtension.map({ $0 <= now }) ?? true, needsTime() {
+        if phase != .running, nextExtension.map({ $0 <= now }) ?? true, needsTime() {
             notifier.extendTimeout(seconds: Reporter.timeExtension)
             nextExtension = now.advanced(by: Reporter.timeExtension / 3)
         }

@@ -58,6 +58,7 @@ def test_an_upgrade_restarts_workers_and_keeps_settings_and_removal_leaves_what_
     unit = Unit(machine, "coppice-worker@demo")
     unit.client = Client(machine, "/etc/coppice/demo.yaml")
     machine.run("sed -i 's/concurrency: 2/concurrency: 1/' /etc/coppice/demo.yaml")
+    machine.run("systemctl enable coppice.target coppice-worker@demo")
     unit.order("start")
     before = unit.main_pid
     running = unit.client.call("drill.sleep", 2)
@@ -73,3 +74,5 @@ def test_an_upgrade_restarts_workers_and_keeps_settings_and_removal_leaves_what_
     assert machine.succeeds("test -e /etc/coppice/demo.yaml -a -e /var/lib/coppice/demo.db")
     machine.run("dpkg --purge coppice", timeout=120)
     assert not machine.succeeds("test -e /etc/coppice -o -e /var/lib/coppice")
+    # Not even as links that lead nowhere.
+    assert machine.run("find /etc/systemd -name 'coppice*'") == ""

@@ -5,6 +5,7 @@ import signal
 import subprocess
 import time
 import uuid
+from contextlib import contextmanager
 from pathlib import Path
 
 from machine import Machine
@@ -60,6 +61,16 @@ class Container(Machine):
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
             env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LANG": "C.UTF-8", "HOME": "/root"})  # fmt: skip
         return done.returncode, done.stdout
+
+    @contextmanager
+    def neighbour(self, *command):
+        """A process of the host's while the context lasts: it has the container's network, and nothing else of it."""
+        process = subprocess.Popen(["nsenter", "--net", f"--target={self._leader}", *command], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+        try:
+            yield process
+        finally:
+            process.kill()
+            process.wait(timeout=10)
 
     def stop(self):
         if self._nspawn and self._nspawn.poll() is None:

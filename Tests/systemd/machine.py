@@ -6,6 +6,14 @@ import time
 from contextlib import contextmanager
 
 
+def until(holds, what, timeout=20):
+    """Waits until something of the test's holds."""
+    deadline = time.monotonic() + timeout
+    while not holds():
+        assert time.monotonic() < deadline, f"not within {timeout} s: {what}"
+        time.sleep(0.1)
+
+
 class Machine:
     """Subclasses have start(shared), stop() and execute(script, timeout) -> (exit code, output)."""
 
@@ -110,10 +118,29 @@ class Client:
     def calls(self, task, *args, count):
         """As many calls, in one go; their ids."""
         return self.machine.run(f"for i in $(seq {count}); do {self._prefix} call {task} --args {shlex.quote(json.dumps(args))}; done",
-                                timeout=60).split()  # fmt: skip
+                                timeout=120).split()  # fmt: skip
+
+    @contextmanager
+    def sending(self, task, *args):
+        """Sends one call after the other while the context lasts; gives a function that tells their ids so far."""
+        folder = self.machine.run("mktemp -d")
+        call = f"{self._prefix} call {task} --args {shlex.quote(json.dumps(args))} || echo failed"
+        self.machine.write(f"{folder}/send", f"until [ -e {folder}/enough ]; do {call}; done\ntouch {folder}/done\n")
+        self.machine.run(f"setsid sh {folder}/send >{folder}/ids 2>&1 </dev/null &")
+        try:
+            yield lambda: self.machine.run(f"cat {folder}/ids").split()
+        finally:
+            self.machine.run(f"touch {folder}/enough")
+            self.machine.until(f"test -e {folder}/done", "the end of the sender")
 
     def result(self, id, timeout=30):
         return json.loads(self.machine.run(f"{self._prefix} result {id} --timeout {timeout}", timeout=timeout + 10))
+
+    def results(self, ids):
+        """Of many, in one go: a list of each one's output, be it a result or a complaint."""
+        self.machine.write("/run/ids", " ".join(ids))
+        return self.machine.run(f"for id in $(cat /run/ids); do {self._prefix} result $id --timeout 30 2>&1; done",
+                                check=False, timeout=120).splitlines()  # fmt: skip
 
     def failure(self, id, timeout=30):
         code, output = self.machine.execute(f"{self._prefix} result {id} --timeout {timeout}", timeout + 10)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from machine import Client
+from machine import Client, until
 
 DRILL = "worker: {app: /usr/libexec/coppice/drill-worker, concurrency: 2}"
 
@@ -48,16 +48,52 @@ def test_each_child_has_a_cgroup_of_its_own_and_what_it_has_started_goes_with_it
     machine.until("! grep -qs 'sleep.*424[2]' /proc/[0-9]*/cmdline", "the end of what the child has left")
 
 
-def test_children_run_as_another_user_with_the_drop_in_for_it(worker, machine):
-    unit = worker("apart", DRILL.replace("}", ", child-user: nobody}"))
-    machine.run(f"mkdir -p /run/systemd/system/{unit.name}.service.d && cp /usr/share/doc/coppice/examples/child-user.conf "
-                f"/run/systemd/system/{unit.name}.service.d/test.conf && systemctl daemon-reload")  # fmt: skip
-    machine.run("sed -i s:/var/lib/coppice/:/var/lib/coppice-apart/: /etc/coppice/apart.yaml")
+def test_a_child_is_in_its_cgroup_from_its_first_instruction(worker, machine):
+    """The unit hides clone3, and so the kernel can't put it there."""
+    machine.write("/run/first-worker", "#!/bin/sh\nwhile read -r line; do echo $line; done </proc/self/cgroup >>/run/first-worker.seen\n"
+                                       "exec /usr/libexec/coppice/drill-worker\n")  # fmt: skip
+    machine.run("chmod 755 /run/first-worker; install -o coppice /dev/null /run/first-worker.seen")
+    unit = worker("first", "worker: {app: /run/first-worker, concurrency: 2}", Service="ReadWritePaths=/run/first-worker.seen")
     unit.order("start")
-    assert Client(machine, "/etc/coppice/apart.yaml", user="root").do("drill.add", 2, 3) == 5
+    unit.until_status("2/2 children ready")
+    groups = {machine.run(f"grep ^0: /proc/{pid}/cgroup") for pid in unit.children}
+    assert set(machine.run("grep ^0: /run/first-worker.seen").splitlines()) == groups and len(groups) == 2
+
+
+@pytest.fixture
+def apart(worker, machine):
+    """A worker whose children run as another user, with the drop-in for that: apart("a: setting").client.do(…)"""
+
+    def make(settings):
+        unit = worker("apart", settings)
+        machine.run(f"mkdir -p /run/systemd/system/{unit.name}.service.d && cp /usr/share/doc/coppice/examples/child-user.conf "
+                    f"/run/systemd/system/{unit.name}.service.d/test.conf && systemctl daemon-reload")  # fmt: skip
+        machine.run("sed -i s:/var/lib/coppice/:/var/lib/coppice-apart/: /etc/coppice/apart.yaml")
+        unit.client = Client(machine, "/etc/coppice/apart.yaml", user="root")
+        return unit
+
+    return make
+
+
+def test_children_run_as_another_user_with_the_drop_in_for_it(apart, machine):
+    unit = apart(DRILL.replace("}", ", child-user: nobody}"))
+    unit.order("start")
+    assert unit.client.do("drill.add", 2, 3) == 5
     unit.until_status("2/2 children ready")
     assert machine.run("stat -c %U /var/lib/coppice") == "coppice"
     assert {machine.run(f"stat -c %U /proc/{pid}/task") for pid in unit.children} == {"nobody"}
+
+
+def test_another_users_temporary_files_go_whatever_their_modes_are(apart, machine):
+    machine.write("/run/untidy-worker", "#!/bin/sh\nmkdir -m 1777 $TMPDIR/sticky && touch $TMPDIR/sticky/file\n"
+                                        "exec /usr/libexec/coppice/drill-worker\n")  # fmt: skip
+    machine.run("chmod 755 /run/untidy-worker")
+    unit = apart("worker: {app: /run/untidy-worker, concurrency: 1, child-user: nobody, child-private-tmp: true}")
+    unit.order("start")
+    folder = machine.run(f"ls -d /proc/{unit.main_pid}/root/tmp/coppice-children-*/*")
+    assert machine.succeeds(f"test -k {folder}/sticky -a -e {folder}/sticky/file")
+    machine.run(f"kill -KILL {unit.children[0]}")
+    machine.until(f"! test -e {folder}", "the end of the folder")
 
 
 def test_a_master_that_hangs_is_restarted_and_its_task_runs_again(worker, machine):
@@ -85,19 +121,43 @@ def test_a_master_that_is_killed_loses_nothing(demo, machine):
 
 
 def test_a_reload_under_load_fails_no_task(worker, machine):
-    unit = worker("load", DRILL)
+    """Calls are sent all the time, new settings are read, and a new binary stands at the old one's place."""
+    unit = worker("load", DRILL.replace("/usr/libexec/coppice/drill-worker", "/run/load/worker"))
+    machine.run("mkdir -p /run/load && cp /usr/libexec/coppice/drill-worker /run/load/worker")
     unit.order("start")
     unit.until_status("2/2 children ready")
     master, children = unit.main_pid, unit.children
-    ids = unit.client.calls("drill.sleep", 3, count=6)
-    unit.until_status("2 busy")
-    machine.run("sed -i 's/concurrency: 2/concurrency: 3/' /etc/coppice/load.yaml")
-    unit.order("reload")
-    assert unit["ActiveState"] == "active" and unit.main_pid == master
-    unit.until_status("3/3 children ready")
-    assert [unit.client.result(id) for id in ids] == [3] * len(ids)
-    gone(machine, children)
+    long = unit.client.call("drill.sleep", 3)
+    with unit.client.sending("drill.sleep", 0.1) as sent:
+        until(lambda: len(sent()) >= 20, "twenty calls")
+        machine.run("cp /run/load/worker /run/load/new && mv /run/load/new /run/load/worker")
+        machine.run("sed -i 's/concurrency: 2/concurrency: 3/' /etc/coppice/load.yaml")
+        before = len(sent())
+        unit.order("reload")
+        during = len(sent()) - before
+        assert unit["ActiveState"] == "active" and unit.main_pid == master
+        unit.until_status("3/3 children ready")
+        gone(machine, children)
+        until(lambda: len(sent()) >= before + during + 20, "twenty calls after it")
+    assert during > 0
+    binary = machine.run("stat -c %i /run/load/worker")
+    assert {machine.run(f"stat -L -c %i /proc/{pid}/exe") for pid in unit.children} == {binary}
+    ids = sent()
+    assert unit.client.results(ids) == ["0.1"] * len(ids)
+    assert unit.client.result(long) == 3
     assert unit["NRestarts"] == "0"
+
+
+def test_a_reload_may_take_longer_than_systemds_limit(worker, machine):
+    machine.write("/run/late-worker", "#!/bin/sh\n[ ! -e /run/late-worker.late ] || sleep 6\nexec /usr/libexec/coppice/drill-worker\n")
+    machine.run("rm -f /run/late-worker.late; chmod 755 /run/late-worker")
+    unit = worker("late", "worker: {app: /run/late-worker, concurrency: 1}", Service="TimeoutStartSec=3")
+    unit.order("start")
+    children = unit.children
+    machine.run("touch /run/late-worker.late")
+    unit.order("reload")
+    gone(machine, children)
+    assert unit["ActiveState"] == "active" and unit.client.do("drill.add", 2, 3) == 5
 
 
 def test_a_reload_that_fails_is_told_and_changes_nothing(demo, machine):
@@ -126,6 +186,40 @@ def test_a_stop_waits_for_the_task_that_runs_and_the_rest_runs_after_the_next_st
     assert [demo.client.result(id, timeout=1) for id in running] == [4, 4]
     demo.order("start")
     assert demo.client.result(waiting) == 5
+
+
+def test_a_stop_may_take_longer_than_systemds_limit(worker):
+    unit = worker("long", DRILL, Service="TimeoutStopSec=3")
+    unit.order("start")
+    id = unit.client.call("drill.sleep", 8)
+    unit.client.until_state(id, "STARTED")
+    unit.order("stop")
+    assert unit["Result"] == "success"
+    assert unit.client.result(id, timeout=1) == 8
+
+
+def test_a_start_waits_for_its_broker_longer_than_systemds_limit(worker, machine):
+    unit = worker("early", DRILL, Service="TimeoutStartSec=3")
+    machine.write("/etc/coppice/early.yaml", f"version: 1\nCOPPICE_BROKER_URL: redis://127.0.0.1:6379/0\n{DRILL}\n")
+    unit.order("start --no-block")
+    # More than twice the time for which systemd would wait by itself.
+    machine.run("sleep 8")
+    assert unit["ActiveState"] == "activating"
+    with machine.neighbour("redis-server", "--port", "6379", "--bind", "127.0.0.1", "--save", "", "--maxmemory-policy", "noeviction"):
+        unit.until("ActiveState", "active")
+        assert unit["NRestarts"] == "0"
+        assert unit.client.do("drill.add", 2, 3) == 5
+
+
+def test_quit_to_the_master_alone_ends_its_children_as_it_wants(worker, machine):
+    """As deploy/debian/prerm says it."""
+    unit = worker("urgent", DRILL)
+    unit.order("start")
+    id = unit.client.call("drill.sleep", 300)
+    unit.client.until_state(id, "STARTED")
+    machine.run(f"systemctl kill --kill-whom=main -s QUIT {unit.name}")
+    unit.until("ActiveState", "inactive")
+    assert "Killed by a cold shutdown" in unit.client.failure(id)
 
 
 def test_a_stop_waits_no_longer_than_it_is_told_to(worker):

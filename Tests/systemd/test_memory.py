@@ -56,5 +56,27 @@ def test_where_there_is_no_memory_controller_a_child_that_eats_its_memory_dies_a
 @pytest.mark.timeout(1500)
 def test_the_kernel_kills_a_child_that_eats_its_memory_and_the_result_says_so(vm):
     with units(vm) as worker:
-        assert "memory" in eats_and_dies_alone(worker)
+        assert "its cgroup was out of memory" in eats_and_dies_alone(worker)
     assert vm.succeeds("journalctl --dmesg | grep -i 'oom-kill:constraint=CONSTRAINT_MEMCG'")
+
+
+@pytest.mark.vm
+@pytest.mark.timeout(1500)
+def test_the_kernel_holds_a_child_to_its_limits(vm):
+    with units(vm) as worker:
+        unit = worker("limits", "worker: {app: /usr/libexec/coppice/drill-worker, concurrency: 1, "
+                                "child-cpu: 50, child-pids: 16, child-memory: 64M}")  # fmt: skip
+        unit.order("start", timeout=180)
+        unit.until_status("1/1 children ready", timeout=60)
+        master, group = unit.main_pid, vm.run(f"sed -n s/^0:://p /proc/{unit.children[0]}/cgroup")
+        assert "/slot-1." in group
+
+        def setting(file):
+            return vm.run(f"cat '/sys/fs/cgroup{group}/{file}'")
+
+        assert [setting(file) for file in ("cpu.max", "pids.max", "memory.max", "memory.oom.group")] == ["50000 100000", "16", str(64 << 20), "1"]
+        # Each leaves a process behind, until there are too many.
+        outcomes = unit.client.results(unit.client.calls("drill.fork", 600, count=16))
+        assert outcomes[0].isdigit() and "Resource temporarily unavailable" in outcomes[-1], outcomes
+        assert setting("pids.current") == "16" and setting("pids.events") != "max 0"
+        assert unit["ActiveState"] == "active" and unit.main_pid == master

@@ -242,6 +242,17 @@ def test_a_worker_that_never_becomes_ready_ends_as_a_failed_unit_that_says_why(w
     assert "Start request repeated too quickly" in unit.log()
 
 
+def test_a_worker_that_finds_the_machine_short_is_started_again(worker, machine):
+    """By a limit that is lifted later. As TasksMax= does, which takes a controller that the container has not."""
+    unit = worker("short", DRILL, Unit="StartLimitBurst=50", Service="LimitNPROC=1")
+    unit.order("start --no-block")
+    machine.until(f"test $(systemctl show {unit.name} --property=NRestarts --value) -ge 1", "a restart", timeout=40)
+    assert "Resource temporarily unavailable" in unit.log()
+    unit.configure(Service="LimitNPROC=1000")
+    unit.until("ActiveState", "active", timeout=60)
+    assert unit.client.do("drill.add", 2, 3) == 5
+
+
 def test_a_wrong_setting_is_told_and_not_tried_again(worker):
     unit = worker("wrong", "worker: {app: /usr/libexec/coppice/drill-worker, colour: red}")
     with pytest.raises(AssertionError, match="unknown name colour"):

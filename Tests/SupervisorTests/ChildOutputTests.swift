@@ -1,4 +1,5 @@
 import CoppiceSystem
+import CoppiceTestSupport
 import Testing
 
 @testable import CoppiceSupervisor
@@ -63,5 +64,36 @@ import Testing
         #expect(found.dropLast().map(\.text).joined() == text)
         #expect(found.allSatisfy { $0.text.utf8.count <= ChildOutput.longestLine && !$0.text.contains("\u{fffd}") })
         #expect(found.last == Line("end", 0))
+    }
+
+    /// Bytes that begin marks and are none, in every mixture, cut anywhere: all of it comes out, in lines that are never longer, and no more
+    /// than one line's worth is held back.
+    @Test(arguments: ["\u{1e}", "\u{1e}1\u{1e}2", "\u{1e}12345678901234567890", "a\u{1e}9\u{1e}\u{1f}"])
+    func whatBeginsMarksForEverIsBroken(_ unit: String) throws {
+        var random = SeededGenerator(seed: 1)
+        let alphabet = [unit, unit, unit, "漢", "x", "\u{1e}7"]
+        let text = String((0..<40_000).map { _ in alphabet[Int.random(in: 0..<alphabet.count, using: &random)] }.joined())
+        let pipe = try Descriptor.pipe()
+        try pipe.read.setNonBlocking()
+        let output = ChildOutput(pipe.read, .standardOutput)
+        var said: [String] = []
+        var count = 0
+        let bytes = Array(text.utf8)
+        var start = 0
+        while start < bytes.count {
+            let end = min(bytes.count, start + Int.random(in: 1...5000, using: &random))
+            try Descriptor.write(all: Array(bytes[start..<end]), to: pipe.write.raw)
+            #expect(
+                output.receive(limit: 1 << 20, isKnown: { _ in false }) { line, _ in
+                    said.append(line)
+                    count += line.utf8.count
+                })
+            start = end
+            #expect(start - count <= ChildOutput.longestLine + 32)
+        }
+        try Descriptor.write(all: [UInt8(ascii: "\n")], to: pipe.write.raw)
+        #expect(output.receive(limit: 1 << 20, isKnown: { _ in false }) { line, _ in said.append(line) })
+        #expect(said.allSatisfy { $0.utf8.count <= ChildOutput.longestLine })
+        #expect(said.joined() == text)
     }
 }

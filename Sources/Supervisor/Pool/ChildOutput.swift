@@ -82,7 +82,7 @@ final class ChildOutput {
     private func takeMark(_ byte: UInt8, _ isKnown: (UInt64) -> Bool, _ line: (String, UInt64) -> Void) {
         guard let digits = mark else { return }
         if 0x30...0x39 ~= byte, digits.count < 20 {
-            mark = digits + [byte]
+            mark?.append(byte)
             return
         }
         mark = nil
@@ -93,12 +93,13 @@ final class ChildOutput {
             latest = max(latest, number)
             return
         }
-        rest.append(contentsOf: [ChildOutput.markStart] + digits)
-        switch byte {
-        case ChildOutput.newline: say(rest.count, line)
-        case ChildOutput.markStart: mark = []
-        default: rest.append(byte)
-        }
+        rest.append(ChildOutput.markStart)
+        rest.append(contentsOf: digits)
+        if byte != ChildOutput.newline, byte != ChildOutput.markStart { rest.append(byte) }
+        // Here too: a stream of nothing but such beginnings never leaves these lines.
+        breakLong(line)
+        if byte == ChildOutput.newline { say(rest.count, line) }
+        if byte == ChildOutput.markStart { mark = [] }
     }
 
     private func breakLong(_ line: (String, UInt64) -> Void) {

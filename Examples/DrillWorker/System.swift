@@ -37,9 +37,14 @@ enum System {
         defer { posix_spawnattr_destroy(&attributes) }
         // POSIX_SPAWN_SETSID; glibc hides the name.
         if ownSession { posix_spawnattr_setflags(&attributes, 0x80) }
+        // A descriptor put on itself is not closed by exec.
+        var actions = posix_spawn_file_actions_t()
+        posix_spawn_file_actions_init(&actions)
+        defer { posix_spawn_file_actions_destroy(&actions) }
+        for pipe: Int32 in [3, 4] { posix_spawn_file_actions_adddup2(&actions, pipe, pipe) }
         var arguments: [UnsafeMutablePointer<CChar>?] = [strdup("sleep"), strdup("\(seconds)"), nil]
         defer { for argument in arguments { free(argument) } }
-        let failure = posix_spawn(&pid, "/bin/sleep", nil, &attributes, &arguments, nil)
+        let failure = posix_spawn(&pid, "/bin/sleep", &actions, &attributes, &arguments, nil)
         guard failure == 0 else { throw SystemCallFailed("posix_spawn", failure) }
         return Int(pid)
     }

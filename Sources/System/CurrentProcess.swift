@@ -12,8 +12,11 @@ public enum CurrentProcess {
     /// Asks the kernel to send SIGKILL here when the parent dies. What died before the call is not noticed: compare `parent`.
     public static func dieWithParent() { _ = coppice_set_parent_death_signal(SIGKILL) }
 
-    /// Writing to a closed pipe is then an error and no signal.
-    public static func ignoreBrokenPipes() { Glibc.signal(SIGPIPE, SIG_IGN) }
+    /// Writing to a closed pipe is then an error and no signal. By a handler: SIG_IGN would be what each program that is started has, too.
+    public static func ignoreBrokenPipes() { Glibc.signal(SIGPIPE) { _ in } }
+
+    /// No program that this process starts gets the descriptor.
+    public static func keepToOurselves(_ descriptor: Int32) { _ = fcntl(descriptor, F_SETFD, FD_CLOEXEC) }
 
     /// Overwrites the passwords of URLs among the arguments, so that `ps` does not show them. The arguments must have been read before.
     public static func hidePasswordsInArguments() {

@@ -26,6 +26,8 @@ struct ChildRuntime {
         CurrentProcess.dieWithParent()
         guard CurrentProcess.parent == parent else { CurrentProcess.endNow(0) }
         CurrentProcess.ignoreBrokenPipes()
+        // A program that a task starts, and that outlives it, would hold them open.
+        for pipe in [PipeProtocol.downDescriptor, PipeProtocol.upDescriptor] { CurrentProcess.keepToOurselves(pipe) }
         CurrentProcess.printLineByLine()
         Self.start("reader") { serve() }
         dispatchMain()

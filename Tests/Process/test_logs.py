@@ -2,16 +2,21 @@
 
 import json
 import os
+import pty
 import re
 import signal
+import subprocess
 import time
 import uuid
 
 import pytest
 
+from support import COPPICE, DRILL
 from support import journal as journald
 from support import processes
+from support.notify_socket import NotifySocket
 from support.waiting import until
+from support.worker import PLAIN
 
 
 @pytest.fixture
@@ -275,3 +280,59 @@ def test_a_form_that_does_not_go_is_refused(redis_worker, flags, said):
     worker = redis_worker(*flags).start()
     assert worker.wait() == 2
     worker.log.wait(re.escape(said))
+
+
+@pytest.mark.parametrize("flags", [(), ("-f",)], ids=["stderr", "logfile"])
+def test_a_terminal_that_nobody_reads_holds_up_nothing(folder, redis_server, app, flags):
+    """As after Ctrl-S, or in a window that is stuck: a write of more than the terminal takes would wait for its reader."""
+    master, slave = pty.openpty()
+    notify = NotifySocket(folder / "notify")
+    terminal = os.ttyname(slave)
+    process = subprocess.Popen(
+        [COPPICE, "worker", "-A", DRILL, "-c", "1", "-l", "info", *flags, *([terminal] if flags else [])],
+        env=PLAIN | {"COPPICE_BROKER_URL": redis_server.url(), "NOTIFY_SOCKET": notify.path, "XDG_STATE_HOME": str(folder)},
+        stdin=subprocess.DEVNULL, stdout=slave, stderr=slave, start_new_session=True)  # fmt: skip
+    try:
+        assert notify.wait("READY=1")
+        sent = [app.send_task("drill.say", ("x" * 5000 + "\n", "print")) for _ in range(20)]
+        for result in sent:
+            result.get(timeout=10)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(15) == 0
+    finally:
+        process.kill()
+        process.wait()
+        os.close(slave)
+        os.close(master)
+        notify.close()
+
+
+def test_what_a_task_starts_is_like_any_program(redis_worker, app):
+    worker = redis_worker(concurrency=1).ready()
+    pid = app.send_task("drill.fork", (20,)).get(timeout=10)
+    try:
+        with open(f"/proc/{pid}/status") as status:
+            ignored = next(int(line.split()[1], 16) for line in status if line.startswith("SigIgn"))
+        assert not ignored & 1 << signal.SIGPIPE - 1
+    finally:
+        os.kill(pid, signal.SIGKILL)
+    # The drill has passed the pipes on itself; by themselves they stay here (O_CLOEXEC).
+    [child] = worker.children
+    for number in (3, 4):
+        with open(f"/proc/{child}/fdinfo/{number}") as info:
+            assert next(int(line.split()[1], 8) for line in info if line.startswith("flags")) & os.O_CLOEXEC
+
+
+def test_what_begins_marks_for_ever_costs_the_master_no_memory(redis_worker, app, python_worker, tmp_path):
+    tasks = """
+def flood(args, kwargs):
+    for _ in range(5000):
+        os.write(1, b"\\x1e" * 4096)
+import os
+TASKS["flood"] = flood
+"""
+    worker = redis_worker("-f", tmp_path / "log", app=python_worker(tasks), concurrency=1).ready()
+    before = processes.private_memory(worker.pid)
+    flood = app.send_task("flood")
+    flood.get(timeout=60)
+    assert processes.private_memory(worker.pid) - before < 8 << 20

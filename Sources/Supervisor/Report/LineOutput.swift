@@ -20,13 +20,23 @@ public struct LineOutput {
     init(path: String?) throws(SystemError) {
         self.path = path
         raw = STDERR_FILENO
-        try reopen()
+        if path == nil { begin() } else { try reopen() }
     }
 
     /// A descriptor that is open already and stays so.
     public init(descriptor: Int32) {
         path = nil
         raw = descriptor
+        begin()
+    }
+
+    private mutating func begin() {
+        // poll(2) calls a terminal writable that takes one byte, and a write of more waits for its reader. Its description is the shell's,
+        // too, and not ours to change: so one of our own. Another user's terminal (su) can't be opened, and stays as it is.
+        if isatty(raw) == 1, let own = try? Descriptor.open("/proc/self/fd/\(raw)", flags: O_WRONLY | O_NONBLOCK | O_NOCTTY) {
+            raw = own.raw
+            opened = own
+        }
         isFile = LineOutput.isFile(raw)
     }
 
@@ -42,8 +52,8 @@ public struct LineOutput {
             opened = Descriptor(owning: new)
             raw = new
             lastWritten = LineOutput.newline
+            isFile = LineOutput.isFile(raw)
         }
-        isFile = LineOutput.isFile(raw)
     }
 
     private static func isFile(_ raw: Int32) -> Bool {

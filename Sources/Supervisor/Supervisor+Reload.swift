@@ -57,7 +57,8 @@ extension Supervisor {
 
     /// Also once at the start, so that `coppice reload` knows whom it has before it.
     func publishReloads() {
-        guard let path = reload.path else { return }
-        do { try reload.report.write(to: path) } catch { log.warning("How reloads go is not told: \(error), ignoring") }
+        for path in reload.places {
+            do { try reload.report.write(to: path) } catch { log.warning("How reloads go is not told: \(error), ignoring") }
+        }
     }
 }

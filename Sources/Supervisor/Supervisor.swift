@@ -56,7 +56,7 @@ public final class Supervisor {
         store = sessions.joinsResults ? nil : try StoreLink(endpoint: options.results, expiry: options.resultExpiry, loop: loop, log: log)
         reporter = try Reporter(loop: loop)
         restart = RollingRestart(pool: pool)
-        reload = Reload(path: options.reloadReportPath)
+        reload = Reload(places: options.reloadReports)
         scaler = options.scaling.map { Autoscaler($0) }
         try connect()
         try connectOrders()

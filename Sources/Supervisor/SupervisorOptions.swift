@@ -42,8 +42,10 @@ public struct SupervisorOptions: Sendable {
     /// nil: there are always `concurrency` children.
     public var scaling: ScalingOptions?
     public var shutdown = ShutdownOptions()
-    /// Where it is told how reloads went; nil: nowhere.
-    public var reloadReportPath: String?
+    /// Where the master's process id stands; nil: nowhere.
+    public var pidfile: String?
+    /// Where it is told how reloads went.
+    public var reloadReports: [String] = []
     /// The program's version, for the banner.
     public var version: String
 

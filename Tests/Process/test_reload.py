@@ -281,6 +281,23 @@ def test_a_unit_needs_no_pidfile(redis_worker, folder, command):
     until(lambda: worker.children and not set(before) & set(worker.children), what="the new child")
 
 
+def test_a_unit_may_have_a_pidfile_all_the_same(redis_worker, folder, command):
+    runtime = folder / "run"
+    runtime.mkdir()
+    settings = folder / "settings.yaml"
+    settings.write_text(f"worker: {{pidfile: {folder}/worker.pid}}\n")
+    worker = redis_worker("--config", settings, environment={"RUNTIME_DIRECTORY": str(runtime)}, concurrency=1).ready()
+    # As the unit's ExecReload asks, and as somebody does who knows the pidfile only.
+    for flags, environment in [(("--pid", worker.pid), {"RUNTIME_DIRECTORY": str(runtime)}), (("--pidfile", folder / "worker.pid"), {})]:
+        done = command.run("reload", *flags, **environment)
+        assert (done.returncode, done.stdout) == (0, "reloaded\n"), done.stderr
+    settings.write_text(f"worker: {{pidfile: {folder}/other.pid}}\n")
+    assert command.run("reload", "--pidfile", folder / "worker.pid").returncode == 0
+    worker.log.wait("pidfile changed, which takes a restart")
+    worker.stop()
+    assert not list(runtime.iterdir()) and not list(folder.glob("*.pid*"))
+
+
 @pytest.mark.skipif(os.geteuid() != 0, reason="takes another user, and a mount")
 def test_a_master_that_proc_hides_is_found(redis_worker, folder):
     """As under systemd's ProtectProc=invisible: a master forbids inspection, so its own user's commands do not see it in /proc."""

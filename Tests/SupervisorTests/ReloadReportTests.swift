@@ -54,11 +54,11 @@ import Testing
 
     @Test(
         arguments: [
-            ("/run/w.pid", "/run/coppice", "/run/w.pid.reload"), ("w.pid", nil, "w.pid.reload"),
-            (nil, "/run/coppice/a:/run/coppice/b", "/run/coppice/a/coppice.reload"), (nil, nil, nil), (nil, "", nil),
-            (nil, "relative", nil),
-        ] as [(String?, String?, String?)])
-    func whereItStands(_ pidfile: String?, _ folder: String?, _ place: String?) {
-        #expect(ReloadReport.path(pidfile: pidfile, runtimeDirectory: folder) == place)
+            ("/run/w.pid", "/run/coppice", ["/run/w.pid.reload", "/run/coppice/coppice.reload"]), ("w.pid", nil, ["w.pid.reload"]),
+            (nil, "/run/coppice/a:/run/coppice/b", ["/run/coppice/a/coppice.reload"]), (nil, nil, []), (nil, "", []),
+            (nil, "relative", []),
+        ] as [(String?, String?, [String])])
+    func whereItStands(_ pidfile: String?, _ folder: String?, _ places: [String]) {
+        #expect(ReloadReport.places(pidfile: pidfile, runtimeDirectory: folder) == places)
     }
 }

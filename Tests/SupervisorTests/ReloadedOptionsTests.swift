@@ -32,6 +32,7 @@ import Testing
         read.queues = ["celery", "more"]
         read.node = "c@d"
         read.prefetchMultiplier = 1
+        read.pidfile = "/pid"
         read.log.file = "/log"
         read.timeZone = "Asia/Shanghai"
         read.resultExpiry = 1
@@ -39,7 +40,7 @@ import Testing
         let (options, differing) = Self.options.reloaded(as: read)
         #expect(
             differing == [
-                "the broker", "the result store", "queues", "hostname", "prefetch-multiplier", "logfile", "DATETIME_TIMEZONE",
+                "the broker", "the result store", "queues", "hostname", "prefetch-multiplier", "pidfile", "logfile", "DATETIME_TIMEZONE",
                 "CELERY_RESULT_EXPIRES",
             ])
         #expect(options.broker == Self.options.broker && options.results == Self.options.results && options.queues == ["celery"])

@@ -29,7 +29,7 @@ struct ReloadCommand: ParsableCommand {
         try CommandFailure.reporting {
             guard timeout.isFinite, timeout > 0 else { throw CommandFailure("--timeout: not a number of seconds above 0", code: 2) }
             let folder = CurrentProcess.environment("RUNTIME_DIRECTORY")
-            guard let path = ReloadReport.path(pidfile: pidfile, runtimeDirectory: folder) else {
+            guard let path = ReloadReport.places(pidfile: pidfile, runtimeDirectory: folder).first else {
                 throw CommandFailure("which worker? --pidfile PATH names it; --pid needs the unit's RUNTIME_DIRECTORY", code: 2)
             }
             // The report is the proof that the process is a master, and the one that is meant: a number alone may be anybody's by now.

@@ -67,7 +67,7 @@ struct WorkerCommand: ParsableCommand {
         CurrentProcess.forbidInspection()
         CurrentProcess.hidePasswordsInArguments()
         let code = try CommandFailure.reporting {
-            let (options, pidPath) = try resolve()
+            let options = try resolve()
             if let timeZone = options.timeZone {
                 setenv("TZ", timeZone, 1)
                 tzset()
@@ -76,14 +76,14 @@ struct WorkerCommand: ParsableCommand {
             do { sink = try LogSink(options.log, node: options.node) } catch {
                 throw CommandFailure("\(options.log.file == nil ? "--log-format" : "--logfile"): \(error)", code: 2)
             }
-            let pid = try pidPath.map { try PidFile($0) }
+            let pid = try options.pidfile.map { try PidFile($0) }
             defer {
                 pid?.remove()
-                if let report = options.reloadReportPath { unlink(report) }
+                for report in options.reloadReports { unlink(report) }
             }
             let supervisor = try Supervisor(options: options, sink: sink)
             supervisor.readSettings = {
-                do { return try resolve().0 } catch let failure as CommandFailure {
+                do { return try resolve() } catch let failure as CommandFailure {
                     throw SupervisorFailure(failure.text, code: failure.code)
                 }
             }
@@ -99,7 +99,7 @@ struct WorkerCommand: ParsableCommand {
         if code != 0 { throw ExitCode(code) }
     }
 
-    private func resolve() throws -> (SupervisorOptions, pidPath: String?) {
+    private func resolve() throws -> SupervisorOptions {
         let settings = try Settings(connection)
         let worker = settings.worker
         let node = try NodeName(template: worker.text(hostname, "hostname"), host: CurrentProcess.hostName)
@@ -122,10 +122,10 @@ struct WorkerCommand: ParsableCommand {
         options.scaling = try scaling.options(worker, patience: settings.autoscalePatience)
         if let scaling = options.scaling { options.concurrency = scaling.minimum }
         options.shutdown = try shutdown.options(worker)
-        let pidPath = try worker.text(pidfile, "pidfile").map { try node.path($0, "--pidfile") }
-        options.reloadReportPath = ReloadReport.path(
-            pidfile: pidPath, runtimeDirectory: CurrentProcess.environment("RUNTIME_DIRECTORY"))
-        return (options, pidPath)
+        options.pidfile = try worker.text(pidfile, "pidfile").map { try node.path($0, "--pidfile") }
+        options.reloadReports = ReloadReport.places(
+            pidfile: options.pidfile, runtimeDirectory: CurrentProcess.environment("RUNTIME_DIRECTORY"))
+        return options
     }
 
     private func children(_ worker: WorkerLookup) throws -> Int {

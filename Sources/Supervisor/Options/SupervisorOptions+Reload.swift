@@ -16,6 +16,7 @@ extension SupervisorOptions {
         keep(\.queues, "queues")
         keep(\.node, "hostname")
         keep(\.prefetchMultiplier, "prefetch-multiplier")
+        keep(\.pidfile, "pidfile")
         keep(\.log.file, "logfile")
         keep(\.log.level, "loglevel")
         keep(\.log.format, "log-format")

@@ -9,7 +9,7 @@ struct Reload {
     var failure: String?
     var report = ReloadReport(pid: CurrentProcess.id, started: ProcessStatus.startTime(of: CurrentProcess.id) ?? 0)
     /// Where that is written.
-    let path: String?
+    let places: [String]
 
-    init(path: String?) { self.path = path }
+    init(places: [String]) { self.places = places }
 }

@@ -37,12 +37,11 @@ public struct ReloadReport: Equatable, Sendable {
         self.outcome = outcome
     }
 
-    /// Beside the pidfile; without one in the folder that systemd made for the unit. nil: there is neither.
-    public static func path(pidfile: String?, runtimeDirectory: String?) -> String? {
-        if let pidfile { return pidfile + ".reload" }
-        // A unit may have several, separated by colons.
-        guard let folder = runtimeDirectory?.prefix(while: { $0 != ":" }), folder.hasPrefix("/") else { return nil }
-        return folder + "/coppice.reload"
+    /// Beside the pidfile, and in the folder that systemd made for the unit: in each that there is, since whoever asks knows one of them.
+    public static func places(pidfile: String?, runtimeDirectory: String?) -> [String] {
+        // A unit may have several folders, separated by colons.
+        let folder = runtimeDirectory?.prefix { $0 != ":" }
+        return [pidfile.map { $0 + ".reload" }, folder.flatMap { $0.hasPrefix("/") ? $0 + "/coppice.reload" : nil }].compactMap(\.self)
     }
 
     // MARK: the file

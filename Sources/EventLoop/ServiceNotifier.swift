@@ -23,16 +23,28 @@ public struct ServiceNotifier {
         return name.hasPrefix("@") ? .abstract(String(name.dropFirst())) : .unix(name)
     }
 
-    public func ready(status: String) -> Bool { send("READY=1\nSTATUS=\(status)") }
-    public func status(_ text: String) -> Bool { send("STATUS=\(text)") }
-    public func stopping(status: String) -> Bool { send("STOPPING=1\nSTATUS=\(status)") }
+    public func ready(status: String) -> Bool { send("READY=1\nSTATUS=\(ServiceNotifier.line(status))") }
+    public func status(_ text: String) -> Bool { send("STATUS=\(ServiceNotifier.line(text))") }
+    public func stopping(status: String) -> Bool { send("STOPPING=1\nSTATUS=\(ServiceNotifier.line(status))") }
     /// - Parameter time: the monotonic clock's, from before anything was read again.
     public func reloading(at time: MonotonicTime, status: String) -> Bool {
-        send("RELOADING=1\nMONOTONIC_USEC=\(time.nanoseconds / 1000)\nSTATUS=\(status)")
+        send("RELOADING=1\nMONOTONIC_USEC=\(time.nanoseconds / 1000)\nSTATUS=\(ServiceNotifier.line(status))")
     }
     public func watchdog() -> Bool { send("WATCHDOG=1") }
     /// Asks for so many more seconds before a start or stop counts as timed out.
     public func extendTimeout(seconds: Double) { _ = send("EXTEND_TIMEOUT_USEC=\(Int(seconds * 1e6))") }
+
+    /// Bytes of a status. systemd passes a datagram of more than 4096 over, whatever else stands in it.
+    static let longestStatus = 1024
+
+    /// A status may quote a message's words: no line's end in it begins another assignment, and it is cut, not within a character.
+    static func line(_ status: String) -> String {
+        let line = TerminalText.safe(status)
+        guard line.utf8.count > longestStatus else { return line }
+        var end = line.utf8.index(line.startIndex, offsetBy: longestStatus)
+        while end.samePosition(in: line.unicodeScalars) == nil { end = line.utf8.index(before: end) }
+        return line[..<end] + "…"
+    }
 
     private func send(_ state: String) -> Bool { socket?.send(Array(state.utf8)) ?? true }
 }

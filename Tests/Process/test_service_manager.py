@@ -8,6 +8,7 @@ import time
 import pytest
 
 from support import processes
+from support.envelope import envelope, send
 from support.waiting import until
 
 
@@ -170,3 +171,16 @@ def test_a_service_manager_that_reads_nothing_holds_up_nothing_and_hears_all_lat
     worker.signal(signal.SIGTERM)
     heard(unread, "STOPPING=1")
     assert worker.wait() == 0
+
+
+def test_a_tasks_name_commands_nobody(redis_worker, redis, results):
+    """`shadow` is the sender's word: a line's end in it must not be one of systemd's, nor its length cost STOPPING."""
+    worker = redis_worker(concurrency=2).ready()
+    for id, shadow in [("one", "x\nWATCHDOG=trigger"), ("two", "y" * 100_000)]:
+        send(redis, envelope("drill.sleep", (1,), id=id, headers={"shadow": shadow}))
+        results.wait(id, "STARTED")
+    worker.signal(signal.SIGTERM)
+    assert worker.wait() == 0
+    assert any("x\\u{a}WATCHDOG=trigger" in line for line in worker.notify.messages("STATUS=finishing"))
+    assert not worker.notify.messages("WATCHDOG=trigger")
+    assert worker.notify.messages("STOPPING=1") and all(len(line) < 2000 for line in worker.notify.messages("STATUS="))

@@ -1,4 +1,5 @@
 import ArgumentParser
+import CoppiceSystem
 
 @main
 struct Coppice: ParsableCommand {
@@ -16,4 +17,11 @@ struct Coppice: ParsableCommand {
             WorkerCommand.self, CallCommand.self, ResultCommand.self, RevokeCommand.self, StatusCommand.self, ReloadCommand.self,
             QuietCommand.self, QueuesCommand.self, PurgeCommand.self, DeadCommand.self, TuneCommand.self,
         ])
+
+    static func main() {
+        let arguments = Array(CommandLine.arguments.dropFirst())
+        // Whatever the command, and before anything else.
+        CurrentProcess.hidePasswordsInArguments()
+        main(arguments)
+    }
 }

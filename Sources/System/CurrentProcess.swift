@@ -24,17 +24,21 @@ public enum CurrentProcess {
             // The kernel's own copy of the argument: null-terminated, writable, as long as the process lives.
             guard let argument = CommandLine.unsafeArgv[index] else { continue }
             let bytes = (0..<strlen(argument)).map { UInt8(bitPattern: argument[$0]) }
-            for offset in passwords(in: bytes) { argument[offset] = CChar(UInt8(ascii: "*")) }
+            for range in passwords(in: bytes) { for offset in range { argument[offset] = CChar(UInt8(ascii: "*")) } }
         }
     }
 
-    /// Where in a URL, or a list of them, the passwords stand: from the first colon behind the scheme to the last `@`. The bytes need
-    /// not be UTF-8.
-    static func passwords(in bytes: [UInt8]) -> Range<Int> {
-        guard let scheme = bytes.firstRange(of: "://".utf8), let at = bytes[scheme.upperBound...].lastIndex(of: UInt8(ascii: "@")),
-            let colon = bytes[scheme.upperBound..<at].firstIndex(of: UInt8(ascii: ":"))
-        else { return 0..<0 }
-        return colon + 1..<at
+    /// Where in a URL, or a list of them, passwords may stand: from the scheme to the last `@`, since a name alone may be a password that
+    /// was put in the wrong place, and in the value of `sentinel_password`. The bytes need not be UTF-8.
+    static func passwords(in bytes: [UInt8]) -> [Range<Int>] {
+        guard let scheme = bytes.firstRange(of: "://".utf8) else { return [] }
+        var found: [Range<Int>] = []
+        if let at = bytes[scheme.upperBound...].lastIndex(of: UInt8(ascii: "@")) { found.append(scheme.upperBound..<at) }
+        for name in bytes.ranges(of: "sentinel_password=".utf8) {
+            let end = bytes[name.upperBound...].firstIndex { $0 == UInt8(ascii: "&") || $0 == UInt8(ascii: ";") } ?? bytes.endIndex
+            found.append(name.upperBound..<end)
+        }
+        return found
     }
 
     /// How many processors this process may use: its affinity, or its control groups' quota, rounded up, if that is less.

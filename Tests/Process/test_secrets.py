@@ -2,6 +2,8 @@
 
 import os
 import shutil
+import socket
+import subprocess
 
 import pytest
 
@@ -168,3 +170,30 @@ def test_the_spy_would_find_it_in_a_master_that_does_not_hide(folder, python_wor
 def test_the_masters_files_belong_to_root_while_it_runs(worker):
     """What PR_SET_DUMPABLE 0 looks like from outside."""
     until(lambda: os.stat(f"/proc/{worker.pid}/environ").st_uid == 0, what="the kernel's word")
+
+
+@pytest.mark.parametrize(
+    "flags",
+    [["result", "x", "-b", "redis://:hunter2@127.0.0.1:{port}/0"], ["result", "x", "-b", "redis://hunter2@127.0.0.1:{port}/0"],
+     ["dead", "list", "--broker=sentinel://127.0.0.1:{port}/0?sentinel_password=hunter2&master_name=m"]],
+)  # fmt: skip
+def test_no_command_shows_it_while_it_runs(flags):
+    # A server that says nothing.
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        server.settimeout(20)
+        port = server.getsockname()[1]
+        asking = subprocess.Popen([COPPICE, *(flag.format(port=port) for flag in flags)], env=PLAIN, stderr=subprocess.PIPE)
+        try:
+            with server.accept()[0]:
+                line = processes.command_line(asking.pid)
+                assert "hunter2" not in line and "***" in line
+        finally:
+            asking.kill()
+            asking.communicate()
+
+
+def test_a_url_in_the_wrong_place_is_not_quoted(command):
+    for value in ("redis://:hunter2@127.0.0.1/0", "user:hunter2", "hunter2@host"):
+        done = command.run("status", COPPICE_BROKER_URL="", CELERY_BROKER=value)
+        assert done.returncode == 2 and "CELERY_BROKER" in done.stderr and "hunter2" not in done.stderr
+    assert "'kafka'" in command.run("status", COPPICE_BROKER_URL="", CELERY_BROKER="kafka").stderr

@@ -64,7 +64,10 @@ struct Settings {
             switch kind {
             case "redis": return .redis(try redis(lookup))
             case "rabbitmq": return .rabbitmq(try rabbitmq(lookup))
-            default: throw SettingsError(source, "unknown broker '\(kind)': redis or rabbitmq, or unset for the embedded broker")
+            default:
+                // A URL that was put in the wrong place holds a password.
+                let quoted = kind.contains { $0 == ":" || $0 == "@" } ? "this is no kind of broker" : "unknown broker '\(kind)'"
+                throw SettingsError(source, "\(quoted): redis or rabbitmq, or unset for the embedded broker")
             }
         }
         return .sqlite(path: try embeddedPath())

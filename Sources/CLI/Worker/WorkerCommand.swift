@@ -65,7 +65,6 @@ struct WorkerCommand: ParsableCommand {
     func run() throws {
         // Before anything else: a process of the same user must not read our memory and environment.
         CurrentProcess.forbidInspection()
-        CurrentProcess.hidePasswordsInArguments()
         let code = try CommandFailure.reporting {
             let options = try resolve()
             if let timeZone = options.timeZone {

@@ -3,10 +3,11 @@
 import json
 import sqlite3
 import time
+import zlib
 
 import pytest
 
-from support.envelope import META, envelope, record, send
+from support.envelope import META, encode, envelope, record, send
 from support.waiting import until
 
 TASKS = """
@@ -109,3 +110,17 @@ TASKS["rude"] = rude
     redis_worker(app=python_worker(rude), environment={"CELERY_RESULT_EXTENDED": "1"}).ready()
     send(redis, envelope("rude", id="rude"))
     assert "a call of what is not next in its hand" in results.wait("rude", "FAILURE")["result"]["exc_message"][0]
+
+
+@pytest.mark.parametrize("task", ["drill.add", "drill.fail"])
+def test_a_call_that_grows_too_long_is_not_told(redis_worker, redis, results, task):
+    """A small message whose arguments are 35 MB in UTF-8 and three times that in ASCII, which is more than a frame has."""
+    worker = redis_worker(concurrency=1, environment={"CELERY_RESULT_EXTENDED": "1"}).ready()
+    pids = worker.children
+    body = zlib.compress(json.dumps([["Ж" * 17_500_000], {}, {}], ensure_ascii=False).encode())
+    send(redis, envelope(task, id="long", body=encode(body), headers={"compression": "application/x-gzip"}))
+    found = results.wait("long", "FAILURE", timeout=40)
+    assert found["args"] is None and found["result"]["exc_type"] == {"drill.add": "TypeError", "drill.fail": "ValueError"}[task]
+    if task == "drill.fail":
+        assert found["result"]["exc_message"] == ["what it says is too long to be told"]
+    assert worker.children == pids

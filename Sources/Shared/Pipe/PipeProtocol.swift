@@ -4,6 +4,8 @@ public enum PipeProtocol {
     public static let version: UInt16 = 1
     /// The longest frame, in bytes, kind included: above the largest body (32 MiB, a third more in base64) and result (64 MiB).
     public static let maximumFrame = 96 << 20
+    /// Whether an encoded frame, its length before it, may be sent.
+    public static func fits(_ frame: [UInt8]) -> Bool { frame.count - 4 <= maximumFrame }
     /// The child's descriptor for frames from the master.
     public static let downDescriptor: Int32 = 3
     /// The child's descriptor for frames to the master.

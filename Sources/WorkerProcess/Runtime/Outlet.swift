@@ -57,7 +57,9 @@ final class Outlet: Sendable {
 
     /// Adds `done`.
     func finish(_ assignment: UInt64, _ outcome: Outcome) {
-        let frame = UpFrame.done(assignment: assignment, outcome: outcome).encoded
+        var frame = UpFrame.done(assignment: assignment, outcome: outcome).encoded
+        // A result has its bound; the arguments of an exception have none before this.
+        if !PipeProtocol.fits(frame) { frame = UpFrame.done(assignment: assignment, outcome: outcome.shortened).encoded }
         // Nobody is woken for it: the executor goes on to the next task, or flushes because there is none.
         state.withLock { state in
             if state.pending.isEmpty { state.since = .now }

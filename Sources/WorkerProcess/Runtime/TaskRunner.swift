@@ -48,13 +48,15 @@ final class TaskRunner: Sendable {
         CurrentProcess.end(0)
     }
 
-    /// The frame that says what the task is called with; nil where the body can't be read, which its outcome will say.
+    /// The frame that says what the task is called with; nil where the body can't be read, which its outcome will say, or where it has
+    /// grown too long by being written anew, in ASCII.
     private func call(_ run: RunFrame) -> [UInt8]? {
         guard let arguments = try? TaskArguments(run) else { return nil }
-        return UpFrame.call(
+        let frame = UpFrame.call(
             assignment: run.assignment, arguments: JSONValue.array(arguments.positional).bytes,
             keywords: JSONValue.object(arguments.keyword).bytes
         ).encoded
+        return PipeProtocol.fits(frame) ? frame : nil
     }
 
     private func perform(_ run: RunFrame) async -> Outcome {

@@ -104,3 +104,23 @@ def test_a_poison_pills_deaths_are_told_with_it(any_worker, broker, folder):
     shown = broker.command.run("dead", "show", letter["id"])
     assert shown.stdout.count('"stderr": []') == 3, (letter, shown)
     assert worker.running
+
+
+def test_what_another_task_has_said_is_not_told(redis_worker, app, python_worker):
+    """The process is the same, and its words are another's: of a cause that is not this one's, too."""
+    tasks = """
+import os, signal
+def say(args, kwargs):
+    os.write(2, b"Fatal error: failed to allocate 5 bytes\\nanother's secret\\n")
+def die(args, kwargs):
+    os.write(2, b"its own word\\n")
+    os.kill(os.getpid(), signal.SIGSEGV)
+TASKS["say"] = say
+TASKS["die"] = die
+"""
+    redis_worker(app=python_worker(tasks), concurrency=1).ready()
+    app.send_task("say").get(timeout=10)
+    sent = app.send_task("die")
+    text = lost(sent)
+    assert "It crashed." in text
+    assert "its own word" in sent.traceback and "another's secret" not in sent.traceback

@@ -16,7 +16,7 @@ struct Death {
     var memory: MemoryPeak?
     /// What its main thread did when we killed it: a letter of `ProcessStatus.state`.
     var state: Character?
-    /// The last that it wrote to its standard error, the oldest line first.
+    /// The last that its task, or nobody's, wrote to its standard error, the oldest line first.
     var lastLines: [String] = []
     /// Whether the kernel has killed in the child's cgroup because memory was short or over its limit. False where it has none.
     var oomKilled = false

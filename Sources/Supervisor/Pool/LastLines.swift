@@ -10,18 +10,32 @@ struct LastLines: Equatable {
     /// Bytes of one line.
     static let longestLine = 1024
 
-    private(set) var lines: [String] = []
+    private struct Entry: Equatable {
+        var text: String
+        /// The assignments of which one has written it; none: it is of no task.
+        var owners: [UInt64]
+    }
+
+    private var entries: [Entry] = []
     private var bytes = 0
     private var reportBegan = false
 
-    mutating func append(_ line: String) {
+    /// Those that this assignment may have written, and those of no task. The process lives on from task to task, and what another has
+    /// said is nobody else's business.
+    func lines(of assignment: UInt64?) -> [String] {
+        entries.filter { $0.owners.isEmpty || assignment.map($0.owners.contains) ?? false }.map(\.text)
+    }
+
+    mutating func append(_ line: String, of owners: [UInt64]) {
         let line = LastLines.cut(line)
         if reportBegan {
-            guard lines.count < LastLines.mostReportLines, bytes + line.utf8.count <= LastLines.mostReportBytes else { return }
+            guard entries.count < LastLines.mostReportLines, bytes + line.utf8.count <= LastLines.mostReportBytes else { return }
         }
-        lines.append(line)
+        entries.append(Entry(text: line, owners: owners))
         bytes += line.utf8.count
-        while !reportBegan, lines.count > LastLines.mostLines || bytes > LastLines.mostBytes { bytes -= lines.removeFirst().utf8.count }
+        while !reportBegan, entries.count > LastLines.mostLines || bytes > LastLines.mostBytes {
+            bytes -= entries.removeFirst().text.utf8.count
+        }
     }
 
     /// What follows is a crash report.

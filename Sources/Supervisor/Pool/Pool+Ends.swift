@@ -63,11 +63,12 @@ extension Pool {
 
     /// It is reaped, or is a corpse.
     private func over(_ child: Child, _ end: ProcessEnd?, _ usage: ProcessUsage?, now: MonotonicTime) {
+        let hand = child.lifecycle.hand
         let death = Death(
             end: child.lifecycle.ended(), process: end, lived: now.seconds(since: child.spawnedAt),
             ran: child.runningSince.map { now.seconds(since: $0) }, cpu: usage?.cpu,
             memory: MemoryPeak(reaped: usage?.peak, parent: child.parentPeak, seen: child.peakSeen), state: child.stateSeen,
-            lastLines: child.lastLines.lines, oomKilled: end != nil && leaveSandbox(child))
+            lastLines: child.lastLines.lines(of: hand.running ?? hand.next), oomKilled: end != nil && leaveSandbox(child))
         let wasServing = child.isServing
         child.slot.remove(child)
         if end == nil { child.closePipes() } else { child.close() }

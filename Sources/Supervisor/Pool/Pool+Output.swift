@@ -47,11 +47,12 @@ extension Pool {
     }
 
     private func say(_ text: String, _ owner: UInt64, _ output: ChildOutput, _ child: Child) {
+        let hand = child.lifecycle.hand
         if output.stream == .standardError {
             if text.hasPrefix(Pool.reportMark) { beginsReport(child, now: .now) }
-            child.lastLines.append(text)
+            // Unmarked, it is of one that the child has: the one in work may have ended, as is to be heard.
+            child.lastLines.append(text, of: owner != 0 ? [owner] : hand.assignments)
         }
-        let hand = child.lifecycle.hand
         // A task that is next when its child prints has begun: its frame is on the way.
         let assignment = owner != 0 ? owner : hand.running ?? hand.next ?? 0
         onOutput(child, OutputLine(stream: output.stream, text: text, assignment: assignment))

@@ -73,7 +73,7 @@ public final class Supervisor {
     /// - Throws: `SupervisorFailure`: one line for the operator. The worker can't be started, never becomes ready, or the embedded
     ///   broker's file can't be used.
     public func run() throws -> Int32 {
-        defer { sink.flush() }
+        defer { sink.finish() }
         defer { pool.sandbox.close() }
         do { try pool.spawnFirst() } catch { throw SupervisorFailure("\(error)", code: 2) }
         publishReloads()

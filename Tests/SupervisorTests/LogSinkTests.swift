@@ -71,6 +71,46 @@ import Testing
         }
     }
 
+    @Test func atTheEndASlowReaderGetsTheRest() throws {
+        try LogSinkTests.withFIFO { path in
+            let reader = try Descriptor.open(path, flags: O_RDONLY | O_NONBLOCK)
+            let sink = try sink(path)
+            // More than the pipe holds, and no more than waits.
+            for number in 0..<200 { sink.write(record("\(number) " + String(repeating: "x", count: 1000))) }
+            let lines = Monitor(0)
+            let raw = reader.raw
+            try NativeThread.start("reader") {
+                var buffer = [UInt8](repeating: 0, count: 1 << 12)
+                var count = 0
+                while count < 200, poll(nil, 0, 1) == 0 {
+                    let got = Glibc.read(raw, &buffer, buffer.count)
+                    if got == 0 || got < 0 && errno != EAGAIN { return }
+                    count += buffer.prefix(max(0, got)).count { $0 == UInt8(ascii: "\n") }
+                    let sum = count
+                    lines.withLock { $0 = sum }
+                }
+            }
+            sink.finish()
+            // All has left: the rest is in the pipe. Whoever had given up had closed it now.
+            let deadline = MonotonicTime.now.advanced(by: 10)
+            while lines.withLock({ $0 }) < 200, MonotonicTime.now < deadline { poll(nil, 0, 5) }
+            #expect(lines.withLock { $0 } == 200)
+            reader.close()
+        }
+    }
+
+    @Test func aReaderThatDoesNotReadIsNotWaitedForAtTheEndEither() throws {
+        try LogSinkTests.withFIFO { path in
+            let reader = try Descriptor.open(path, flags: O_RDONLY | O_NONBLOCK)
+            let sink = try sink(path)
+            for _ in 0..<200 { sink.write(record(String(repeating: "x", count: 1000))) }
+            let begun = MonotonicTime.now
+            sink.finish()
+            #expect(MonotonicTime.now.seconds(since: begun) < 10)
+            reader.close()
+        }
+    }
+
     @Test func aLineThatIsTornDoesNotSpoilTheNext() throws {
         CurrentProcess.ignoreBrokenPipes()
         try LogSinkTests.withFIFO { path in

@@ -1,5 +1,6 @@
 import CoppiceShared
 import CoppiceSystem
+import Glibc
 import Synchronization
 
 /// Where the log's records gather during a turn of the loop, to leave together at its end. Never waits: a reader that does not read
@@ -74,6 +75,17 @@ public final class LogSink: Sendable {
 
     /// Hands over what is taken now.
     public func flush() { state.withLock { $0.flush() } }
+
+    /// At the end, when there is nothing else to do: gives a slow reader a second for the rest.
+    func finish() {
+        let deadline = MonotonicTime.now.advanced(by: 1)
+        flush()
+        while state.withLock({ $0.destination.backlog > 0 }), MonotonicTime.now < deadline {
+            // Milliseconds. Not every destination has a descriptor to wait for.
+            poll(nil, 0, 5)
+            flush()
+        }
+    }
 
     /// What will be told when there is room again.
     var lostLines: [Int: Int] { state.withLock { $0.lost } }

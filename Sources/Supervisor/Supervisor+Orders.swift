@@ -76,9 +76,10 @@ extension Supervisor {
 
     // MARK: quiet
 
-    /// Stops taking messages and gives back what no child has; or takes them again.
-    func quiet(_ isQuiet: Bool) {
-        guard lifecycle.quiet(isQuiet) else { return }
+    /// Stops taking messages and gives back what no child has; or takes them again. Returns whether it is so.
+    @discardableResult
+    func quiet(_ isQuiet: Bool) -> Bool {
+        guard lifecycle.quiet(isQuiet) else { return lifecycle.takesMessages != isQuiet }
         if isQuiet {
             log.warning("Quiet: no more messages are taken")
             stopTaking()
@@ -88,6 +89,7 @@ extension Supervisor {
             broker.standing?.resumeTaking()
             broker.flush()
         }
+        return true
     }
 
     // MARK: size

@@ -213,3 +213,16 @@ def test_the_end_of_a_terminal_is_a_warm_shutdown(redis_server, redis_worker, ap
                 os.kill(child, signal.SIGKILL)
             except ProcessLookupError:
                 pass
+
+
+def test_a_node_that_stops_does_not_say_that_it_takes_messages(redis_worker, command, app, results):
+    worker = redis_worker(concurrency=1).ready()
+    sent = app.send_task("drill.sleep", (3,))
+    results.wait(sent.id, "STARTED")
+    worker.signal(signal.SIGTERM)
+    worker.log.wait("Warm shutdown")
+    done = command.run("quiet", "--resume")
+    assert (done.returncode, done.stderr) == (1, "coppice: test@local: it stops, and takes no more messages\n")
+    done = command.run("quiet")
+    assert (done.returncode, done.stdout) == (0, "->  test@local: takes no more messages\n")
+    assert worker.wait() == 0

@@ -11,10 +11,15 @@ import Testing
         var given: [(ids: [String], signal: Int32?)] = []
         var running: Set<String> = []
         var quiet: [Bool] = []
+        var stops = false
 
         func panel(_ node: String) -> ControlPanel {
             ControlPanel(
-                node: node, quiet: { [self] in quiet.append($0) },
+                node: node,
+                quiet: { [self] in
+                    quiet.append($0)
+                    return $0 || !stops
+                },
                 revoke: { [self] ids, signal in
                     given.append((ids, signal))
                     return signal == nil ? [] : ids.filter(running.contains)
@@ -92,6 +97,10 @@ import Testing
         #expect(value == ["v": 1, "ok": "takes no more messages"] && orders.quiet == [true])
         let (resumed, others) = try answer(#"{"method": "coppice_quiet", "arguments": {"resume": true}}"#)
         #expect(resumed == ["v": 1, "ok": "takes messages"] && others.quiet == [false])
+        let stopping = Orders()
+        stopping.stops = true
+        let refusal = stopping.panel("celery@me").answer(try request(#"{"method": "coppice_quiet", "arguments": {"resume": true}}"#))
+        #expect(refusal == ["v": 1, "error": "it stops, and takes no more messages"])
         #expect(try answer(#"{"method": "coppice_quiet", "destination": ["celery@you"]}"#).1.quiet.isEmpty)
     }
 

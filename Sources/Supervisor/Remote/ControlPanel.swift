@@ -3,8 +3,8 @@ import CoppiceShared
 /// Carries control requests out and words the answers as Celery's worker does (celery-wire §7).
 struct ControlPanel {
     let node: String
-    /// Stops taking messages, or takes them again.
-    let quiet: (_ isQuiet: Bool) -> Void
+    /// Stops taking messages, or takes them again. Returns whether that is so afterwards: a node that stops takes none again.
+    let quiet: (_ isQuiet: Bool) -> Bool
     /// Marks tasks as revoked; with a signal, ends those that run. Returns the ids that ran here.
     let revoke: (_ ids: [String], _ signal: Int32?) -> [String]
     /// The line that systemd gets as STATUS.
@@ -20,7 +20,7 @@ struct ControlPanel {
         case "coppice_status": return ["v": 1, "ok": .string(status()), "run_seconds": runTimes().json]
         case "coppice_quiet":
             let resumes = request.arguments["resume"]?.bool ?? false
-            quiet(!resumes)
+            guard quiet(!resumes) else { return ["v": 1, "error": "it stops, and takes no more messages"] }
             return ["v": 1, "ok": .string(resumes ? "takes messages" : "takes no more messages")]
         case "revoke": return revoke(request, terminate: request.arguments["terminate"]?.bool ?? false)
         case "terminate": return revoke(request, terminate: true)

@@ -88,7 +88,7 @@ def test_the_flags_are_checked(tune):
         assert done.returncode == 2 and len(done.stderr.splitlines()) == 1, (flags, done.stderr)
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGQUIT, signal.SIGTERM])
 def test_an_interrupted_one_leaves_nothing(tune, place, number):
     process = subprocess.Popen(
         [COPPICE, "tune", "-A", DRILL, "--task", "drill.sleep", "--args", "[60]"], env=tune.environment, stdout=subprocess.PIPE,

@@ -10,7 +10,8 @@ struct TuneCommand: ParsableCommand {
             The task really runs, some hundred times or thousands: take arguments that do no harm. Each setting is tried with a real worker \
             on a temporary SQLite file, never on your broker; what a broker on the network adds is not in the figures. The rounds go forth \
             and back through the settings, and the medians are shown. Latency is looked at while half as many tasks come as could be done.
-            Exit codes: 0, 1 the task or the worker fails, 2 a flag is wrong.
+            Exit codes: 0, 1 the task or the worker fails, 2 a flag is wrong, 128 and the signal's number when a signal ended it: 130 INT, \
+            131 QUIT, 143 TERM.
             """)
 
     @Option(name: [.customShort("A"), .customLong("app")], help: ArgumentHelp("The worker executable.", valueName: "path"))
@@ -37,7 +38,9 @@ struct TuneCommand: ParsableCommand {
     @Option(parsing: .unconditional, help: ArgumentHelp("Tasks a run, instead of --seconds.", valueName: "n"))
     var count: Int?
 
-    @Option(parsing: .unconditional, help: ArgumentHelp("About how long a run takes; 1 if not given.", valueName: "seconds"))
+    @Option(
+        parsing: .unconditional,
+        help: ArgumentHelp("About how long a run takes, of 10000 tasks at most; 1 if not given.", valueName: "seconds"))
     var seconds: Double?
 
     @Option(parsing: .unconditional, help: ArgumentHelp("Runs of each setting.", valueName: "n"))

@@ -30,7 +30,12 @@ struct TuneSample {
 
     /// The median of each figure.
     init(medianOf samples: [TuneSample]) {
-        func median(_ values: [Double]) -> Double { values.isEmpty ? 0 : values.sorted()[values.count / 2] }
+        func median(_ values: [Double]) -> Double {
+            guard !values.isEmpty else { return 0 }
+            let sorted = values.sorted()
+            // Of an even number the middle is between two.
+            return (sorted[(sorted.count - 1) / 2] + sorted[sorted.count / 2]) / 2
+        }
         func median(_ values: [Percentiles]) -> Percentiles? {
             values.isEmpty ? nil : Percentiles(half: median(values.map(\.half)), most: median(values.map(\.most)))
         }

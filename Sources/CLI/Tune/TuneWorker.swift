@@ -8,8 +8,11 @@ final class TuneWorker {
     private static let patience = 5.0
     /// Bytes of its log that are shown when it ends by itself.
     private static let mostLog = 2000
-    /// Variables that could lead it somewhere else.
-    private static let refused = ["COPPICE_", "CELERY_", "REDIS_", "NOTIFY_SOCKET=", "WATCHDOG_"]
+    /// Variables that could lead it somewhere else, or make it another one than its flags say.
+    private static let refused = [
+        "COPPICE_", "CELERY_", "REDIS_", "NOTIFY_SOCKET=", "WATCHDOG_", "CREDENTIALS_DIRECTORY=", "RUNTIME_DIRECTORY=",
+        "DATETIME_TIMEZONE=", "AUTOSCALE_KEEPALIVE=",
+    ]
 
     private let process: ChildProcess
     private let log: String

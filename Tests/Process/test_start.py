@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from support import COPPICE, DRILL, EXAMPLE
+from support import COPPICE, DRILL, EXAMPLE, processes
 from support.waiting import until
 
 
@@ -140,6 +140,31 @@ def test_a_pidfile_of_a_killed_worker_is_taken_over(redis_worker, folder):
     assert pidfile.exists()
     worker = redis_worker("--pidfile", pidfile).ready()
     assert pidfile.read_text().strip() == str(worker.pid)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="looks at a master's descriptors")
+def test_of_two_that_start_at_once_one_gets_a_stale_pidfile(redis_worker, folder):
+    pidfile = folder / "pid"
+    gone = subprocess.Popen(["true"])
+    gone.wait()
+    # A FIFO holds both where they have seen that there is a file and not yet whose it is.
+    os.mkfifo(pidfile)
+    hold = os.open(pidfile, os.O_RDWR)
+    started = [redis_worker("--pidfile", pidfile, node=f"n{number}@local", concurrency=1).start() for number in range(2)]
+    for worker in started:
+        until(lambda: str(pidfile) in processes.descriptors(worker.pid).values(), what="the look at the file")
+    # What one reads at a time.
+    os.write(hold, f"{gone.pid}\n".encode().ljust(64) * 8)
+    until(lambda: not all(worker.running for worker in started), what="the end of one")
+    [winner] = [worker for worker in started if worker.running]
+    [loser] = [worker for worker in started if worker is not winner]
+    assert loser.wait() == 73 and f"belongs to process {winner.pid}" in loser.log.text
+    os.close(hold)
+    winner.ready()
+    assert pidfile.read_text() == f"{winner.pid}\n"
+    assert winner.stop() == 0
+    # Nothing is left behind.
+    assert not list(folder.glob("pid*"))
 
 
 def test_a_pidfile_with_nonsense_in_it_is_taken_over_or_refused_in_one_line(redis_worker, folder):

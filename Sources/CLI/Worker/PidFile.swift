@@ -8,24 +8,46 @@ final class PidFile {
     /// sysexits' EX_CANTCREAT, which Celery uses for this.
     private static let taken: Int32 = 73
 
-    /// Takes the file; one whose process is gone is taken over.
+    /// Takes the file; one whose process is gone is taken over. Of several that try at once, one gets it.
     init(_ path: String) throws {
         self.path = path
-        if let old = PidFile.read(path), old != getpid(), kill(old, 0) == 0 || errno == EPERM {
-            throw CommandFailure(
-                "--pidfile: \(path) belongs to process \(old), which runs; stop it or name another file", code: PidFile.taken)
-        }
         // A new file put in place at once: nobody reads half a number.
         let temporary = "\(path).\(getpid())"
         do {
-            let descriptor = try Descriptor.open(temporary, flags: O_WRONLY | O_CREAT | O_TRUNC, mode: 0o644)
+            // Left by a process of this number that was killed.
+            unlink(temporary)
+            let descriptor = try Descriptor.open(temporary, flags: O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, mode: 0o644)
+            defer { unlink(temporary) }
             _ = try descriptor.write(Array("\(getpid())\n".utf8))
-        } catch {
+            // Unlike rename(2) it replaces nothing.
+            while link(temporary, path) != 0 {
+                guard errno == EEXIST else { throw SystemError("link to \(path)") }
+                try clear()
+            }
+        } catch let error as SystemError {
             throw CommandFailure("--pidfile: \(error)", code: PidFile.taken)
         }
-        guard rename(temporary, path) == 0 else {
-            throw CommandFailure("--pidfile: \(SystemError("rename to \(path)"))", code: PidFile.taken)
+    }
+
+    /// Takes a file away whose process is gone. By its name it may be another's by now, so it is looked at where nobody else looks.
+    private func clear() throws {
+        try check(path)
+        let old = "\(path).\(getpid()).old"
+        guard rename(path, old) == 0 else {
+            if errno == ENOENT { return }
+            throw SystemError("rename of \(path)")
         }
+        defer { unlink(old) }
+        do { try check(old) } catch {
+            link(old, path)
+            throw error
+        }
+    }
+
+    private func check(_ file: String) throws {
+        guard let owner = PidFile.read(file), owner != getpid(), kill(owner, 0) == 0 || errno == EPERM else { return }
+        throw CommandFailure(
+            "--pidfile: \(path) belongs to process \(owner), which runs; stop it or name another file", code: PidFile.taken)
     }
 
     /// Removes the file if it is still ours.

@@ -41,7 +41,8 @@ public struct TaskContext: Sendable {
 
     /// Says that the work goes on, and that the same will be said again, or the task have ended, within `timeout`: else its process is killed
     /// and the task lost, as by any other death. Each call begins the time anew and may change it; without a call there is none. Call it where progress
-    /// has been made, as often as you like: it costs a microsecond, and never waits for the master.
+    /// has been made, as often as you like: it costs a microsecond, and waits for the master only where a mebibyte of what the task
+    /// has said is not read yet.
     ///
     /// - Parameter timeout: More than nothing; what is not has no effect. To be kept well above what the work between two calls takes.
     public func heartbeat(timeout: Duration) {

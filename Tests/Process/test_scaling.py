@@ -66,3 +66,14 @@ def test_a_flag_that_makes_no_sense_is_named(command, flags):
     done = command.run("worker", "-A", DRILL, *flags)
     assert done.returncode == 2, done.stderr
     assert flags[-2] in done.stderr or flags[0] in done.stderr
+
+
+def test_a_flag_goes_before_the_files_other_one(redis_worker, folder):
+    settings = folder / "settings.yaml"
+    settings.write_text("worker: {concurrency: 3}\n")
+    worker = redis_worker("--config", settings, "--autoscale", "2,2", concurrency=None).all_ready()
+    assert len(worker.children) == 2
+    assert worker.stop() == 0
+    settings.write_text('worker: {autoscale: "4,3", max-pressure: cpu=50}\n')
+    worker = redis_worker("--config", settings, concurrency=2, node="other@local").all_ready()
+    assert len(worker.children) == 2

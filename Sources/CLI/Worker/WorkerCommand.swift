@@ -9,7 +9,8 @@ struct WorkerCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "worker", abstract: "Run tasks: the master of a pool of child processes.",
         discussion: """
-            Every flag may also stand in the settings file, in the mapping 'worker', under its long name; what is given here comes first.
+            Every flag but --broker, --result-backend and --config may also stand in the settings file, in the mapping 'worker', under \
+            its long name. What is given here comes first; a switch that is on there can't be turned off here.
 
             Signals: TERM, or INT once, finishes what runs and gives the rest back; INT again, or QUIT, kills what runs and settles it. \
             HUP reads the settings again and replaces the children one by one; TTIN and TTOU add and remove one; TSTP stops taking \
@@ -118,7 +119,7 @@ struct WorkerCommand: ParsableCommand {
         options.sandbox = try sandbox.options(worker)
         options.recycling = try recycling.options(worker)
         if case .rabbitmq = settings.results { options.ledgerPath = try Settings.embeddedPath() }
-        options.scaling = try scaling.options(worker, patience: settings.autoscalePatience)
+        options.scaling = isSizeGiven ? nil : try scaling.options(worker, patience: settings.autoscalePatience)
         if let scaling = options.scaling { options.concurrency = scaling.minimum }
         options.shutdown = try shutdown.options(worker)
         options.pidfile = try worker.text(pidfile, "pidfile").map { try node.path($0, "--pidfile") }
@@ -127,9 +128,14 @@ struct WorkerCommand: ParsableCommand {
         return options
     }
 
+    /// Whether the file's --autoscale gives way to a --concurrency of the command line.
+    private var isSizeGiven: Bool { concurrency != nil && scaling.autoscale == nil && scaling.maxPressure == nil }
+
     private func children(_ worker: WorkerLookup) throws -> Int {
+        // The file's --concurrency gives way to an --autoscale of the command line.
+        if concurrency == nil, scaling.autoscale != nil { return CurrentProcess.processorCount }
         guard let text = try worker.text(concurrency, "concurrency"), text != "auto" else { return CurrentProcess.processorCount }
-        if try worker.text(scaling.autoscale, "autoscale") != nil {
+        if !isSizeGiven, try worker.text(scaling.autoscale, "autoscale") != nil {
             throw CommandFailure("--concurrency and --autoscale: one of them is wanted", code: 2)
         }
         return try worker.integer(concurrency, "concurrency", 1...10_000) ?? CurrentProcess.processorCount

@@ -61,6 +61,15 @@ def test_a_table_and_a_recommendation_in_words(tune, place):
     assert done.stderr == ""
 
 
+def test_a_units_environment_is_not_taken_and_the_middle_of_two_rounds_is_between_them(tune):
+    # A worker that took it would not start.
+    tune.environment["DATETIME_TIMEZONE"] = "Nowhere/Land"
+    done = tune("--task", "drill.add", "--args", "[1, 2]", "--concurrency", "1", "--prefetch", "1", "--rounds", "2", "--count", "60", "--json")
+    assert done.returncode == 0, done.stderr
+    [setting] = json.loads(done.stdout)["settings"]
+    assert setting["tasks_per_second"] == pytest.approx(sum(setting["rounds"]) / 2)
+
+
 def test_a_task_that_fails_or_is_not_there_is_told(tune, place):
     done = tune("--task", "drill.fail", "--args", '["boom"]', *QUICK)
     assert done.returncode == 1 and "ValueError: boom" in done.stderr and done.stdout == ""

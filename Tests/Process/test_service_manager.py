@@ -75,6 +75,10 @@ def test_a_stopped_master_feeds_no_watchdog(redis_worker):
     assert worker.notify.wait("WATCHDOG=1", timeout=5)
     worker.signal(signal.SIGSTOP)
     until(lambda: processes.state(worker.pid) == "T", what="the stop")
+    # Behind what it has sent before.
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as fence:
+        fence.sendto(b"FENCE=1", worker.notify.path)
+    assert worker.notify.wait("FENCE=1")
     seen = len(worker.notify.messages("WATCHDOG=1"))
     assert worker.notify.wait("WATCHDOG=1", timeout=1.5, after=seen) is None
     worker.signal(signal.SIGCONT)

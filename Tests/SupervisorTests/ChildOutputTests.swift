@@ -68,10 +68,10 @@ import Testing
 
     /// Bytes that begin marks and are none, in every mixture, cut anywhere: all of it comes out, in lines that are never longer, and no more
     /// than one line's worth is held back.
-    @Test(arguments: ["\u{1e}", "\u{1e}1\u{1e}2", "\u{1e}12345678901234567890", "a\u{1e}9\u{1e}\u{1f}"])
-    func whatBeginsMarksForEverIsBroken(_ unit: String) throws {
+    @Test(arguments: ["\u{1e}", "\u{1e}1\u{1e}2", "\u{1e}12345678901234567890", "a\u{1e}9\u{1e}\u{1f}"], [true, false])
+    func whatBeginsMarksForEverIsBroken(_ unit: String, _ isMixed: Bool) throws {
         var random = SeededGenerator(seed: 1)
-        let alphabet = [unit, unit, unit, "漢", "x", "\u{1e}7"]
+        let alphabet = isMixed ? [unit, unit, unit, "漢", "x", "\u{1e}7"] : [unit]
         let text = String((0..<40_000).map { _ in alphabet[Int.random(in: 0..<alphabet.count, using: &random)] }.joined())
         let pipe = try Descriptor.pipe()
         try pipe.read.setNonBlocking()

@@ -39,7 +39,8 @@ public struct ServiceNotifier {
 
     /// A status may quote a message's words: no line's end in it begins another assignment, and it is cut, not within a character.
     static func line(_ status: String) -> String {
-        let line = TerminalText.safe(status)
+        // Each takes a byte at least, and a message's words may be megabytes.
+        let line = TerminalText.safe(String(status.unicodeScalars.prefix(longestStatus + 1)))
         guard line.utf8.count > longestStatus else { return line }
         var end = line.utf8.index(line.startIndex, offsetBy: longestStatus)
         while end.samePosition(in: line.unicodeScalars) == nil { end = line.utf8.index(before: end) }

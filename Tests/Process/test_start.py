@@ -186,6 +186,8 @@ def test_a_pidfile_of_a_living_worker_ends_the_second_with_73(redis_worker, comm
 
 def test_a_pidfile_that_can_not_be_written_is_refused(command, folder):
     refuse(command, "-A", DRILL, "--pidfile", folder / "no" / "such" / "pid", mentions=[str(folder / "no")])
+    refuse(command, "-A", DRILL, "--pidfile", folder, mentions=[str(folder)])
+    assert [path.name for path in folder.parent.glob(folder.name + "*")] == [folder.name]
 
 
 def test_the_log_goes_to_a_file_when_asked(redis_worker, folder):

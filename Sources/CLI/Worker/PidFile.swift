@@ -32,6 +32,9 @@ final class PidFile {
     /// Takes a file away whose process is gone. By its name it may be another's by now, so it is looked at where nobody else looks.
     private func clear() throws {
         try check(path)
+        // Anything but a folder, which rename(2) would move as well.
+        var info = stat()
+        if lstat(path, &info) == 0, info.st_mode & S_IFMT == S_IFDIR { throw SystemError(path, code: EISDIR) }
         let old = "\(path).\(getpid()).old"
         guard rename(path, old) == 0 else {
             if errno == ENOENT { return }

@@ -18,8 +18,7 @@ extension Supervisor {
         scalingTimer?.set(now.advanced(by: Supervisor.scalingInterval))
         // While nothing may be begun a backlog says nothing, nor does its absence.
         guard lifecycle.state == .running, !lifecycle.isQuiet, broker.isTrusted else { return }
-        let busy = pool.serving.reduce(0) { $0 + ($1.lifecycle.hand.isEmpty ? 0 : 1) }
-        var situation = Autoscaler.Situation(size: pool.size, busy: busy, waiting: intake.ready.count)
+        var situation = Autoscaler.Situation(size: pool.size, busy: pool.slots.count(where: \.isBusy), waiting: intake.ready.count)
         if situation.busy + situation.waiting > situation.size {
             for resource in Pressure.Resource.allCases { situation.pressure[resource] = Pressure.now(on: resource)?.some }
         }

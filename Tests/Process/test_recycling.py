@@ -33,11 +33,21 @@ def test_the_next_child_is_ready_before_the_old_one_leaves(redis_worker, app, re
     old = results.wait(sent.id, "STARTED")["result"]["pid"]
     worker.log.wait(r"is ready", after=1)
     worker.log.wait(rf"pid {old}\) makes way for")
-    # The old one is still at work: what comes now does not wait for it.
-    assert app.send_task("drill.getpid").get(timeout=0.9) != old
-    assert processes.alive(old)
+    # The old one is still at work: what comes now waits for it, and for nothing else.
+    (ready,) = set(worker.children) - {old}
+    following = app.send_task("drill.getpid")
     assert sent.get(timeout=10) == 1
+    assert following.get(timeout=10) == ready
     until(lambda: not processes.alive(old), what="the old child's end")
+
+
+def test_no_more_tasks_run_than_there_are_children(redis_worker, app, ledger):
+    redis_worker("--max-tasks-per-child", 1, *ledger.flags, environment=ledger.environment).all_ready()
+    for result in [app.send_task("drill.witness.early", (0.3, 0)) for _ in range(10)]:
+        result.get(timeout=20)
+    runs = ledger.runs()
+    assert len({run.pid for run in runs}) == 10
+    assert max(sum(other.start <= run.start < other.end for other in runs) for run in runs) == 2
 
 
 def test_what_it_gives_back_is_not_counted(redis_worker, app):

@@ -339,6 +339,23 @@ def test_no_task_is_lost_or_run_twice_over_many_reloads(reloaded, app, ledger, r
     assert "ERROR" not in worker.log.text
 
 
+def test_long_tasks_do_not_pile_up_over_reloads(reloaded, app, ledger, results):
+    it = reloaded(*ledger.flags, environment=ledger.environment, concurrency=1)
+    it.worker.ready()
+    sent = []
+    for _ in range(2):
+        sent.append(app.send_task("drill.witness.early", (3, 0)))
+        results.wait(sent[-1].id, "STARTED")
+        assert it.reload().returncode == 0
+    # The newest child waits until one of the two is done.
+    sent.append(app.send_task("drill.witness.early", (0, 0)))
+    for result in sent:
+        result.get(timeout=20)
+    first, second, third = ledger.runs()
+    assert second.start < first.end and third.start >= first.end
+    assert len({run.pid for run in (first, second, third)}) == 3
+
+
 def test_throughput_during_a_reload_is_that_of_before(reloaded, ledger, redis):
     """Within a tenth, by the median of five: what was done during the whole of a reload, and in as much time before it. Others that are
     at work on the machine spoil a series, so there may be three; where nearly all wait for a processor anyway nothing can be said."""

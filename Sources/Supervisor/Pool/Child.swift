@@ -108,7 +108,7 @@ final class Child {
 
     /// How many more assignments it could be given now.
     var room: Int {
-        guard isServing, lifecycle.isWorking else { return 0 }
+        guard isServing, lifecycle.isWorking, slot.mayRunMore else { return 0 }
         let count = lifecycle.hand.count
         // What it still has to give back comes before what is written ahead.
         if recallSent { return count == 0 ? 1 : 0 }

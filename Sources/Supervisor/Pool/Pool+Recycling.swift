@@ -11,9 +11,9 @@ extension Pool {
     /// A child has been given something. Its successor is spawned when what it may still be given will not last longer than a start does:
     /// so it is never exceeded, and there is always one that works.
     func countTasks(of child: Child, now: MonotonicTime) {
-        guard let most = options.recycling.tasks, child.replacementDue == nil else { return }
-        let left = Double(most - child.taken) * (child.meanRuntime ?? 0)
-        guard child.taken >= most || child.meanRuntime != nil && left < startDuration else { return }
+        guard child.mostTaken < .max, child.replacementDue == nil else { return }
+        let left = Double(child.mostTaken - child.taken) * (child.meanRuntime ?? 0)
+        guard child.taken >= child.mostTaken || child.meanRuntime != nil && left < startDuration else { return }
         log.info("\(child.name) has been given \(child.taken) task(s): it is replaced", metadata: child.fields)
         wearOut(child, now: now)
     }
@@ -56,17 +56,18 @@ extension Pool {
         wornOut.append(child)
     }
 
-    /// Spawns successors of those that are worn out. One whose start fails is tried again after a pause; the old child goes on meanwhile,
-    /// with what it may still be given.
-    func replaceWornOut(now: MonotonicTime) {
-        guard !wornOut.isEmpty, isSpawning else { return }
+    /// Spawns successors of those that are worn out, at most so many: what they leave of that is for others. One whose start fails is tried again
+    /// after a pause; the old child goes on meanwhile, with what it may still be given.
+    func replaceWornOut(atMost most: inout Int, now: MonotonicTime) {
         wornOut.removeAll { !$0.isServing || !$0.lifecycle.isWorking || $0.slot.isRetiring }
-        for child in wornOut where child.slot.successor == nil {
+        for child in wornOut where child.slot.successor == nil && !child.slot.isRecycling {
+            guard most > 0 else { return }
             guard let due = child.replacementDue, due <= now else {
                 wake(at: child.replacementDue)
                 continue
             }
             child.replacementDue = now.advanced(by: Pool.replacementPause)
+            most -= 1
             do { try replace(child.slot, now: now) } catch {
                 log.error("\(child.name) can't be replaced: \(error)", metadata: child.fields)
                 wake(at: child.replacementDue)

@@ -36,7 +36,7 @@ extension Pool {
 
     private func shrink(by count: Int, now: MonotonicTime) {
         let active = slots.filter { !$0.isRetiring }
-        func work(_ slot: Slot) -> Int { slot.child?.lifecycle.hand.count ?? -1 }
+        func work(_ slot: Slot) -> Int { slot.child == nil ? -1 : slot.children.reduce(0) { $0 + $1.lifecycle.hand.count } }
         for slot in active.sorted(by: { (work($0), -$0.number) < (work($1), -$1.number) }).prefix(count) {
             slot.isRetiring = true
             if let successor = slot.successor { dismiss(successor, now: now) }

@@ -19,21 +19,24 @@ extension Pool {
     /// without keeping those from running that are there already. When one has become ready, or has failed, there is a turn.
     func spawnMissing(now: MonotonicTime) {
         guard isSpawning else { return }
-        replaceWornOut(now: now)
         let missing = slots.filter { $0.child == nil && !$0.isRetiring }
-        guard !missing.isEmpty else { return }
-        let starting = serving.reduce(0) { $0 + ($1.lifecycle.isStarting ? 1 : 0) }
-        var spawned = 0
-        for slot in missing.prefix(max(0, Pool.mostStarting - starting)) {
-            guard spawned < Pool.mostSpawnsInTurn else {
-                wake(at: now)
-                return
-            }
-            spawned += 1
+        guard !missing.isEmpty || !wornOut.isEmpty else { return }
+        let room = max(0, Pool.mostStarting - children.count { $0.lifecycle.isStarting })
+        var most = min(room, Pool.mostSpawnsInTurn)
+        fill(missing, atMost: &most, now: now)
+        replaceWornOut(atMost: &most, now: now)
+        // What was put off by the bound of a turn alone has the next one.
+        if most == 0, room > Pool.mostSpawnsInTurn { wake(at: now) }
+    }
+
+    private func fill(_ missing: [Slot], atMost most: inout Int, now: MonotonicTime) {
+        for slot in missing {
+            guard most > 0 else { return }
             guard respawn.maySpawn(now: now) else {
                 wake(at: respawn.notBefore)
                 return
             }
+            most -= 1
             do {
                 slot.child = try spawn(in: slot, by: launcher, now: now)
             } catch {

@@ -15,6 +15,21 @@ final class Slot {
 
     init(number: Int) { self.number = number }
 
+    /// Whether its child may be given work. One that was recycled, its successor comes after: recycling has no more tasks run than there are
+    /// slots. One that a reload has replaced, its successor runs beside, but however often there are reloads, that is all.
+    var mayRunMore: Bool {
+        guard !leaving.isEmpty else { return true }
+        let busy = leaving.lazy.filter { !$0.lifecycle.hand.isEmpty && $0.crashingSince == nil }
+        return busy.allSatisfy { $0.replacementDue == nil } && busy.count < 2
+    }
+
+    /// Whether two that were recycled have not gone yet: the next one waits for that. (One may be about to exit; a crash report takes long, and has
+    /// a bound of its own.)
+    var isRecycling: Bool { leaving.count { $0.replacementDue != nil && $0.crashingSince == nil } > 1 }
+
+    /// Whether any of its children has work.
+    var isBusy: Bool { children.contains { !$0.lifecycle.hand.isEmpty } }
+
     var isEmpty: Bool { child == nil && successor == nil && leaving.isEmpty }
     var children: [Child] { [child, successor].compactMap(\.self) + leaving }
 

@@ -123,6 +123,31 @@ def test_a_child_that_can_not_be_killed_gives_up_its_slot(redis_worker, app, res
 
 
 @ROOT
+@pytest.mark.parametrize("end", ["by itself", "killed at its limit"])
+def test_a_child_whose_end_a_tracer_does_not_pass_on_holds_up_nobody(redis_worker, app, results, end):
+    worker = redis_worker(concurrency=1).ready()
+    limit = {"time_limit": 0.5} if end == "killed at its limit" else {}
+    sent = app.send_task("drill.sleep", (60,), **limit)
+    child = results.wait(sent.id, "STARTED")["result"]["pid"]
+    with processes.held_as_zombie(child):
+        if end == "by itself":
+            os.kill(child, signal.SIGKILL)
+        until(lambda: processes.state(child) == "Z", what="its end")
+        before, used = time.monotonic(), processes.cpu_seconds(worker.pid)
+        error = sent.get(timeout=5, propagate=False)
+        assert type(error).__name__ == ("TimeLimitExceeded" if limit else "WorkerLostError")
+        assert "is held by what traces it" in (sent.traceback if limit else str(error))
+        assert app.send_task("drill.add", (2, 3)).get(timeout=5) == 5
+        # It is looked at again and again, but not all the time.
+        until(lambda: time.monotonic() > before + 3, what="some looks")
+        assert processes.cpu_seconds(worker.pid) - used < 0.3
+        worker.log.wait(rf"Child 1 \(pid {child}\) has ended, but is held by what traces it: a corpse")
+        assert processes.state(child) == "Z"
+    worker.log.wait(rf"Child 1 \(pid {child}\), a corpse, is gone")
+    assert worker.stop() == 0
+
+
+@ROOT
 def test_a_late_task_goes_on_elsewhere_although_its_corpse_is_still_there(redis_worker, app, results):
     worker = redis_worker().all_ready()
     sent = app.send_task("drill.late", (0.5,))

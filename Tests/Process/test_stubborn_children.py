@@ -99,6 +99,20 @@ TASKS["good.add"] = lambda args, kwargs: sum(args)
     assert app.send_task("good.add", (2, 3)).get(timeout=5) == 5
 
 
+def test_a_child_that_has_left_its_group_is_killed_all_the_same(redis_worker, app, python_worker):
+    worker = redis_worker(concurrency=1, app=python_worker("""
+def leave(args, kwargs):
+    os.setpgid(0, os.getpgid(os.getppid()))
+    time.sleep(60)
+
+TASKS["bad.leave"] = leave
+""")).ready()
+    (child,) = worker.children
+    with pytest.raises(TimeLimitExceeded):
+        app.send_task("bad.leave", time_limit=0.5).get(timeout=5)
+    assert not processes.alive(child) and not worker.log.find("corpse")
+
+
 # Promises to beat and never does.
 MUTE = """
 def ready(version=1):

@@ -110,20 +110,29 @@ def limits(pid):
 PTRACE_DETACH, PTRACE_SEIZE, PTRACE_O_TRACEEXIT = 17, 0x4206, 0x40
 
 
-@contextlib.contextmanager
 def held_at_exit(pid):
     """While this lasts the process does not end, not even by SIGKILL, as one that sleeps uninterruptibly: a tracer holds it in the kernel's
     exit. Signals that may be survived do not reach it. Wants root, or a kernel that lets a user's processes trace each other."""
+    return _traced(pid, PTRACE_O_TRACEEXIT)
+
+
+def held_as_zombie(pid):
+    """While this lasts the process, once it has ended, can be reaped by nobody: a tracer does not ask for its end."""
+    return _traced(pid, 0)
+
+
+@contextlib.contextmanager
+def _traced(pid, options):
     ptrace = ctypes.CDLL(None, use_errno=True).ptrace
     ptrace.argtypes = [ctypes.c_long, ctypes.c_long, ctypes.c_void_p, ctypes.c_void_p]
     held, release, failure = threading.Event(), threading.Event(), []
 
     def trace():
-        if ptrace(PTRACE_SEIZE, pid, None, PTRACE_O_TRACEEXIT) != 0:
+        if ptrace(PTRACE_SEIZE, pid, None, options) != 0:
             failure.append(OSError(ctypes.get_errno(), f"ptrace of {pid}"))
         held.set()
         release.wait()
-        # It ends by the signal that it was sent. If it has been sent none it is let go by this thread's end.
+        # It ends by the signal that it was sent. A zombie, or one that has been sent none, is let go by this thread's end.
         ptrace(PTRACE_DETACH, pid, None, None)
 
     thread = threading.Thread(target=trace)

@@ -48,6 +48,8 @@ final class Child {
     var hangUpDeadline: MonotonicTime?
     /// After SIGKILL: when it counts as a corpse.
     var goneDeadline: MonotonicTime?
+    /// It has ended and can't be reaped: a tracer is told first, and does not listen.
+    var isHeld = false
     /// When it was killed: the most memory that it had had resident, and what its main thread did.
     var peakSeen: Int?
     var stateSeen: Character?
@@ -108,7 +110,7 @@ final class Child {
 
     /// How many more assignments it could be given now.
     var room: Int {
-        guard isServing, lifecycle.isWorking, slot.mayRunMore else { return 0 }
+        guard isServing, !isHeld, lifecycle.isWorking, slot.mayRunMore else { return 0 }
         let count = lifecycle.hand.count
         // What it still has to give back comes before what is written ahead.
         if recallSent { return count == 0 ? 1 : 0 }

@@ -69,6 +69,7 @@ extension Pool {
             check(child, now: now)
             measureIfDue(child, now: now)
         }
+        reapHeldCorpses(now: now)
         sweepSandbox(now: now)
         // Missing children are spawned by the reconciliation that follows.
         flush()
@@ -90,7 +91,7 @@ extension Pool {
             if !child.lifecycle.isKilled { _ = child.lifecycle.kill(.overstayed) }
             killForGood(child, now: now)
         }
-        guard !child.lifecycle.isKilled else { return }
+        guard !child.lifecycle.isKilled, !child.isHeld else { return }
         if reached(child.hangUpDeadline) {
             complain("it has closed its pipe and goes on", child)
             return

@@ -13,6 +13,8 @@ extension Pool {
         child.peakSeen = ProcessStatus.peakMemory(of: child.process.pid)
         child.stateSeen = ProcessStatus.state(of: child.process.pid)
         child.process.signalGroup(SIGKILL)
+        // It may have moved to another group of its session.
+        child.process.signal(SIGKILL)
         child.enclosure.group?.kill()
         child.killDeadline = nil
         child.goneDeadline = now.advanced(by: Pool.corpseDelay)
@@ -24,7 +26,7 @@ extension Pool {
         // Whatever it has spawned goes with it. Before it is reaped: so long its number belongs to nobody else.
         child.process.signalGroup(SIGKILL)
         if !corpses.contains(where: { $0 === child }) { drain(child) }
-        guard let (end, usage) = child.process.reap() else { return }
+        guard let (end, usage) = child.process.reap() else { return hold(child, now: .now) }
         if let place = corpses.firstIndex(where: { $0 === child }) {
             corpses.remove(at: place)
             _ = leaveSandbox(child)
@@ -37,18 +39,38 @@ extension Pool {
         }
     }
 
+    /// A debugger that traces it has to hear of its end first. Until it does the descriptor is readable, which would keep the loop from all that is
+    /// less urgent: it is looked at each second instead.
+    private func hold(_ child: Child, now: MonotonicTime) {
+        child.isHeld = true
+        child.exitSource = nil
+        child.goneDeadline = now.advanced(by: Pool.corpseDelay)
+        wake(at: child.goneDeadline)
+    }
+
+    /// Those that have ended, and could not be reaped yet.
+    func reapHeldCorpses(now: MonotonicTime) {
+        for corpse in corpses where corpse.isHeld {
+            if let due = corpse.goneDeadline, due > now { wake(at: due) } else { exited(corpse) }
+        }
+    }
+
     /// SIGKILL has not ended it: it sleeps in the kernel, where no signal is heard (a file server that is gone, a frozen cgroup, a
     /// debugger). It runs no instruction of its own any more, so its slot and its task need not wait. There are no more corpses than slots: with
     /// that many, the next one keeps its slot until it is gone, or the master wants to go.
     func giveUp(_ child: Child, now: MonotonicTime) {
+        if child.isHeld {
+            exited(child)
+            guard child.lifecycle.state != .ended else { return }
+        }
         guard corpses.count < size || !isSpawning else {
             child.goneDeadline = now.advanced(by: Pool.corpseDelay)
             wake(at: child.goneDeadline)
             return
         }
         let state = ProcessStatus.state(of: child.process.pid).map { " (state \($0))" } ?? ""
-        log.error(
-            "\(child.name) does not end although it has been killed\(state): a corpse; its slot goes on without it", metadata: child.fields)
+        let how = child.isHeld ? "has ended, but is held by what traces it" : "does not end although it has been killed\(state)"
+        log.error("\(child.name) \(how): a corpse; its slot goes on without it", metadata: child.fields)
         drain(child)
         corpses.append(child)
         over(child, nil, nil, now: now)
@@ -68,7 +90,8 @@ extension Pool {
             end: child.lifecycle.ended(), process: end, lived: now.seconds(since: child.spawnedAt),
             ran: child.runningSince.map { now.seconds(since: $0) }, cpu: usage?.cpu,
             memory: MemoryPeak(reaped: usage?.peak, parent: child.parentPeak, seen: child.peakSeen), state: child.stateSeen,
-            lastLines: child.lastLines.lines(of: hand.running ?? hand.next), oomKilled: end != nil && leaveSandbox(child))
+            lastLines: child.lastLines.lines(of: hand.running ?? hand.next), oomKilled: end != nil && leaveSandbox(child),
+            isHeld: child.isHeld)
         let wasServing = child.isServing
         child.slot.remove(child)
         if end == nil { child.closePipes() } else { child.close() }

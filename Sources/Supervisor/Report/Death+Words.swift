@@ -4,11 +4,14 @@ import Glibc
 /// A death in words, for results, the log and the stories of attempts.
 extension Death {
     /// How the process ended. One that does not end has been sent SIGKILL, and can't obey.
-    var how: String { (process ?? .signal(SIGKILL)).words }
+    var how: String { isUntold ? "an end that is not told" : (process ?? .signal(SIGKILL)).words }
+
+    /// It ended by itself or by another's hand, and is held by what traces it.
+    private var isUntold: Bool { process == nil && isHeld && end.killed == nil }
 
     /// By whose hand and why.
     var cause: String {
-        if process == nil { return "\(hand), but it does not end: it is held in the kernel" }
+        if process == nil { return "\(hand), but \(isHeld ? "is held by what traces it" : "it does not end: it is held in the kernel")" }
         guard oomKilled else { return hand }
         return end.killed == nil && process == .signal(SIGKILL)
             ? "killed by the kernel: its cgroup was out of memory, by its own limit or the machine's"
@@ -31,7 +34,7 @@ extension Death {
         case nil: break
         }
         switch process {
-        case nil: return "killed"
+        case nil: return isHeld ? "it has ended" : "killed"
         case .exit: return "it ended itself"
         case .signal(SIGKILL):
             return "sent by nobody here: by another's hand, or by the kernel for want of memory, which its log would tell"

@@ -213,6 +213,7 @@ public final class Supervisor {
     private func reconcile() {
         let now = MonotonicTime.now
         pool.turnEnds(now: now)
+        intake.endRevoked()
         switch lifecycle.state {
         case .booting, .running: keepRunning(now: now)
         case .draining(let mode): drain(mode, now: now)

@@ -150,6 +150,29 @@ import Testing
         #expect(life.hand.running == 7 && Array(life.hand.waiting) == [8])
     }
 
+    /// What was written before the signal came is read behind it.
+    @Test func whatBeganBehindTheTaskThatItWasKilledForIsNotMeant() {
+        let reasons: [(ChildLifecycle.KillReason, hitsAnother: Bool)] = [
+            (.revoked, true), (.hardTimeLimit(1), true), (.pledgeBroken(1), true), (.overMemory(1), true), (.silent, false),
+            (.shutdown, false),
+        ]
+        for (reason, hitsAnother) in reasons {
+            var life = ChildLifecycle()
+            _ = life.ready()
+            life.handed(7)
+            life.handed(8)
+            _ = life.started(7)
+            _ = life.kill(reason)
+            var meant = life
+            #expect(!meant.ended().hitAnother, "\(reason)")
+            _ = life.done(7)
+            var between = life
+            #expect(!between.ended().hitAnother, "\(reason)")
+            _ = life.started(8)
+            #expect(life.ended().hitAnother == hitsAnother, "\(reason)")
+        }
+    }
+
     @Test(arguments: Phase.allCases.filter { $0 != .ended }) func ended(_ phase: Phase) {
         var life = Self.make(phase)
         let end = life.ended()
@@ -159,7 +182,7 @@ import Testing
             case .starting, .ended: .init(killed: nil, wasStopping: false, wasReady: false, hand: Hand())
             case .working: .init(killed: nil, wasStopping: false, wasReady: true, hand: Self.full)
             case .stopping: .init(killed: nil, wasStopping: true, wasReady: true, hand: Self.full)
-            case .killed: .init(killed: .silent, wasStopping: false, wasReady: true, hand: Self.full)
+            case .killed: .init(killed: .silent, wasStopping: false, wasReady: true, hand: Self.full, target: Self.full.running)
             case .killedEarly: .init(killed: .neverReady, wasStopping: false, wasReady: false, hand: Hand())
             }
         #expect(end == expected)

@@ -74,6 +74,21 @@ import Testing
         #expect(death.cause == row.cause)
     }
 
+    @Test func aTracerThatDoesNotPassTheEndOn() {
+        var death = Self.death(nil)
+        death.isHeld = true
+        #expect(death.how == "an end that is not told" && death.cause == "it has ended, but is held by what traces it")
+        death.end.killed = .silent
+        #expect(death.how == Self.kill && death.cause == "killed: it had been silent for 3 s, but is held by what traces it")
+    }
+
+    @Test func theTaskBehindTheOneThatWasMeant() {
+        var death = Self.death(.signal(SIGTERM), killed: .revoked)
+        death.end.target = 7
+        death.end.hand = .init(assignments: [8], isStarted: true)
+        #expect(death.cause == "ended since the task was revoked; that was meant for the task before this one")
+    }
+
     @Test func theFigures() {
         var death = Self.death(.signal(SIGSEGV))
         #expect(

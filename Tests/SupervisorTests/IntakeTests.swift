@@ -139,4 +139,71 @@ import Testing
             #expect(scene.intake.outbox.isEmpty && scene.intake.hasReady)
         }
     }
+
+    /// Two short tasks are in the child's hand; the end of the first is ordered before its start is heard of.
+    private func revokingTheFirst(_ declaration: TaskDeclaration, _ body: (IntakeScene, Child) throws -> Void) throws {
+        try inScene { scene in
+            scene.childIsReady(declaration)
+            let child = try #require(scene.slot.child)
+            child.ahead = 4
+            child.ran(for: 0.001)
+            scene.take("a", "b")
+            scene.handOut()
+            scene.flush()
+            scene.answer(.begun(earlier: []))
+            scene.handOut()
+            try #require(child.lifecycle.hand.assignments == [1, 2])
+            #expect(scene.intake.revoke(["a"], signal: 15).isEmpty)
+            try body(scene, child)
+        }
+    }
+
+    private func begins(_ assignment: UInt64, _ scene: IntakeScene, _ child: Child) {
+        _ = child.lifecycle.started(assignment)
+        scene.intake.started(assignment, on: child)
+    }
+
+    private func ends(_ assignment: UInt64, _ scene: IntakeScene, _ child: Child) {
+        _ = child.lifecycle.done(assignment)
+        scene.intake.done(assignment, .success([0x31]))
+    }
+
+    @Test func aRevokedTaskThatIsDoneWithinTheTurnCostsNoOtherItsChild() throws {
+        try revokingTheFirst(plain) { scene, child in
+            begins(1, scene, child)
+            ends(1, scene, child)
+            begins(2, scene, child)
+            scene.intake.endRevoked()
+            #expect(!child.lifecycle.isKilled)
+        }
+        try revokingTheFirst(plain) { scene, child in
+            begins(1, scene, child)
+            scene.intake.endRevoked()
+            #expect(child.lifecycle.isKilled)
+        }
+    }
+
+    @Test func aTaskThatDiesInPlaceOfARevokedOneIsNotRevoked() throws {
+        for declaration in [plain, late] {
+            try revokingTheFirst(declaration) { scene, child in
+                begins(1, scene, child)
+                scene.intake.endRevoked()
+                ends(1, scene, child)
+                begins(2, scene, child)
+                var life = child.lifecycle
+                scene.intake.childEnded(Death(end: life.ended(), process: .signal(15), lived: 1))
+                scene.flush()
+                scene.answer()
+                scene.flush()
+                let steps = scene.broker.received.map(\.step)
+                #expect(steps.last == (declaration == late ? .putBack(front: true) : .conclude), "\(steps)")
+                let record = scene.broker.received.last?.writes.last.flatMap { try? JSONValue(parsing: $0.record) }
+                if declaration == late {
+                    #expect(record == nil)
+                } else {
+                    #expect(record?["status"] == "FAILURE" && record?["result"]?["exc_type"] == "WorkerLostError")
+                }
+            }
+        }
+    }
 }

@@ -19,7 +19,14 @@ extension Intake {
         if delivery.startStep == .startEarly || !writes.isEmpty {
             delivery.unsentStart = outbox.add(delivery, delivery.startStep, writes: writes)
         }
-        _ = endIfRunning(delivery)
+        if delivery.endsBy != nil { toEnd.append(delivery) }
+    }
+
+    /// Those of which the start was heard in this turn and the end was not; called once per turn: a short task may be done by now, and what came
+    /// behind it would be hit.
+    func endRevoked() {
+        for delivery in toEnd { _ = endIfRunning(delivery) }
+        toEnd.removeAll()
     }
 
     func progressed(_ assignment: UInt64, state: String, meta: [UInt8]) {
@@ -123,6 +130,10 @@ extension Intake {
         guard let running = end.hand.running, let delivery = byAssignment.removeValue(forKey: running) else { return }
         let message = delivery.message
         switch end.killed {
+        case _ where end.hitAnother && delivery.acksLate:
+            log.warning("Task \(delivery.name) goes back to its queue: \(death.story)", metadata: delivery.fields)
+            conclude(delivery, nil, .putBack(front: true))
+        case _ where end.hitAnother: lose(delivery, death)
         case .revoked:
             log.warning("Task \(delivery.name) terminated", metadata: delivery.fields)
             conclude(delivery, Verdict.revoked(message, "terminated"))

@@ -18,6 +18,8 @@ final class Intake {
     /// Every delivery whose settlement is not answered.
     private var open: [DeliveryTag: Delivery] = [:]
     var ready = ReadyQueue()
+    /// Begun in this turn, although their end had been ordered.
+    var toEnd: [Delivery] = []
     private var due = DueSchedule()
     private var lastAssignment: UInt64 = 0
     var claimed = 0

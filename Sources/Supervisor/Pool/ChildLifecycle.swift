@@ -54,10 +54,21 @@ struct ChildLifecycle: Equatable {
         var wasStopping: Bool
         var wasReady: Bool
         var hand: Hand
+        /// What ran when it was killed.
+        var target: UInt64?
+
+        /// Whether what runs began behind the task for which it was killed, whose end was on its way.
+        var hitAnother: Bool {
+            switch killed {
+            case .hardTimeLimit, .revoked, .pledgeBroken, .overMemory: hand.running != nil && hand.running != target
+            default: false
+            }
+        }
     }
 
     private(set) var state = State.starting
     private var wasReady = false
+    private var target: UInt64?
 
     var hand: Hand {
         switch state {
@@ -141,6 +152,7 @@ struct ChildLifecycle: Equatable {
         case .working(let hand), .stopping(let hand): state = .killed(reason, hand)
         case .killed, .ended: return false
         }
+        target = hand.running
         return true
     }
 
@@ -151,7 +163,7 @@ struct ChildLifecycle: Equatable {
         case .starting: end = End(killed: nil, wasStopping: false, wasReady: false, hand: Hand())
         case .working(let hand): end = End(killed: nil, wasStopping: false, wasReady: true, hand: hand)
         case .stopping(let hand): end = End(killed: nil, wasStopping: true, wasReady: true, hand: hand)
-        case .killed(let reason, let hand): end = End(killed: reason, wasStopping: false, wasReady: wasReady, hand: hand)
+        case .killed(let reason, let hand): end = End(killed: reason, wasStopping: false, wasReady: wasReady, hand: hand, target: target)
         case .ended: preconditionFailure("a child ended twice")
         }
         state = .ended

@@ -12,7 +12,7 @@ extension Death {
     /// By whose hand and why.
     var cause: String {
         if process == nil { return "\(hand), but \(isHeld ? "is held by what traces it" : "it does not end: it is held in the kernel")" }
-        guard oomKilled else { return hand }
+        guard oomKilled else { return end.hitAnother ? "\(hand); that was meant for the task before this one" : hand }
         return end.killed == nil && process == .signal(SIGKILL)
             ? "killed by the kernel: its cgroup was out of memory, by its own limit or the machine's"
             : "\(hand), after the kernel had killed in its cgroup for want of memory"

@@ -152,9 +152,10 @@ public final class Supervisor {
     private func childEnded(_ child: Child, _ death: Death) {
         if death.end.wasStopping, death.process == .exit(0) {
             log.debug("\(child.name) has finished", metadata: child.fields)
-        } else if !death.end.wasReady {
+        } else if death.isFailedStart {
             log.error(
-                "\(child.name) ended before it was ready: \(death.story); next attempt in \(pool.respawn.pause) s", metadata: child.fields)
+                "\(child.name) ended \(death.end.wasReady ? "as soon as" : "before") it was ready: \(death.story); next attempt in \(pool.respawn.pause) s",
+                metadata: child.fields)
         } else {
             log.error(
                 "\(child.name) \(death.process == nil ? "is given up" : "exited") with \(death.story)",
@@ -235,8 +236,8 @@ public final class Supervisor {
         beginReloadIfWanted(now: now)
         restart.advance(now: now)
         pool.spawnMissing(now: now)
-        if pool.respawn.isExhausted, pool.readyCount == 0, lifecycle.state == .booting {
-            fail("\(options.workerPath) does not become ready: \(pool.respawn.failures) attempts failed; giving up")
+        if pool.respawn.isExhausted, pool.children.isEmpty {
+            fail("\(options.workerPath) does not become ready, or ends at once: \(pool.respawn.failures) attempts failed; giving up")
             return
         }
         if !lifecycle.isQuiet { handOut() }

@@ -2,6 +2,7 @@
 
 import os
 import re
+import signal
 import subprocess
 import time
 from pathlib import Path
@@ -91,6 +92,38 @@ def test_children_that_die_before_they_are_ready_are_started_ever_more_slowly(re
     assert gaps[-1] > 2 * gaps[0], gaps
     assert worker.notify.messages("READY") == []
     assert worker.log.find(r"(?i)exit")
+
+
+def test_children_that_end_as_soon_as_they_are_ready_are_started_ever_more_slowly_and_then_no_more(redis_worker, python_worker, redis, app):
+    app.send_task("never")
+    worker = redis_worker(app=python_worker('TASKS["never"] = None', serve="receive()\nready()"), concurrency=1).start()
+    assert worker.wait(timeout=40) == 1
+    assert len(worker.log.find("ended as soon as it was ready: exitcode 0")) == 8
+    assert worker.log.find("does not become ready, or ends at once: 8 attempts failed; giving up")
+    assert redis.llen("celery") == 1
+
+
+def test_a_task_that_kills_each_new_child_is_no_failed_start(redis_worker, python_worker, app):
+    worker = redis_worker(app=python_worker('TASKS["die"] = lambda args, kwargs: os._exit(3)\nTASKS["one"] = lambda args, kwargs: 1'), concurrency=1)
+    worker.ready()
+    sent = [app.send_task("die") for _ in range(12)] + [app.send_task("one")]
+    assert sent[-1].get(timeout=20) == 1
+    assert len(worker.log.find("is lost")) == 12 and not worker.log.find("next attempt")
+
+
+def test_a_node_that_can_start_no_child_any_more_gives_its_messages_back_and_ends(redis_worker, folder, app, redis, results):
+    path = folder / "script"
+    path.write_text(f"#!/bin/sh\n[ -e {folder}/broken ] && exit 3\nexec {DRILL}\n")
+    path.chmod(0o755)
+    worker = redis_worker(app=path, concurrency=1).ready()
+    sent = [app.send_task("drill.sleep", (60,)) for _ in range(5)]
+    child = results.wait(sent[0].id, "STARTED")["result"]["pid"]
+    until(lambda: redis.llen("celery") < 4, what="some that are claimed behind it")
+    (folder / "broken").touch()
+    os.kill(child, signal.SIGKILL)
+    assert worker.wait(timeout=40) == 1
+    assert worker.log.find("8 attempts failed; giving up")
+    assert redis.llen("celery") == 4
 
 
 def test_a_child_of_another_protocol_version_is_reported_as_such(redis_worker, python_worker):

@@ -33,7 +33,7 @@ import Testing
             #expect(policy.maySpawn(now: now))
         }
         #expect(pauses == [0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 6.4, 12.8, 25.6, 30, 30, 30])
-        policy.becameReady()
+        policy.startSucceeded()
         #expect(policy == RespawnPolicy())
     }
 }

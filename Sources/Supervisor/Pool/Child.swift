@@ -26,6 +26,8 @@ final class Child {
 
     /// Until when it must be ready.
     var startDeadline: MonotonicTime
+    /// Since it is ready, while nothing is done: from when on its start counts as one that succeeded.
+    var probationEnd: MonotonicTime?
     /// When it was last heard of.
     var lastHeard: MonotonicTime
     /// When the running assignment started.

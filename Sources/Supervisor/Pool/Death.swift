@@ -20,6 +20,8 @@ struct Death {
     var lastLines: [String] = []
     /// Whether the kernel has killed in the child's cgroup because memory was short or over its limit. False where it has none.
     var oomKilled = false
+    /// It ended before it was ready, or so soon after that it makes no difference.
+    var isFailedStart = false
     /// It has ended, but what traces it knows alone how.
     var isHeld = false
 }

@@ -108,6 +108,7 @@ extension Pool {
             }
             return
         }
+        if reached(child.probationEnd) { startSucceeded(child) }
         if child.beats, reached(child.lastHeard.advanced(by: Pool.silence)), !isStarved(child, since: child.lastHeard, now: now) {
             log.error("\(child.name) has been silent for \(Pool.silence) s; it is killed", metadata: child.fields)
             kill(child, .silent)

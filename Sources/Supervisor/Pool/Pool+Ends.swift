@@ -86,7 +86,7 @@ extension Pool {
     /// It is reaped, or is a corpse.
     private func over(_ child: Child, _ end: ProcessEnd?, _ usage: ProcessUsage?, now: MonotonicTime) {
         let hand = child.lifecycle.hand
-        let death = Death(
+        var death = Death(
             end: child.lifecycle.ended(), process: end, lived: now.seconds(since: child.spawnedAt),
             ran: child.runningSince.map { now.seconds(since: $0) }, cpu: usage?.cpu,
             memory: MemoryPeak(reaped: usage?.peak, parent: child.parentPeak, seen: child.peakSeen), state: child.stateSeen,
@@ -95,10 +95,17 @@ extension Pool {
         let wasServing = child.isServing
         child.slot.remove(child)
         if end == nil { child.closePipes() } else { child.close() }
+        death.isFailedStart = isFailedStart(child, death.end, now: now)
         // A successor that fails takes nothing away.
-        if wasServing, !death.end.wasReady, death.end.killed != .shutdown { respawn.startFailed(now: now) }
+        if wasServing, death.isFailedStart { respawn.startFailed(now: now) }
         onEnd(child, death)
         removeRetired()
+    }
+
+    /// One that ends by itself as soon as it is ready is no better than one that never was. A task that it had begun may be what has killed it.
+    private func isFailedStart(_ child: Child, _ end: ChildLifecycle.End, now: MonotonicTime) -> Bool {
+        guard end.wasReady else { return end.killed != .shutdown }
+        return end.killed == nil && !end.wasStopping && end.hand.running == nil && child.probationEnd.map { now < $0 } ?? false
     }
 
     // MARK: crash reports

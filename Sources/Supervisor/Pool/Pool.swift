@@ -215,6 +215,7 @@ final class Pool {
                 child.ran(for: now.seconds(since: since))
                 runTimes.add(now.seconds(since: since))
             }
+            if complaint == nil { startSucceeded(child) }
             child.runningSince = nil
             child.softDeadline = nil
             child.hardDeadline = nil
@@ -256,11 +257,18 @@ final class Pool {
         child.ahead = ready.recalls ? Int(ready.ahead) : 0
         child.beats = ready.beats
         for task in ready.tasks { child.tasks[task.name] = task }
-        respawn.becameReady()
+        child.probationEnd = now.advanced(by: RespawnPolicy.probation)
+        wake(at: child.probationEnd)
         startDuration = now.seconds(since: child.spawnedAt)
         if child.beats { wake(at: now.advanced(by: Pool.silence)) }
         if child.slot.successor === child { succeed(in: child.slot, now: now) }
         onReady(child)
+    }
+
+    func startSucceeded(_ child: Child) {
+        guard child.probationEnd != nil else { return }
+        child.probationEnd = nil
+        respawn.startSucceeded()
     }
 
     func complain(_ complaint: String, _ child: Child) {

@@ -1,22 +1,25 @@
 import CoppiceShared
 
-/// When a child that ended is replaced: at once if it had been ready, with a growing pause if it had not.
+/// When a child that ended is replaced: at once if it had worked, with a growing pause if it had not.
 struct RespawnPolicy: Equatable {
-    /// Starts in a row that came to nothing, after which the master gives up if no child is ready.
+    /// Starts in a row that came to nothing, after which the master gives up if no child is there any more.
     static let limit = 8
     static let firstPause = 0.1
     static let longestPause = 30.0
+    /// Seconds from `ready` within which an end with nothing done is a failed start.
+    static let probation = 1.0
 
     private(set) var failures = 0
     /// Not before this time.
     private(set) var notBefore: MonotonicTime?
 
-    mutating func becameReady() {
+    /// A child has done a task, or has been ready for long enough.
+    mutating func startSucceeded() {
         failures = 0
         notBefore = nil
     }
 
-    /// A child ended, or could not be spawned, before it was ready.
+    /// A child could not be spawned, or ended before it was ready or soon after, with nothing begun.
     mutating func startFailed(now: MonotonicTime) {
         failures += 1
         notBefore = now.advanced(by: pause)

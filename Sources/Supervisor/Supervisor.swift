@@ -75,7 +75,7 @@ public final class Supervisor {
     public func run() throws -> Int32 {
         defer { sink.finish() }
         defer { pool.sandbox.close() }
-        do { try pool.spawnFirst() } catch { throw SupervisorFailure("\(error)", code: 2) }
+        do { try pool.spawnFirst() } catch { throw SupervisorFailure("\(error)", code: error.mayPass ? 1 : 2) }
         publishReloads()
         broker.open()
         store?.open()

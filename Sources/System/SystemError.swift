@@ -11,5 +11,8 @@ public struct SystemError: Error, Equatable, Sendable, CustomStringConvertible {
         self.code = code
     }
 
+    /// Whether it may be otherwise soon: the machine, or a limit, is short of something, or the file is being written.
+    public var mayPass: Bool { [EAGAIN, ENOMEM, EMFILE, ENFILE, ENOSPC, EDQUOT, ETXTBSY, EIO, ESTALE].contains(code) }
+
     public var description: String { "\(operation): \(String(cString: strerror(code)))" }
 }

@@ -103,6 +103,17 @@ def test_children_that_end_as_soon_as_they_are_ready_are_started_ever_more_slowl
     assert redis.llen("celery") == 1
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="takes another user")
+def test_a_shortage_at_the_start_is_waited_for(redis_worker, app):
+    # A user of its own: the limit counts all processes of one.
+    user = ("setpriv", "--reuid=54815", "--regid=54815", "--clear-groups")
+    worker = redis_worker(prefix=("prlimit", "--nproc=1:", *user), concurrency=1).start()
+    worker.log.wait("can't start a child: .*Resource temporarily unavailable; next attempt in 0.1 s")
+    subprocess.run([*user, "prlimit", f"--pid={worker.pid}", "--nproc=4096:"], check=True)
+    worker.ready()
+    assert app.send_task("drill.add", (2, 3)).get(timeout=10) == 5
+
+
 def test_a_task_that_kills_each_new_child_is_no_failed_start(redis_worker, python_worker, app):
     worker = redis_worker(app=python_worker('TASKS["die"] = lambda args, kwargs: os._exit(3)\nTASKS["one"] = lambda args, kwargs: 1'), concurrency=1)
     worker.ready()

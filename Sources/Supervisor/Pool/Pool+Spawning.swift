@@ -7,12 +7,21 @@ import Glibc
 extension Pool {
     /// Spawns the very first child.
     ///
-    /// - Throws: what tells the operator that the wrong thing was named: missing, not executable, wrong format.
+    /// - Throws: what tells the operator that the wrong thing was named: missing, not executable, wrong format. A start that may succeed soon is
+    ///   tried again, as all that follow.
     func spawnFirst() throws(SystemError) {
         try sandbox.open(
             children: max(options.concurrency, options.scaling?.maximum ?? 0), tightensSuspects: options.poison.suspectMemory != nil)
         sweepSandbox(now: .now)
-        slots[0].child = try spawn(in: slots[0], by: launcher, now: .now)
+        do { slots[0].child = try spawn(in: slots[0], by: launcher, now: .now) } catch {
+            guard error.mayPass else { throw error }
+            startFailed(error, now: .now)
+        }
+    }
+
+    private func startFailed(_ error: SystemError, now: MonotonicTime) {
+        respawn.startFailed(now: now)
+        log.error("can't start a child: \(error); next attempt in \(respawn.pause) s")
     }
 
     /// Spawns what is missing, some in each turn, so that the loop goes on meanwhile; and no more at a time than the machine can start
@@ -40,8 +49,7 @@ extension Pool {
             do {
                 slot.child = try spawn(in: slot, by: launcher, now: now)
             } catch {
-                respawn.startFailed(now: now)
-                log.error("can't start a child: \(error); next attempt in \(respawn.pause) s")
+                startFailed(error, now: now)
             }
         }
     }

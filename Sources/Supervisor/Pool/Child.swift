@@ -57,6 +57,8 @@ final class Child {
     var stateSeen: Character?
     /// Since when its runtime reports its crash.
     var crashingSince: MonotonicTime?
+    /// It has gone on after what looked like a report: what else looks like one does not count.
+    var quotesReports = false
     var lastLines = LastLines()
     /// Seconds; falls and rises with what its tasks take. Unknown at first: such a child is given one task at a time.
     private(set) var meanRuntime: Double?

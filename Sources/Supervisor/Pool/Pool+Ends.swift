@@ -116,7 +116,7 @@ extension Pool {
     /// The child has crashed, and its runtime holds it for seconds to report how. It gets a successor at once, unless as many as there are
     /// slots report already; the task that crashed has its verdict, with the report, when the process has ended.
     func beginsReport(_ child: Child, now: MonotonicTime) {
-        guard options.backtraces, child.crashingSince == nil, !child.lifecycle.isKilled else { return }
+        guard options.backtraces, child.crashingSince == nil, !child.quotesReports, !child.lifecycle.isKilled else { return }
         child.crashingSince = now
         child.lastLines.beginReport()
         wake(at: now.advanced(by: Pool.reportTimeout))
@@ -132,6 +132,7 @@ extension Pool {
     func noticeLife(of child: Child, now: MonotonicTime) {
         guard let since = child.crashingSince, now.seconds(since: since) > Pool.crashDoubt else { return }
         child.crashingSince = nil
+        child.quotesReports = true
         expectEnd(of: child, now: now)
     }
 }

@@ -152,6 +152,8 @@ public final class Supervisor {
     private func childEnded(_ child: Child, _ death: Death) {
         if death.end.wasStopping, death.process == .exit(0) {
             log.debug("\(child.name) has finished", metadata: child.fields)
+        } else if death.end.killed == .notWanted {
+            log.debug("\(child.name) has gone: it was still starting, and is not wanted any more", metadata: child.fields)
         } else if death.isFailedStart {
             log.error(
                 "\(child.name) ended \(death.end.wasReady ? "as soon as" : "before") it was ready: \(death.story); next attempt in \(pool.respawn.pause) s",
@@ -162,7 +164,7 @@ public final class Supervisor {
                 metadata: child.fields(of: death.end.hand.running))
         }
         intake.childEnded(death)
-        restart.childEnded(child, death.story)
+        restart.childEnded(child, death)
     }
 
     private func accept(_ event: BrokerEvent) {

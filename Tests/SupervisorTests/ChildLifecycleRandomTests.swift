@@ -31,7 +31,8 @@ import Testing
     }
 
     private static let reasons: [ChildLifecycle.KillReason] = [
-        .neverReady, .neverBegan, .hardTimeLimit(1), .revoked, .silent, .protocolError("x"), .shutdown, .overstayed, .pledgeBroken(2),
+        .neverReady, .neverBegan, .hardTimeLimit(1), .revoked, .silent, .protocolError("x"), .shutdown, .notWanted, .overstayed,
+        .pledgeBroken(2),
         .crashReport,
     ]
 

@@ -62,6 +62,9 @@ import Testing
         Row(process: .signal(SIGKILL), killed: .neverReady, how: kill, cause: "killed: it was not ready within 10 s"),
         Row(process: .signal(SIGKILL), killed: .neverBegan, how: kill, cause: "killed: it had not begun what it was given within 10 s"),
         Row(process: .signal(SIGKILL), killed: .shutdown, how: kill, cause: "killed by a cold shutdown"),
+        Row(
+            process: .signal(SIGKILL), killed: .notWanted, how: kill, cause: "killed: it was still starting when it was not wanted any more"
+        ),
         Row(process: .signal(SIGKILL), killed: .overstayed, how: kill, cause: "killed: it was asked to stop and did not"),
         Row(
             process: nil, killed: .silent, how: kill,

@@ -80,10 +80,11 @@ final class IntakeScene {
     }
 
     /// Reaps the child.
-    func close() throws {
+    func close(_ hear: @escaping (Death) -> Void = { _ in }) throws {
         pool.isSpawning = false
         guard !pool.isEmpty else { return }
-        pool.onEnd = { [loop, unowned pool] _, _ in
+        pool.onEnd = { [loop, unowned pool] _, death in
+            hear(death)
             if pool.isEmpty { loop.exit(0) }
         }
         pool.killAll()

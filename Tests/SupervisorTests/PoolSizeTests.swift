@@ -75,6 +75,16 @@ import Testing
         }
     }
 
+    @Test func aChildThatIsDismissedWhileItStartsIsNoFailure() throws {
+        let scene = try IntakeScene(concurrency: 2)
+        let (pool, child) = (scene.pool, try #require(scene.slot.child))
+        var deaths: [Death] = []
+        pool.dismiss(child, now: .now)
+        #expect(child.lifecycle.state == .killed(.notWanted, .init()))
+        try scene.close { deaths.append($0) }
+        #expect(deaths.map(\.isFailedStart) == [false] && pool.respawn == RespawnPolicy())
+    }
+
     @Test func aSuccessorTakesTheEmptyPlaceWhileItStarts() throws {
         try inScene { scene in
             let slot = scene.slot

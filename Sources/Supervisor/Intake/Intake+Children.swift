@@ -145,7 +145,9 @@ extension Intake {
         case .shutdown where delivery.acksLate:
             log.warning("Task \(delivery.name) goes back to its queue: cold shutdown", metadata: delivery.fields)
             conclude(delivery, nil, .putBack(front: true))
-        case .shutdown, .silent, .pledgeBroken, .crashReport, .protocolError, .overMemory, .overstayed, .neverReady, .neverBegan, nil:
+        case .shutdown, .silent, .pledgeBroken, .crashReport, .protocolError, .overMemory, .overstayed, .neverReady, .neverBegan,
+            .notWanted,
+            nil:
             lose(delivery, death)
         }
     }

@@ -32,6 +32,8 @@ struct ChildLifecycle: Equatable {
         /// It did not begin what it was given.
         case neverBegan
         case shutdown
+        /// It was still starting when there was no use for it any more.
+        case notWanted
         /// It held so many bytes while its task ran, more than it may.
         case overMemory(Int)
         /// It was asked to stop and did not.

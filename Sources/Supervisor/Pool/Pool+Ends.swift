@@ -104,7 +104,7 @@ extension Pool {
 
     /// One that ends by itself as soon as it is ready is no better than one that never was. A task that it had begun may be what has killed it.
     private func isFailedStart(_ child: Child, _ end: ChildLifecycle.End, now: MonotonicTime) -> Bool {
-        guard end.wasReady else { return end.killed != .shutdown }
+        guard end.wasReady else { return end.killed != .shutdown && end.killed != .notWanted }
         return end.killed == nil && !end.wasStopping && end.hand.running == nil && child.probationEnd.map { now < $0 } ?? false
     }
 

@@ -160,7 +160,7 @@ final class Pool {
     /// Asks a child to finish what it has started, give back the rest and go; one that is still starting is killed.
     func dismiss(_ child: Child, now: MonotonicTime) {
         if child.lifecycle.isStarting {
-            kill(child, .shutdown)
+            kill(child, .notWanted)
         } else if child.lifecycle.stop() {
             child.channel.send(.stop)
             unflushed.append(child)

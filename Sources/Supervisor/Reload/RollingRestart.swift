@@ -55,12 +55,12 @@ final class RollingRestart {
         act(lifecycle.childReady())
     }
 
-    func childEnded(_ child: Child, _ how: String) {
+    func childEnded(_ child: Child, _ death: Death) {
         guard child === awaited else { return }
         awaited = nil
-        // Its slot is to go: that says nothing of the worker.
-        if child.slot.isRetiring { return }
-        act(lifecycle.childFailed("\(child.name) of the \(name(child)) worker did not become ready: \(how)"))
+        // Its slot is to go, or was: that says nothing of the worker.
+        if child.slot.isRetiring || death.end.killed == .notWanted { return }
+        act(lifecycle.childFailed("\(child.name) of the \(name(child)) worker did not become ready: \(death.story)"))
     }
 
     func abandon(_ reason: String) { act(lifecycle.abandon(reason)) }

@@ -30,6 +30,7 @@ extension Death {
         case .overMemory(let bytes): return "killed over its memory limit, with \(Death.megabytes(bytes)) MB"
         case .neverBegan: return "killed: it had not begun what it was given within \(Death.seconds(Pool.beginTimeout))"
         case .shutdown: return "killed by a cold shutdown"
+        case .notWanted: return "killed: it was still starting when it was not wanted any more"
         case .overstayed: return "killed: it was asked to stop and did not"
         case nil: break
         }

@@ -206,4 +206,32 @@ import Testing
             }
         }
     }
+
+    @Test func aSuspectIsSaidToHaveHadLessMemoryOnlyIfItHad() throws {
+        let returning = TaskDeclaration(name: "t", options: ["acks_late": true, "reject_on_worker_lost": true])
+        for hadLess in [false, true] {
+            try inScene { scene in
+                scene.intake.options.poison.suspectMemory = 256 << 20
+                scene.childIsReady(returning)
+                scene.take("a")
+                scene.handOut()
+                scene.flush()
+                scene.answer(.begun(earlier: [AttemptStory(node: "n", mark: "m", at: .now, end: "died")]))
+                scene.handOut()
+                scene.start()
+                let child = try #require(scene.slot.child)
+                child.ordinaryDataLimit = hadLess ? 1 << 30 : nil
+                var life = child.lifecycle
+                scene.intake.childEnded(Death(end: life.ended(), process: .signal(9), lived: 1))
+                scene.flush()
+                scene.answer()
+                scene.flush()
+                guard case .died(let story) = scene.broker.received.last?.attempt else {
+                    Issue.record("\(scene.broker.received)")
+                    return
+                }
+                #expect(story.end?.contains("as a suspect it was given 256 MiB") == hadLess)
+            }
+        }
+    }
 }

@@ -172,7 +172,7 @@ extension Intake {
 
     /// What must be said of a death beside its cause, where the task had less memory than others.
     private func suspicion(_ delivery: Delivery) -> String {
-        guard delivery.record.isSuspect, let bytes = options.poison.suspectMemory else { return "" }
+        guard delivery.child?.ordinaryDataLimit != nil, let bytes = options.poison.suspectMemory else { return "" }
         return "; as a suspect it was given \(bytes >> 20) MiB"
     }
 }

@@ -35,9 +35,11 @@ extension Supervisor {
     // MARK: stopping
 
     private func interrupted() {
-        if lifecycle.isDraining {
+        // The first one after a TERM is a warning, too, as in Celery.
+        if wasInterrupted || (lifecycle.drainMode ?? .warm) > .warm {
             shutDown(.cold, exitCode: 1)
         } else {
+            wasInterrupted = true
             log.warning("worker: Hitting Ctrl+C again will terminate all running tasks!")
             shutDown(.warm, exitCode: 1)
         }

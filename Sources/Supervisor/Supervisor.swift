@@ -25,6 +25,8 @@ public final class Supervisor {
     /// When a warm or soft shutdown becomes cold.
     var drainDeadline: MonotonicTime?
     var drainTimer: TimerSource?
+    /// Whether there was an INT: the next one is in earnest.
+    var wasInterrupted = false
     /// When the log is told again what a shutdown waits for.
     var nextDrainStory: MonotonicTime?
     var scalingTimer: TimerSource?

@@ -88,6 +88,19 @@ def test_a_second_sigint_kills_what_runs_and_settles_it(busy, redis, app):
     assert redis.hlen("unacked") == 0
 
 
+def test_the_first_sigint_after_a_sigterm_is_a_warning(busy):
+    worker, _, _ = busy(seconds=30)
+    (child,) = worker.children
+    worker.signal(signal.SIGTERM)
+    assert worker.notify.wait(STOPPING)
+    worker.signal(signal.SIGINT)
+    worker.log.wait("Hitting Ctrl\\+C again")
+    assert processes.alive(child) and "Cold" not in worker.log.text
+    worker.signal(signal.SIGINT)
+    assert worker.wait(timeout=5) == 1
+    assert "Cold shutdown" in worker.log.text
+
+
 def test_sigquit_gives_a_late_task_back(busy, redis):
     worker, running, waiting = busy("drill.late", 30)
     worker.signal(signal.SIGQUIT)

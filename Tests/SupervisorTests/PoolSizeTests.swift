@@ -85,6 +85,44 @@ import Testing
         #expect(deaths.map(\.isFailedStart) == [false] && pool.respawn == RespawnPolicy())
     }
 
+    @Test func successorsOfTheWornOutComeNoFasterThanOthers() throws {
+        try inScene { scene in
+            let pool = scene.pool
+            pool.resize(to: 40, now: .now)
+            while pool.slots.contains(where: { $0.child == nil }) {
+                pool.spawnMissing(now: .now)
+                for child in pool.children { _ = child.lifecycle.ready() }
+            }
+            for child in pool.children {
+                child.replacementDue = .now
+                pool.wornOut.append(child)
+            }
+            let counts = (0..<3).map { _ in
+                pool.spawnMissing(now: .now)
+                return pool.slots.count { $0.successor != nil }
+            }
+            #expect(counts == [Pool.mostSpawnsInTurn, Pool.mostStarting, Pool.mostStarting])
+        }
+    }
+
+    /// A reload back to settings without a limit may have failed half-way.
+    @Test func aChildIsRecycledByTheLimitThatItWasStartedWith() throws {
+        try inScene { scene in
+            let (pool, slot) = (scene.pool, scene.slot)
+            scene.childIsReady(TaskDeclaration(name: "t"))
+            var options = pool.options
+            options.recycling.tasks = 1
+            let launcher = ChildLauncher(options, generation: 2, descriptorLimit: pool.launcher.descriptorLimit, sandbox: pool.sandbox)
+            let successor = try pool.replace(slot, by: launcher, now: .now)
+            _ = successor.lifecycle.ready()
+            pool.succeed(in: slot, now: .now)
+            scene.childIsReady(TaskDeclaration(name: "t"))
+            scene.take("a")
+            scene.handOut()
+            #expect(pool.wornOut.map { $0 === successor } == [true])
+        }
+    }
+
     @Test func aSuccessorTakesTheEmptyPlaceWhileItStarts() throws {
         try inScene { scene in
             let slot = scene.slot

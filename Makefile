@@ -9,7 +9,7 @@ VENV    := .build/venv
 PYTEST  := $(VENV)/bin/python -m pytest -c Tests/pytest.ini
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check chaos faults bench bench-children fuzz build clean deps deps-test format unit blackbox golden install deb test-systemd systemd-short
+.PHONY: help demo test check chaos faults bench bench-children bench-reload fuzz build clean deps deps-test format unit blackbox golden install deb test-systemd systemd-short
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -50,6 +50,9 @@ bench: build deps-test ## Side by side with Celery and Huey, and the brokers' ow
 
 bench-children: build deps-test ## What 500 idle children cost the master
 	$(VENV)/bin/python benchmarks/many_children.py
+
+bench-reload: build deps-test ## What a reload costs the work
+	$(VENV)/bin/python benchmarks/reload.py
 
 FUZZ_SECONDS ?= 300
 FUZZ_SEED    ?= $(shell date +%s)

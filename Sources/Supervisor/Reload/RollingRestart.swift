@@ -14,6 +14,11 @@ final class RollingRestart {
     private var new: Generation
     /// Started by us and not ready yet.
     private var awaited: Child?
+    /// Before the next one is started, so that on a busy machine the work gets its share beside the starts: so many times as long as the last
+    /// start took, but no more than so many seconds.
+    private static let restPerStart = 12.0
+    private static let longestRest = 0.25
+    private var restEnd: MonotonicTime?
 
     /// What children are started from, and what the node does by.
     private struct Generation {
@@ -52,6 +57,7 @@ final class RollingRestart {
     func childReady(_ child: Child) {
         guard child === awaited else { return }
         awaited = nil
+        restEnd = MonotonicTime.now.advanced(by: min(RollingRestart.restPerStart * pool.startDuration, RollingRestart.longestRest))
         act(lifecycle.childReady())
     }
 
@@ -79,8 +85,9 @@ final class RollingRestart {
             // One whose child works, so that there is one more; but where none does it is all the more wanted.
             slot = free.first { $0.child?.lifecycle.isWorking == true } ?? free.first ?? slots.first { $0.isEmpty }
         } else {
-            slot = free.first
             if outdated.isEmpty { return act(lifecycle.isComplete()) }
+            if let restEnd, now < restEnd { return pool.wake(at: restEnd) }
+            slot = free.first
         }
         guard let slot else { return }
         do {

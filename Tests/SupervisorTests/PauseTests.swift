@@ -28,6 +28,9 @@ import Testing
             policy.startFailed(now: now)
             pauses.append(policy.pause)
             #expect(policy.failures == failure && policy.isExhausted == (failure >= RespawnPolicy.limit))
+            // Another one that was started with it.
+            policy.startFailed(now: now.advanced(by: policy.pause / 2))
+            #expect(policy.failures == failure)
             #expect(!policy.maySpawn(now: now.advanced(by: policy.pause - 0.001)))
             now = now.advanced(by: policy.pause)
             #expect(policy.maySpawn(now: now))

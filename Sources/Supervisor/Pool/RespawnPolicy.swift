@@ -2,7 +2,7 @@ import CoppiceShared
 
 /// When a child that ended is replaced: at once if it had worked, with a growing pause if it had not.
 struct RespawnPolicy: Equatable {
-    /// Starts in a row that came to nothing, after which the master gives up if no child is there any more.
+    /// Attempts in a row that came to nothing, after which the master gives up if no child is there any more.
     static let limit = 8
     static let firstPause = 0.1
     static let longestPause = 30.0
@@ -19,8 +19,10 @@ struct RespawnPolicy: Equatable {
         notBefore = nil
     }
 
-    /// A child could not be spawned, or ended before it was ready or soon after, with nothing begun.
+    /// A child could not be spawned, or ended before it was ready or soon after, with nothing begun. Those that fail together, as after a
+    /// moment without memory, count once: whatever their number, it takes all the pauses to give up.
     mutating func startFailed(now: MonotonicTime) {
+        guard maySpawn(now: now) else { return }
         failures += 1
         notBefore = now.advanced(by: pause)
     }

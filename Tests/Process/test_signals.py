@@ -78,12 +78,13 @@ def quiet(worker, on):
 def test_a_quiet_node_finishes_takes_nothing_and_goes_on_when_told_to(any_worker, broker):
     worker = any_worker(concurrency=1).ready()
     call = broker.command.call
-    running = call("drill.sleep", 1)
+    # Longer than it takes to send the rest.
+    running = call("drill.sleep", 5)
     behind = [call("drill.add", n, 1) for n in range(3)]
     until(lambda: "1 busy" in statuses(worker)[-1], what="the task's start")
     quiet(worker, True)
     later = call("drill.add", 5, 1)
-    assert broker.command.result(running) == 1
+    assert broker.command.result(running) == 5
     until(lambda: "ready, quiet: 1/1 children ready, 0 busy, 0 claimed" in statuses(worker)[-1], what=lambda: statuses(worker)[-1])
     # Another node has them at once.
     other = any_worker(node="other@local", concurrency=1).ready()

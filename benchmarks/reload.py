@@ -24,8 +24,8 @@ from support.worker import Worker  # noqa: E402
 
 CHILDREN, RELOADS, LEAST = 8, 5, 0.9
 # What it is like, the task, its arguments, and more of them than will be done.
-KINDS = [("waits for 5 ms", "drill.sleep", (0.005,), 40_000), ("computes for 5 ms", "drill.spin", (0.005,), 20_000),
-         ("does nothing", "drill.add", (1, 2), 500_000)]  # fmt: skip
+KINDS = [("waits for 5 ms", "drill.sleep", (0.005,), 60_000), ("computes for 5 ms", "drill.spin", (0.005,), 25_000),
+         ("does nothing", "drill.add", (1, 2), 900_000)]  # fmt: skip
 
 
 class QueueLength:
@@ -72,7 +72,7 @@ def reloads(folder, server, task, arguments, count):
         spans = []
         # The first shows how long they take, so that there is as much time before the next.
         for _ in range(1 + RELOADS):
-            time.sleep(2 * (spans[-1][1] - spans[-1][0]) if spans else 1)
+            time.sleep(1.5 * (spans[-1][1] - spans[-1][0]) if spans else 1)
             begun = time.monotonic()
             subprocess.run([COPPICE, "reload", "--pidfile", pidfile], check=True, stdout=subprocess.DEVNULL)
             spans.append((begun, time.monotonic()))

@@ -157,9 +157,14 @@ public final class Supervisor {
         } else if death.end.killed == .notWanted {
             log.debug("\(child.name) has gone: it was still starting, and is not wanted any more", metadata: child.fields)
         } else if death.isFailedStart {
+            let next = death.pause.map { "; next attempt in \($0) s" } ?? ""
             log.error(
-                "\(child.name) ended \(death.end.wasReady ? "as soon as" : "before") it was ready: \(death.story); next attempt in \(pool.respawn.pause) s",
+                "\(child.name) ended \(death.end.wasReady ? "as soon as" : "before") it was ready: \(death.story)\(next)",
                 metadata: child.fields)
+            // What shells and coppice-exec end with where a program can't be executed: to try again is of no use.
+            if !hadChild, death.process == .exit(127) {
+                fail("\(options.workerPath) can't be executed: \(death.lastLines.last ?? "exit code 127")", code: 2)
+            }
         } else {
             log.error(
                 "\(child.name) \(death.process == nil ? "is given up" : "exited") with \(death.story)",
@@ -329,8 +334,8 @@ public final class Supervisor {
         return waitingSince.map { now.seconds(since: $0) >= patience } ?? false
     }
 
-    private func fail(_ reason: String) {
-        failure = SupervisorFailure(reason, code: 1)
+    private func fail(_ reason: String, code: Int32 = 1) {
+        failure = SupervisorFailure(reason, code: code)
         reporter.failing(reason)
         _ = lifecycle.drain(.cold, exitCode: 1)
     }

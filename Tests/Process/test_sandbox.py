@@ -495,6 +495,8 @@ def test_a_worker_of_the_wrong_format_is_said(redis_worker, folder):
     worker = redis_worker("--child-no-new-privs", app=path).start()
     worker.log.wait(f"coppice-exec: start {path}: Exec format error")
     worker.log.wait("ended before it was ready: exitcode 127")
+    assert worker.wait() == 2
+    assert f"{path} can't be executed: coppice-exec: start {path}: Exec format error" in worker.log.text
 
 
 def test_it_lies_beside_the_command_or_in_libexec(confined, folder, app):

@@ -22,6 +22,8 @@ struct Death {
     var oomKilled = false
     /// It ended before it was ready, or so soon after that it makes no difference.
     var isFailedStart = false
+    /// Seconds until the next attempt in its place, where it is one of a row.
+    var pause: Double?
     /// It has ended, but what traces it knows alone how.
     var isHeld = false
 }

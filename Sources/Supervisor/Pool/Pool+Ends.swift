@@ -97,15 +97,21 @@ extension Pool {
         if end == nil { child.closePipes() } else { child.close() }
         death.isFailedStart = isFailedStart(child, death.end, now: now)
         // A successor that fails takes nothing away.
-        if wasServing, death.isFailedStart { respawn.startFailed(now: now) }
+        if wasServing, death.isFailedStart {
+            respawn.startFailed(now: now)
+            death.pause = respawn.pause
+        }
         onEnd(child, death)
         removeRetired()
     }
 
-    /// One that ends by itself as soon as it is ready is no better than one that never was. A task that it had begun may be what has killed it.
+    /// One that ends by itself as soon as it is ready, or speaks another protocol, is no better than one that never was. A task that it had
+    /// begun may be what has killed it.
     private func isFailedStart(_ child: Child, _ end: ChildLifecycle.End, now: MonotonicTime) -> Bool {
         guard end.wasReady else { return end.killed != .shutdown && end.killed != .notWanted }
-        return end.killed == nil && !end.wasStopping && end.hand.running == nil && child.probationEnd.map { now < $0 } ?? false
+        guard !end.wasStopping, end.hand.running == nil, child.probationEnd.map({ now < $0 }) ?? false else { return false }
+        if case .protocolError = end.killed { return true }
+        return end.killed == nil
     }
 
     // MARK: crash reports

@@ -14,10 +14,12 @@ final class RollingRestart {
     private var new: Generation
     /// Started by us and not ready yet.
     private var awaited: Child?
-    /// Before the next one is started, so that on a busy machine the work gets its share beside the starts: so many times as long as the last
-    /// start took, but no more than so many seconds.
+    /// When the next one is started. Behind the first of the new generation when that has proved itself; behind the others so many times as long as
+    /// the start took, so that on a busy machine the work gets its share beside the starts, but no more than so many seconds, one by one and
+    /// in all.
     private static let restPerStart = 12.0
     private static let longestRest = 0.25
+    private static let longestRests = 20.0
     private var restEnd: MonotonicTime?
 
     /// What children are started from, and what the node does by.
@@ -57,16 +59,25 @@ final class RollingRestart {
     func childReady(_ child: Child) {
         guard child === awaited else { return }
         awaited = nil
-        restEnd = MonotonicTime.now.advanced(by: min(RollingRestart.restPerStart * pool.startDuration, RollingRestart.longestRest))
+        restEnd = lifecycle.state == .trying ? child.probationEnd : MonotonicTime.now.advanced(by: rest)
         act(lifecycle.childReady())
     }
 
     func childEnded(_ child: Child, _ death: Death) {
-        guard child === awaited else { return }
-        awaited = nil
+        let isAwaited = child === awaited
+        if isAwaited { awaited = nil }
         // Its slot is to go, or was: that says nothing of the worker.
         if child.slot.isRetiring || death.end.killed == .notWanted { return }
-        act(lifecycle.childFailed("\(child.name) of the \(name(child)) worker did not become ready: \(death.story)"))
+        // One that ends as soon as it is ready proves as little, whoever has started it.
+        let isOfPool = lifecycle.state != .trying && child.generation == pool.launcher.generation
+        guard isAwaited || isOfPool && death.isFailedStart else { return }
+        let how = death.end.wasReady ? "ended as soon as it was ready" : "did not become ready"
+        act(lifecycle.childFailed("\(child.name) of the \(name(child)) worker \(how): \(death.story)"))
+    }
+
+    private var rest: Double {
+        let longest = min(RollingRestart.longestRest, RollingRestart.longestRests / Double(max(1, pool.size)))
+        return min(RollingRestart.restPerStart * pool.startDuration, longest)
     }
 
     func abandon(_ reason: String) { act(lifecycle.abandon(reason)) }
@@ -85,8 +96,8 @@ final class RollingRestart {
             // One whose child works, so that there is one more; but where none does it is all the more wanted.
             slot = free.first { $0.child?.lifecycle.isWorking == true } ?? free.first ?? slots.first { $0.isEmpty }
         } else {
-            if outdated.isEmpty { return act(lifecycle.isComplete()) }
             if let restEnd, now < restEnd { return pool.wake(at: restEnd) }
+            if outdated.isEmpty { return act(lifecycle.isComplete()) }
             slot = free.first
         }
         guard let slot else { return }

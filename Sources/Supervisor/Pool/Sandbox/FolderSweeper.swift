@@ -6,7 +6,8 @@ import Logging
 
 /// Removes temporary folders by a process of its own, one at a time: a tree may be large, and the disk slow.
 ///
-/// rm goes from folder to folder by descriptor and follows no link, so what a child has put there leads it nowhere else.
+/// rm goes from folder to folder by descriptor and follows no link, so what a child has put there leads it nowhere else; nor does chmod
+/// follow the links that it meets.
 final class FolderSweeper {
     /// A folder that its owner may not write to can't be emptied, unless by root; and what was killed may have written to one of them
     /// for a moment more. So there is a second attempt.

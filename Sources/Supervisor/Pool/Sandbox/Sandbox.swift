@@ -65,7 +65,10 @@ final class Sandbox {
             return try ChildGroups(base: own, wanted: wantedControllers)
         case .auto:
             guard let own = ControlGroup.own, own.isDelegated else { return nil }
-            do { return try ChildGroups(base: own, wanted: wantedControllers) } catch {
+            do {
+                if !ChildProcess.canStartInCgroup { _ = try Sandbox.findTrampoline() }
+                return try ChildGroups(base: own, wanted: wantedControllers)
+            } catch {
                 log.warning("children get no cgroups of their own: \(error)")
                 return nil
             }

@@ -94,11 +94,15 @@ def test_children_that_die_before_they_are_ready_are_started_ever_more_slowly(re
     assert worker.log.find(r"(?i)exit")
 
 
-def test_children_that_end_as_soon_as_they_are_ready_are_started_ever_more_slowly_and_then_no_more(redis_worker, python_worker, redis, app):
+@pytest.mark.parametrize("last, how", [("", "exitcode 0"), ("os.write(4, b'?' * 64)\ntime.sleep(60)", "signal 9")], ids=["exit", "nonsense"])
+def test_children_that_end_as_soon_as_they_are_ready_are_started_ever_more_slowly_and_then_no_more(
+    redis_worker, python_worker, redis, app, last, how
+):
+    # The worker is broken, not the message: it stays.
     app.send_task("never")
-    worker = redis_worker(app=python_worker('TASKS["never"] = None', serve="receive()\nready()"), concurrency=1).start()
+    worker = redis_worker(app=python_worker('import os\nTASKS["never"] = None', serve=f"receive()\nready()\n{last}"), concurrency=1).start()
     assert worker.wait(timeout=40) == 1
-    assert len(worker.log.find("ended as soon as it was ready: exitcode 0")) == 8
+    assert len(worker.log.find(f"ended as soon as it was ready: {how}")) == 8
     assert worker.log.find("does not become ready, or ends at once: 8 attempts failed; giving up")
     assert redis.llen("celery") == 1
 
@@ -120,6 +124,25 @@ def test_a_task_that_kills_each_new_child_is_no_failed_start(redis_worker, pytho
     sent = [app.send_task("die") for _ in range(12)] + [app.send_task("one")]
     assert sent[-1].get(timeout=20) == 1
     assert len(worker.log.find("is lost")) == 12 and not worker.log.find("next attempt")
+
+
+def test_a_message_that_kills_each_child_before_it_begins_is_set_aside(redis_worker, python_worker, app, command):
+    serve = """
+receive()
+ready()
+while True:
+    kind, payload = receive()
+    if kind == 2 and b"heavy" in payload:
+        os._exit(9)
+    if kind == 2:
+        run(payload)
+"""
+    worker = redis_worker(app=python_worker('import os\nTASKS["heavy"] = None\nTASKS["one"] = lambda args, kwargs: 1', serve=serve)).ready()
+    error = app.send_task("heavy").get(timeout=20, propagate=False)
+    assert "3 children died before they had begun it" in str(error)
+    assert app.send_task("one").get(timeout=10) == 1
+    assert "3 children died before they had begun it" in command.run("dead").stdout
+    assert worker.running
 
 
 def test_a_node_that_can_start_no_child_any_more_gives_its_messages_back_and_ends(redis_worker, folder, app, redis, results):

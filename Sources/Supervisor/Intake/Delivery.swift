@@ -15,6 +15,10 @@ final class Delivery {
     /// The options of the task as the child that has it declared them.
     var declaration: TaskDeclaration?
     var record = AttemptRecord()
+    /// A child has died by itself with this next in its hand, and nothing begun. With a new child that may be the worker's fault, so that
+    /// the next one has to be older; and how many of these have died.
+    var wantsProvenChild = false
+    var idleDeaths = 0
     /// Its end was ordered before its child had begun it: the signal that it gets with its start.
     var endsBy: Int32?
     /// Others have it, since this node was taken for dead.

@@ -126,7 +126,9 @@ extension Intake {
     /// A child is gone. What it had not started is ready again; what ran gets its verdict.
     func childEnded(_ death: Death) {
         let end = death.end
-        returned(Array(end.hand.waiting))
+        var waiting = Array(end.hand.waiting)
+        if let next = end.hand.next, end.killed == nil, !end.wasStopping, isTooMuch(next, death) { waiting.removeFirst() }
+        returned(waiting)
         guard let running = end.hand.running, let delivery = byAssignment.removeValue(forKey: running) else { return }
         let message = delivery.message
         switch end.killed {
@@ -145,11 +147,24 @@ extension Intake {
         case .shutdown where delivery.acksLate:
             log.warning("Task \(delivery.name) goes back to its queue: cold shutdown", metadata: delivery.fields)
             conclude(delivery, nil, .putBack(front: true))
-        case .shutdown, .silent, .pledgeBroken, .crashReport, .protocolError, .overMemory, .overstayed, .neverReady, .neverBegan,
-            .notWanted,
-            nil:
-            lose(delivery, death)
+        case .shutdown, .silent, .pledgeBroken, .crashReport, .protocolError, .overMemory, .overstayed, nil: lose(delivery, death)
+        // Such a one runs nothing; if it does all the same its task is lost.
+        case .neverReady, .neverBegan, .notWanted: lose(delivery, death)
         }
+    }
+
+    /// Children that may die before a message that they have not begun.
+    private static let mostIdleDeaths = 3
+
+    /// Whether what a child had before it when it died has to be set aside: to read it may be what children die of.
+    private func isTooMuch(_ assignment: UInt64, _ death: Death) -> Bool {
+        guard let delivery = byAssignment[assignment] else { return false }
+        delivery.wantsProvenChild = true
+        if !death.isFailedStart { delivery.idleDeaths += 1 }
+        guard delivery.idleDeaths >= Intake.mostIdleDeaths else { return false }
+        byAssignment.removeValue(forKey: assignment)
+        refuse(delivery, "\(delivery.idleDeaths) children died before they had begun it, the last so: \(death.story)")
+        return true
     }
 
     private func lose(_ delivery: Delivery, _ death: Death) {

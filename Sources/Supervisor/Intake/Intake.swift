@@ -213,7 +213,7 @@ final class Intake {
     }
 
     /// Puts a message aside that can't be run, and says so to who waits for its result.
-    private func refuse(_ delivery: Delivery, _ reason: String, _ failure: TaskFailure? = nil) {
+    func refuse(_ delivery: Delivery, _ reason: String, _ failure: TaskFailure? = nil) {
         log.error("Task \(delivery.name) is set aside: \(reason)", metadata: delivery.fields)
         discard(
             delivery, .setAside(reason: reason),
@@ -238,6 +238,7 @@ final class Intake {
     private struct Wish: Hashable {
         var task: String
         var idle: Bool
+        var proven: Bool
     }
 
     /// Hands out what is ready while children have room; called once per turn.
@@ -260,9 +261,10 @@ final class Intake {
                 return .taken
             }
             if discardIfOver(delivery, now: now) { return .taken }
-            let wish = Wish(task: delivery.message.name, idle: delivery.isStrict || delivery.record.isSuspect)
+            let wish = Wish(
+                task: delivery.message.name, idle: delivery.isStrict || delivery.record.isSuspect, proven: delivery.wantsProvenChild)
             if unplaced.contains(wish) { return .refused }
-            guard let slot = pool.place(for: wish.task, idle: wish.idle) else {
+            guard let slot = pool.place(for: wish.task, idle: wish.idle, proven: wish.proven) else {
                 guard pool.knows(wish.task) else {
                     refuse(delivery, "no worker here has the task \(wish.task) any more", Verdict.notRegistered(wish.task))
                     return .taken

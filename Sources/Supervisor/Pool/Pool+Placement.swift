@@ -8,14 +8,16 @@ extension Pool {
 
     /// The child that is given the next assignment of this task: the one with the emptiest hand that has room.
     ///
-    /// - Parameter idle: only one that has nothing in hand.
-    func place(for task: String, idle: Bool) -> Slot? {
+    /// - Parameters:
+    ///   - idle: only one that has nothing in hand.
+    ///   - proven: only one whose start counts as one that succeeded.
+    func place(for task: String, idle: Bool, proven: Bool) -> Slot? {
         if !isSurveyed { survey() }
         var best: Slot?
         var bestLoad = idle ? 1 : Pool.full
         for slot in slots where slot.load < bestLoad {
             // A child may have been killed since the survey.
-            guard let child = slot.child, child.room > 0, child.tasks[task] != nil else { continue }
+            guard let child = slot.child, child.room > 0, child.tasks[task] != nil, !proven || child.probationEnd == nil else { continue }
             best = slot
             bestLoad = slot.load
             if slot.load == 0 { break }

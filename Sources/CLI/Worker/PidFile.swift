@@ -40,11 +40,12 @@ final class PidFile {
             if errno == ENOENT { return }
             throw SystemError("rename of \(path)")
         }
-        defer { unlink(old) }
         do { try check(old) } catch {
-            link(old, path)
+            // Where that does not go it stays under the other name.
+            if link(old, path) == 0 { unlink(old) }
             throw error
         }
+        unlink(old)
     }
 
     private func check(_ file: String) throws {

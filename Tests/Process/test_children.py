@@ -34,6 +34,15 @@ def test_a_killed_child_is_replaced_at_once(worker):
     assert len(worker.children) == 2 and victim not in worker.children
 
 
+def test_new_children_that_somebody_kills_are_no_failed_starts(redis_worker):
+    worker = redis_worker(concurrency=1)
+    for dead in range(10):
+        worker.all_ready(1 + dead)
+        os.kill(worker.children[0], signal.SIGKILL)
+    worker.all_ready(11)
+    assert not worker.log.find("next attempt")
+
+
 def test_an_idle_childs_death_costs_no_task(worker, app):
     for dead in range(5):
         worker.all_ready(2 + dead)

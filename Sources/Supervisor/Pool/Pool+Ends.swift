@@ -95,7 +95,7 @@ extension Pool {
         let wasServing = child.isServing
         child.slot.remove(child)
         if end == nil { child.closePipes() } else { child.close() }
-        death.isFailedStart = isFailedStart(child, death.end, now: now)
+        death.isFailedStart = isFailedStart(child, death, now: now)
         // A successor that fails takes nothing away.
         if wasServing, death.isFailedStart {
             respawn.startFailed(now: now)
@@ -106,12 +106,13 @@ extension Pool {
     }
 
     /// One that ends by itself as soon as it is ready, or speaks another protocol, is no better than one that never was. A task that it had
-    /// begun may be what has killed it.
-    private func isFailedStart(_ child: Child, _ end: ChildLifecycle.End, now: MonotonicTime) -> Bool {
+    /// begun may be what has killed it; and what somebody else has killed is not to blame.
+    private func isFailedStart(_ child: Child, _ death: Death, now: MonotonicTime) -> Bool {
+        let end = death.end
         guard end.wasReady else { return end.killed != .shutdown && end.killed != .notWanted }
         guard !end.wasStopping, end.hand.running == nil, child.probationEnd.map({ now < $0 }) ?? false else { return false }
         if case .protocolError = end.killed { return true }
-        return end.killed == nil
+        return end.killed == nil && (death.process != .signal(SIGKILL) || death.oomKilled)
     }
 
     // MARK: crash reports

@@ -162,7 +162,7 @@ public final class Supervisor {
                 "\(child.name) ended \(death.end.wasReady ? "as soon as" : "before") it was ready: \(death.story)\(next)",
                 metadata: child.fields)
             // What shells and coppice-exec end with where a program can't be executed: to try again is of no use.
-            if !hadChild, death.process == .exit(127) {
+            if lifecycle.state == .booting, !hadChild, death.process == .exit(127) {
                 fail("\(options.workerPath) can't be executed: \(death.lastLines.last ?? "exit code 127")", code: 2)
             }
         } else {

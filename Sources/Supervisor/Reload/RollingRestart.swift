@@ -39,10 +39,10 @@ final class RollingRestart {
     }
 
     /// How many children are to be replaced yet.
-    var left: Int {
-        let wanted = lifecycle.state == .trying ? new.launcher.generation : pool.launcher.generation
-        return pool.serving.reduce(0) { $0 + ($1.generation == wanted ? 0 : 1) }
-    }
+    var left: Int { pool.serving.reduce(0) { $0 + ($1.generation == wanted ? 0 : 1) } }
+
+    /// The generation that children are to be of.
+    private var wanted: Int { lifecycle.state == .trying ? new.launcher.generation : pool.launcher.generation }
 
     func begin(_ options: SupervisorOptions) {
         old = Generation(options: pool.options, launcher: pool.launcher)
@@ -66,11 +66,10 @@ final class RollingRestart {
     func childEnded(_ child: Child, _ death: Death) {
         let isAwaited = child === awaited
         if isAwaited { awaited = nil }
-        // Its slot is to go, or was: that says nothing of the worker.
-        if child.slot.isRetiring || death.end.killed == .notWanted { return }
+        // Its slot is to go, or was: that says nothing of the worker. Nor does one that is left from before the way back.
+        if child.slot.isRetiring || death.end.killed == .notWanted || child.generation != wanted { return }
         // One that ends as soon as it is ready proves as little, whoever has started it.
-        let isOfPool = lifecycle.state != .trying && child.generation == pool.launcher.generation
-        guard isAwaited || isOfPool && death.isFailedStart else { return }
+        guard isAwaited || death.isFailedStart else { return }
         let how = death.end.wasReady ? "ended as soon as it was ready" : "did not become ready"
         act(lifecycle.childFailed("\(child.name) of the \(name(child)) worker \(how): \(death.story)"))
     }

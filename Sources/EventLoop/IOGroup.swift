@@ -20,6 +20,9 @@ public final class IOGroup {
         source = try loop.watch(raw, for: .read, priority: priority) { [unowned self] _ in serve() }
     }
 
+    // Before the descriptor that it watches is closed.
+    deinit { source = nil }
+
     /// Watches a descriptor until the member is dropped. It must stay open for so long.
     ///
     /// - Parameter handler: there is something to be read, or the other end is closed.

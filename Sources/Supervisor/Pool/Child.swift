@@ -129,6 +129,10 @@ final class Child {
         return 1 + min(ahead, Pool.mostAhead)
     }
 
+    // The loop must let go of a descriptor before it is closed: while a copy of it stands in some process that is just being started, the kernel
+    // would go on to tell of a source that is no more.
+    deinit { close() }
+
     /// Lets go of everything.
     func close() {
         exitSource = nil

@@ -22,7 +22,7 @@ final class FolderSweeper {
     private let loop: EventLoop
     private let log: Logger
     private var waiting: [(path: String, lock: Descriptor?)] = []
-    private var work: (process: ChildProcess, source: IOSource)?
+    private var work: (source: IOSource, process: ChildProcess)?
 
     init(loop: EventLoop, log: Logger) {
         self.loop = loop
@@ -43,7 +43,7 @@ final class FolderSweeper {
         do {
             let process = try FolderSweeper.start(folders.map(\.path), holding: folders.compactMap(\.lock))
             let source = try loop.watch(process.pidfd.raw, for: .read, priority: LoopPriority.childOutput) { [unowned self] _ in ended() }
-            work = (process, source)
+            work = (source, process)
         } catch {
             log.warning("temporary folders are left for the end: \(error)")
         }

@@ -10,11 +10,15 @@ final class PipeDriver {
     private let errors: Descriptor
     private var decoder = FrameDecoder()
     private var isReaped = false
+    private let hearsBeats: Bool
 
     var pid: Int32 { child.pid }
 
-    /// - Parameter greets: Whether hello is sent and `ready` awaited.
-    init(greets: Bool = true, heartbeat: UInt32 = 10_000, settings: JSONObject = [:]) throws {
+    /// - Parameters:
+    ///   - greets: Whether hello is sent and `ready` awaited.
+    ///   - heartbeat: Milliseconds between beats; nil: the beats are passed over. They come at instants of their own, between any two frames.
+    init(greets: Bool = true, heartbeat: UInt32? = nil, settings: JSONObject = [:]) throws {
+        hearsBeats = heartbeat != nil
         let test = CommandLine.arguments[0]
         let path = test.prefix(upTo: test.lastIndex(of: "/") ?? test.startIndex) + "/drill-worker"
         let down = try Descriptor.pipe()
@@ -29,7 +33,7 @@ final class PipeDriver {
         self.errors = errors.read
         // The child's ends close here with their last references: then its death is the pipes' end.
         guard greets else { return }
-        try send(.hello(.init(slot: 1, node: "celery@test", heartbeat: heartbeat, settings: settings)))
+        try send(.hello(.init(slot: 1, node: "celery@test", heartbeat: heartbeat ?? 10_000, settings: settings)))
         guard case .ready = try next() else { throw Unexpected() }
     }
 
@@ -59,7 +63,11 @@ final class PipeDriver {
     func next(within seconds: Double = 20) throws -> UpFrame? {
         let deadline = MonotonicTime.now.advanced(by: seconds)
         while true {
-            if let (kind, payload) = try decoder.next() { return try UpFrame(kind: kind, payload: payload) }
+            if let (kind, payload) = try decoder.next() {
+                let frame = try UpFrame(kind: kind, payload: payload)
+                if case .heartbeat = frame, !hearsBeats { continue }
+                return frame
+            }
             guard try !Poll.wait([PollInterest(descriptor: up.raw, events: .read)], until: deadline).isEmpty else { throw Unexpected() }
             switch try up.read(upTo: 1 << 16) {
             case .bytes(let bytes): decoder.append(bytes)

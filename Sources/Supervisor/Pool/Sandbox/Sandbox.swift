@@ -43,7 +43,7 @@ final class Sandbox {
         groups = try claimGroups()
         limitGroups()
         steps = try trampolineSteps(children: children)
-        if !steps.isEmpty || groups != nil && !ChildProcess.canStartInCgroup { _ = try Sandbox.findTrampoline() }
+        if !steps.isEmpty { _ = try Sandbox.findTrampoline() }
         if tightensSuspects, options.user != nil, !CurrentProcess.mayLimitOtherUsers {
             log.warning("--suspect-memory: to limit a process of another user takes CAP_SYS_RESOURCE: nothing is limited")
         }
@@ -62,17 +62,20 @@ final class Sandbox {
         case .off: return nil
         case .on:
             guard let own = ControlGroup.own else { throw SystemError("find this process's cgroup of version 2", code: ENOENT) }
-            return try ChildGroups(base: own, wanted: wantedControllers)
+            return try groups(in: own)
         case .auto:
             guard let own = ControlGroup.own, own.isDelegated else { return nil }
-            do {
-                if !ChildProcess.canStartInCgroup { _ = try Sandbox.findTrampoline() }
-                return try ChildGroups(base: own, wanted: wantedControllers)
-            } catch {
+            do { return try groups(in: own) } catch {
                 log.warning("children get no cgroups of their own: \(error)")
                 return nil
             }
         }
+    }
+
+    private func groups(in own: ControlGroup) throws(SystemError) -> ChildGroups {
+        // Who can't be started in one goes by itself.
+        if !ChildProcess.canStartInCgroup { _ = try Sandbox.findTrampoline() }
+        return try ChildGroups(base: own, wanted: wantedControllers)
     }
 
     /// Memory always, so that a death by the kernel's hand can be told from others.

@@ -3,11 +3,11 @@
 import os
 import subprocess
 
-from support import RELEASE, ROOT
+from support import BUILT, ROOT
 
 
 def install(root, **variables):
-    subprocess.run([ROOT / "scripts/install"], check=True, env=os.environ | {"BUILD": str(RELEASE), "DESTDIR": str(root)} | variables)
+    subprocess.run([ROOT / "scripts/install"], check=True, env=os.environ | {"BUILD": str(BUILT), "DESTDIR": str(root)} | variables)
 
 
 def test_programs_units_and_settings_are_put_below_the_prefix(folder):
@@ -40,6 +40,6 @@ def test_the_demo_settings_are_sound(folder):
     path = folder / "etc/coppice/demo.yaml"
     path.write_text(path.read_text().replace("/usr/libexec", f"{folder}/usr/libexec").replace("/var/lib/coppice", str(folder)))
     done = subprocess.run(
-        [RELEASE / "coppice", "worker", "--config", path, "--loglevel", "nonsense"], capture_output=True, text=True, timeout=20)
+        [BUILT / "coppice", "worker", "--config", path, "--loglevel", "nonsense"], capture_output=True, text=True, timeout=20)
     # The last thing that is looked at, and the only one that is wrong.
     assert "nonsense" in done.stderr, done.stderr

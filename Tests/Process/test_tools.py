@@ -5,7 +5,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from support import RELEASE, ROOT
+from support import BUILT, ROOT
 
 
 @pytest.fixture(scope="module")
@@ -52,7 +52,7 @@ def test_prose_and_allowed_code_pass(rules, folder, code):
 
 
 def test_the_demo_works_and_leaves_nothing(tmp_path):
-    done = subprocess.run([ROOT / "scripts" / "demo", RELEASE], capture_output=True, text=True, timeout=60, stdin=subprocess.DEVNULL,
+    done = subprocess.run([ROOT / "scripts" / "demo", BUILT], capture_output=True, text=True, timeout=60, stdin=subprocess.DEVNULL,
                           env={"PATH": "/usr/bin:/bin", "HOME": str(tmp_path), "TMPDIR": str(tmp_path)})  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
     for text in ("example.add", "data.process", "email.send", "kill -9", "it runs again"):

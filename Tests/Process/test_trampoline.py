@@ -6,9 +6,9 @@ import subprocess
 
 import pytest
 
-from support import RELEASE, cgroup
+from support import BUILT, cgroup
 
-TRAMPOLINE = RELEASE / "coppice-exec"
+TRAMPOLINE = BUILT / "coppice-exec"
 
 
 def run(*arguments, **options):

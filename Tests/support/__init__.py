@@ -1,9 +1,11 @@
 """What the black-box tests and the benchmark share: servers, workers, clients, and eyes on processes."""
 
+import os
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-RELEASE = ROOT / ".build" / "release"
-COPPICE = RELEASE / "coppice"
-EXAMPLE = RELEASE / "example-worker"
-DRILL = RELEASE / "drill-worker"
+# COPPICE_BUILD=debug tests what `swift build` has left: quicker while code is being written.
+BUILT = ROOT / ".build" / os.environ.get("COPPICE_BUILD", "release")
+COPPICE = BUILT / "coppice"
+EXAMPLE = BUILT / "example-worker"
+DRILL = BUILT / "drill-worker"

@@ -89,6 +89,13 @@ struct Flood: TaskCall {
     var bytes: Int
 }
 
+/// Returns a text of so many bytes.
+struct Big: TaskCall {
+    static let name: TaskName = "drill.big"
+    typealias Output = String
+    var bytes: Int
+}
+
 /// Leaves a grandchild that holds the pipes for so long; returns its process id.
 struct Fork: TaskCall {
     static let name: TaskName = "drill.fork"

@@ -48,6 +48,7 @@ import CoppiceWorkerProcess
             }
             return call.bytes
         }
+        tasks.on(Big.self) { call, _ in String(repeating: "x", count: max(0, call.bytes)) }
         tasks.on(Fork.self) { call, _ in try System.spawnSleep(seconds: call.seconds) }
         tasks.on(Strict.self, strict: true) { call, _ in
             try System.append("\(call.id) \(System.processID)\n", to: call.path)

@@ -87,12 +87,15 @@ def test_who_did_it_must_end_as_it_has_to():
     assert verdict(EARLY, [ran("id")], SUCCESS, culprits=ends).lost
 
 
-def test_the_table_stands_between_its_marks(tmp_path, monkeypatch):
+def test_the_tables_stand_between_their_marks(tmp_path, monkeypatch):
     document = tmp_path / "doc.md"
-    document.write_text(f"before\n\n{table.BEGIN}\n\nyesterday\n\n{table.END}\n\nafter\n")
+    document.write_text("before\n\n" + "".join(f"{place}\n\nyesterday\n\n{table.END}\n\nafter\n" for place in (table.FAULTS, table.REFUSALS)))
     monkeypatch.setattr(table, "DOCUMENT", document)
     found = verdict(LATE, [ran("id", end=None), ran("id", 1.0, 1.1)], SUCCESS)
-    table.write(table.markdown([(FAULT, {"redis": found, "sqlite": verdict(EARLY, [ran("id")], SUCCESS)})], ("redis", "sqlite")))
+    refusal = Fault("broker", "a right", "it waits", harm=None, seconds=2, on=("redis user",))
+    culprit = verdict(EARLY, [ran("id")], SUCCESS, culprits={"it": ("FAILURE",)}, records={"it": lost()})
+    table.write(table.markdown([(FAULT, {"redis": found, "sqlite": verdict(EARLY, [ran("id")], SUCCESS)}), (refusal, {"redis user": culprit})]))
     text = document.read_text()
     assert "| child: made up | nothing | 0 / 0 | 1 late / 0 | 0 / 0 | 1.0 / 0.00 |" in text
+    assert "| Redis | a right | it waits | FAILURE WorkerLostError | 0 | 0 | 0 | 0.00 |" in text
     assert text.startswith("before\n") and text.endswith("\nafter\n") and "yesterday" not in text

@@ -102,8 +102,8 @@ class CelerySender:
         self._connection.connect()
         self._producer = self._app.amqp.Producer(self._connection)
 
-    def send(self, task, id, *arguments):
-        self._app.send_task(task, arguments, task_id=id, producer=self._producer, retry=False)
+    def send(self, task, id, *arguments, **options):
+        self._app.send_task(task, arguments, task_id=id, producer=self._producer, retry=False, **options)
         return id
 
     def close(self):

@@ -29,7 +29,14 @@ class Fault:
     """The worker's, beside what every one gets."""
     logs_to_disk: bool = False
     """Whether the master's log is a file on a small disk."""
+    on: tuple = ("redis", "sqlite")
+    """The brokers that it is done to, or by: names of `servers.ALL`."""
 
     @property
     def title(self):
         return f"{self.victim}: {self.name}"
+
+    @property
+    def is_refusal(self):
+        """Whether the broker does it: these rows have a table of their own."""
+        return self.victim == "broker"

@@ -9,19 +9,21 @@ import subprocess
 import time
 import uuid
 
-from chaos import brokers, ledger
+from chaos import ledger
 from chaos.disk import Disk
 from chaos.producers import EARLY, LATE
+from chaos.verdict import final
 from support import DRILL
 from support.waiting import until
 from support.worker import Worker
 
+from . import servers
 from .load import Load
 
 CHILDREN = 4
 READY = r"Child \d+ \(pid (\d+)\) is ready"
 # Tasks a second. On SQLite each send is a process of its own.
-RATES = {"redis": 25, "rabbitmq": 25, "sqlite": 15}
+RATE, SLOW_RATE = 25, 15
 # Seconds that a task takes that is to be hit in its middle.
 MIDDLE = 2.0
 NOBODY = 65534
@@ -31,8 +33,9 @@ class Scene:
     def __init__(self, name, folder, fault):
         folder.chmod(0o755)
         self.folder = folder
-        self.disk = Disk(folder / "broker", brokers.MEGABYTES[name])
-        self.broker = brokers.ALL[name](folder, self.disk)
+        kind = servers.ALL[name]
+        self.disk = Disk(folder / "broker", servers.MEGABYTES[kind.name])
+        self.broker = kind(folder, self.disk)
         self.small_disk = Disk(folder / "small", 8)
         self.records = folder / "ledger"
         self.records.mkdir()
@@ -49,7 +52,7 @@ class Scene:
         self.lives = []
         self.load = None
         self.culprits = {}
-        """Tasks that did harm, and how they may end: {id: (status, exception's type), …}"""
+        """Tasks that did harm, and how they may end: {id: (state or (state, exception's type), …)}"""
         self.began = self.ended = None
 
     # What the run does.
@@ -59,7 +62,7 @@ class Scene:
         self.start_master()
         # On SQLite the file is the master's user's, who makes it.
         self.worker.ready()
-        self.load = Load(self.broker, RATES[self.broker.name]).start()
+        self.load = Load(self.broker, SLOW_RATE if self.broker.name == "sqlite" else RATE).start()
         until(lambda: self.load.count >= 15 and self.whole(0), timeout=30, what="a steady load")
         self.before = self.worker.children
 
@@ -133,14 +136,18 @@ class Scene:
         self.begins()
         os.kill(victim, signal.SIGKILL)
 
-    def send_culprit(self, task, *arguments, ends):
-        """Sends what does harm. `ends`: the (status, type of exception) that it may end with."""
+    def send_culprit(self, task, *arguments, ends, **options):
+        """Sends what does harm. `ends`: the states, or (state, type of exception), that it may end with. `options`: of Celery's `send_task`."""
         self.begins()
         sender = self.broker.sender()
-        id = sender.send(task, str(uuid.uuid4()), *arguments)
+        id = sender.send(task, str(uuid.uuid4()), *arguments, **options)
         sender.close()
         self.culprits[id] = ends
         return id
+
+    def await_verdict(self, id, timeout=30):
+        until(lambda: final(self.broker.results([id]).get(id)), timeout=timeout, every=0.05,
+              what=lambda: f"the verdict of {id}\n" + self.worker.log.text[-2000:])  # fmt: skip
 
     @contextlib.contextmanager
     def limited(self, what, value):

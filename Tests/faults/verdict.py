@@ -22,6 +22,8 @@ class Verdict:
     """Early tasks that had begun, and were told lost."""
     wrong: list = field(default_factory=list)
     """Results that the ledger contradicts, or that the fault does not account for."""
+    ends: list = field(default_factory=list)
+    """How those that did it ended."""
     seconds: float = 0.0
     """From the fault, or its end, to the last task that it held up, ran again or ended, and the last child that became ready."""
 
@@ -50,7 +52,9 @@ def judge(sent, culprits, runs, records, ready_times, since):
         record = records.get(id)
         if not final(record):
             verdict.lost.append(f"{id}, which did it: {record}")
-        elif _end(record) not in ends:
+        elif _end(record) in ends or record["status"] in ends:
+            verdict.ends.append(" ".join(filter(None, _end(record))))
+        else:
             verdict.wrong.append(f"{id}, which did it: {record['status']} {record.get('result')}")
     verdict.seconds = (max(moments) - since) / 1e9
     return verdict

@@ -32,9 +32,10 @@ unit: deps .build/.deps-test
 	$(SWIFT) test
 	COPPICE_EXIT_TESTS=1 $(SWIFT) test --skip-build --filter OutOfTurnTests
 
-# PYTEST_ARGS narrows it: make blackbox PYTEST_ARGS="-k revoke"
+# PYTEST_ARGS narrows it: make blackbox PYTEST_ARGS="-k revoke". Most tests wait most of the time, so three of them run side by side,
+# each with servers of its own.
 blackbox: build deps-test ## Black-box tests alone (PYTEST_ARGS="-k revoke" narrows them)
-	$(PYTEST) $(PYTEST_ARGS)
+	$(PYTEST) -n 3 --dist loadfile $(PYTEST_ARGS)
 
 # One broker and one seed again: make chaos CHAOS_ARGS="--broker redis --seed 17"
 chaos: build deps-test ## 20,000 tasks a broker while a killer is about: none lost, none twice without a reason (CHAOS_ARGS="--seed 17")

@@ -51,12 +51,12 @@ def test_prose_and_allowed_code_pass(rules, folder, code):
     assert list(rules.complaints(folder, code)) == []
 
 
-def test_the_demo_works_and_leaves_nothing(tmp_path):
+def test_the_demo_works_and_leaves_nothing(folder):
     done = subprocess.run([ROOT / "scripts" / "demo", BUILT], capture_output=True, text=True, timeout=60, stdin=subprocess.DEVNULL,
-                          env={"PATH": "/usr/bin:/bin", "HOME": str(tmp_path), "TMPDIR": str(tmp_path)})  # fmt: skip
+                          env={"PATH": "/usr/bin:/bin", "HOME": str(folder), "TMPDIR": str(folder)})  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
     for text in ("example.add", "data.process", "email.send", "kill -9", "it runs again"):
         assert text in done.stdout
-    assert list(tmp_path.iterdir()) == []
-    left = subprocess.run(["pgrep", "-f", str(tmp_path)], capture_output=True, text=True).stdout.split()
+    assert list(folder.iterdir()) == []
+    left = subprocess.run(["pgrep", "-f", str(folder)], capture_output=True, text=True).stdout.split()
     assert left == []

@@ -1,4 +1,5 @@
 import ArgumentParser
+import CoppiceShared
 import CoppiceSystem
 
 @main
@@ -22,6 +23,12 @@ struct Coppice: ParsableCommand {
         let arguments = Array(CommandLine.arguments.dropFirst())
         // Whatever the command, and before anything else.
         CurrentProcess.hidePasswordsInArguments()
-        main(arguments)
+        do {
+            let line = try CommandFailure.reporting { try CeleryCommandLine(arguments) }
+            for warning in line.warnings { StandardError.write("coppice: \(TerminalText.safe(warning))") }
+            main(line.arguments)
+        } catch {
+            exit(withError: error)
+        }
     }
 }

@@ -4,10 +4,14 @@ import Logging
 
 /// What is logged, in which form, and where to.
 struct LogFlags: ParsableArguments {
-    @Option(name: [.short, .long], help: ArgumentHelp("debug, info, warning or error; warning if not given.", valueName: "level"))
+    @Option(
+        name: [.customShort("l", allowingJoined: true), .long],
+        help: ArgumentHelp("debug, info, warning, error or critical; warning if not given.", valueName: "level"))
     var loglevel: String?
 
-    @Option(name: [.customShort("f"), .long], help: ArgumentHelp("Append the log to a file instead of standard error.", valueName: "path"))
+    @Option(
+        name: [.customShort("f", allowingJoined: true), .long],
+        help: ArgumentHelp("Append the log to a file instead of standard error.", valueName: "path"))
     var logfile: String?
 
     @Option(

@@ -9,7 +9,7 @@ struct ScalingFlags: ParsableArguments {
 
     @Option(
         help: ArgumentHelp(
-            "Between so many children, with the work, in place of --concurrency; MIN is 1 if not given.", valueName: "max,min")
+            "Between so many children, with the work, in place of --concurrency; MIN is 1, the least, if not given.", valueName: "max,min")
     )
     var autoscale: String?
 
@@ -27,12 +27,13 @@ struct ScalingFlags: ParsableArguments {
         }
         // As in Celery the order is of no interest.
         let parts = range.split(separator: ",", omittingEmptySubsequences: false)
-        let numbers = parts.compactMap { Int($0) }.filter { (1...Self.most).contains($0) }.sorted()
-        guard (1...2).contains(parts.count), numbers.count == parts.count, let maximum = numbers.last else {
+        let numbers = parts.compactMap { Int($0) }.filter { (0...Self.most).contains($0) }.sorted()
+        guard (1...2).contains(parts.count), numbers.count == parts.count, let maximum = numbers.last, maximum > 0 else {
             throw CommandFailure("--autoscale: '\(range)' is not MAX,MIN: one or two numbers from 1 to \(Self.most)", code: 2)
         }
+        if numbers[0] == 0 { StandardError.write("coppice: --autoscale: one child stays, which says what tasks there are; MIN is 1") }
         var options = ScalingOptions(
-            minimum: numbers.count == 2 ? numbers[0] : 1, maximum: maximum, patience: patience ?? ScalingOptions.standardPatience)
+            minimum: numbers.count == 2 ? max(numbers[0], 1) : 1, maximum: maximum, patience: patience ?? ScalingOptions.standardPatience)
         for part in try worker.text(maxPressure, "max-pressure").map({ $0.split(separator: ",") }) ?? [] {
             let pair = part.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
             guard pair.count == 2, let resource = Pressure.Resource(rawValue: String(pair[0])), let percent = Double(pair[1]),

@@ -6,6 +6,7 @@ import pty
 import re
 import subprocess
 import threading
+from datetime import datetime, timezone
 
 import pytest
 
@@ -74,6 +75,33 @@ def test_a_wrong_argument_is_named(broker, flag, value):
     assert 0 < done.returncode < 128
     assert flag in done.stderr
     assert "Fatal error" not in done.stderr
+
+
+@pytest.mark.parametrize("text", ["2036-12-24T18:00:00", "2036-12-24 18:00:00Z", "2036-12-24T20:00:00+02:00"])
+def test_a_task_may_be_sent_for_a_time_and_up_to_a_time(redis, command, text):
+    command.call("proj.add", 2, 3, options=("--eta", text, "--expires", text))
+    headers = json.loads(redis.lindex("celery", 0))["headers"]
+    assert headers["eta"] == headers["expires"] == "2036-12-24T18:00:00+00:00"
+
+
+def test_an_expiry_in_seconds_counts_from_now(redis, command):
+    command.call("proj.add", 2, 3, options=("--expires", "90"))
+    expires = datetime.fromisoformat(json.loads(redis.lindex("celery", 0))["headers"]["expires"])
+    assert 80 < (expires - datetime.now(timezone.utc)).total_seconds() <= 90
+
+
+def test_a_task_that_has_expired_is_revoked(any_worker, broker):
+    any_worker().ready()
+    sent = broker.command.call("drill.add", 2, 3, options=("--expires", "2026-01-01T00:00:00"))
+    assert "expired" in broker.command.failure(sent)
+
+
+@pytest.mark.parametrize(
+    "flags", [["--eta", "soon"], ["--eta", "2026-13-01"], ["--expires", "never"], ["--expires", "0"], ["--expires", "nan"],
+              ["--eta", "2026-12-24", "--countdown", "3"]], ids=" ".join)  # fmt: skip
+def test_a_wrong_time_is_named(command, flags):
+    done = command.run("call", "proj.add", *flags)
+    assert done.returncode == 2 and flags[0] in done.stderr, done.stderr
 
 
 def test_an_unknown_signal_is_named(broker):

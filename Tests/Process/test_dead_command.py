@@ -90,6 +90,18 @@ def test_what_else_a_record_says_is_shown(redis, command):
     assert '"signal 9"' in command.run("dead", "show", "a" * 32).stdout
 
 
+def test_long_names_do_not_fill_the_screen(redis, command):
+    record = {"v": 1, "id": "a" * 32, "reason": "no worker here has the task " + "r" * 100_000, "queue": "q" * 1000,
+              "at": "2026-11-22T12:00:00.000000+00:00", "task_id": "t" * 100_000}  # fmt: skip
+    redis.lpush("coppice.dead", json.dumps(record))
+    table = command.run("dead").stdout
+    assert max(map(len, table.splitlines())) < 500 and "no worker here has the task rrr" in table and "…" in table
+    assert all(len(line) < 2100 for line in command.run("dead", "show", "a" * 32).stdout.splitlines())
+    # Programs see all of it.
+    [letter] = letters(command)
+    assert (letter["task_id"], letter["reason"]) == (record["task_id"], record["reason"])
+
+
 def test_the_limit_is_checked(command):
     assert command.run("dead", "--limit", "0").returncode == 2
 

@@ -1,5 +1,6 @@
 """`coppice status`: who is up, by their own word."""
 
+import json
 import time
 
 from support.celery_app import make_app
@@ -20,10 +21,22 @@ def test_each_node_says_how_it_is(any_worker, broker):
         assert time.monotonic() - begun < 1.0
 
 
+def test_programs_are_told_in_json(any_worker, broker):
+    any_worker(node="one@local").all_ready()
+    broker.command.result(broker.command.call("drill.add", 2, 3))
+    done = broker.command.run("status", "--json")
+    assert done.returncode == 0, done.stderr
+    told = json.loads(done.stdout)
+    [node] = told["nodes"]
+    assert told["v"] == 1 and node["node"] == "one@local"
+    assert node["status"].startswith("ready: 2/2 children ready") and node["run_seconds"]["count"] == 1
+
+
 def test_nobody_there_is_told(broker):
     broker.command.call("drill.add", 2, 3)
-    done = broker.command.run("status", "--timeout", "0.5")
+    done = broker.command.run("status", "--timeout", "0.5", "--json")
     assert done.returncode == 69 and "no nodes replied" in done.stderr
+    assert json.loads(done.stdout) == {"v": 1, "nodes": []}
 
 
 def test_a_python_worker_is_shown_too(redis_worker, redis, command, redis_server):
@@ -35,9 +48,12 @@ def test_a_python_worker_is_shown_too(redis_worker, redis, command, redis_server
     try:
         with start_worker(app, pool="solo", perform_ping_check=False, hostname="theirs@local"):
             done = command.run("status")
+            listed = command.run("status", "--json")
     finally:
         app.close()
     assert done.returncode == 0, done.stderr
+    nodes = {node["node"]: node["status"] for node in json.loads(listed.stdout)["nodes"]}
+    assert nodes["ours@local"] and nodes["theirs@local"] is None
     assert "->  ours@local: OK" in done.stdout and "->  theirs@local: OK" in done.stdout and "2 nodes online." in done.stdout
     assert "KeyError" not in done.stdout
     # Nothing is left of the question.

@@ -19,6 +19,14 @@ struct CallCommand: ParsableCommand {
     @Option(help: ArgumentHelp("Run not before so many seconds from now.", valueName: "seconds"))
     var countdown: Double?
 
+    @Option(help: ArgumentHelp("Run not before this time, like 2026-12-24T18:00:00+01:00; without an offset it is UTC.", valueName: "time"))
+    var eta: String?
+
+    @Option(
+        help: ArgumentHelp(
+            "Don't begin after this time, as for --eta, or so many seconds from now: it is revoked then.", valueName: "time or seconds"))
+    var expires: String?
+
     @Option(name: [.customShort("Q"), .long], help: "The queue.")
     var queue = "celery"
 
@@ -39,17 +47,14 @@ struct CallCommand: ParsableCommand {
             let arguments = try JSONFlag.array(args, "--args")
             let keywords = try JSONFlag.object(kwargs, "--kwargs")
             try QueueName.check(queue, "--queue")
-            if let countdown, !(countdown.isFinite && countdown >= 0) {
-                throw CommandFailure("--countdown: not a number of seconds", code: 2)
-            }
+            let (eta, expires) = try times()
             if let exchange { try QueueName.check(exchange, "--exchange") }
             guard exchange != nil || routingKey == nil else { throw CommandFailure("--routing-key is for --exchange", code: 2) }
             guard (0...9).contains(priority) else { throw CommandFailure("--priority: a number from 0 to 9 is wanted", code: 2) }
             let id = Incarnation.randomUUID()
             var publication = TaskPublication.call(
                 id: id, task: name, arguments: arguments, keywords: keywords,
-                eta: countdown.flatMap { $0 > 0 ? WallTime.now.advanced(by: $0) : nil }, queue: queue,
-                origin: "gen\(CurrentProcess.id)@\(CurrentProcess.hostName)")
+                eta: eta, expires: expires, queue: queue, origin: "gen\(CurrentProcess.id)@\(CurrentProcess.hostName)")
             publication.sentAt = .now
             publication.priority = priority
             if let exchange {
@@ -59,5 +64,22 @@ struct CallCommand: ParsableCommand {
             try Client(broker: settings.broker, results: settings.results).send(publication)
             print(id)
         }
+    }
+
+    private func times() throws -> (eta: WallTime?, expires: WallTime?) {
+        guard eta == nil || countdown == nil else { throw CommandFailure("either --eta or --countdown", code: 2) }
+        if let countdown, !(countdown.isFinite && countdown >= 0) { throw CommandFailure("--countdown: not a number of seconds", code: 2) }
+        let begin = try eta.map { try time($0, "--eta") } ?? countdown.flatMap { $0 > 0 ? WallTime.now.advanced(by: $0) : nil }
+        guard let expires else { return (begin, nil) }
+        guard let seconds = Double(expires) else { return (begin, try time(expires, "--expires")) }
+        guard seconds.isFinite, seconds > 0 else { throw CommandFailure("--expires: not a number of seconds above 0", code: 2) }
+        return (begin, WallTime.now.advanced(by: seconds))
+    }
+
+    private func time(_ text: String, _ flag: String) throws -> WallTime {
+        guard let time = ISO8601.parse(text) else {
+            throw CommandFailure("\(flag): '\(text)' is not a time like 2026-12-24T18:00:00+01:00", code: 2)
+        }
+        return time
     }
 }

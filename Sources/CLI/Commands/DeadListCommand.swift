@@ -7,6 +7,10 @@ struct DeadListCommand: ParsableCommand {
     /// The version of `--json`.
     static let version = 1
 
+    /// Characters of a cell, and of the reason, that are shown; `dead show` and `--json` have more.
+    private static let mostOfCell = 64
+    private static let mostOfReason = 200
+
     static let configuration = CommandConfiguration(
         commandName: "list", abstract: "Show the newest records, newest first.",
         discussion: "A record outlives its message: '-' under MESSAGE says that this has made room for newer ones.")
@@ -36,8 +40,8 @@ struct DeadListCommand: ParsableCommand {
         for letter in letters {
             table.append([
                 TerminalText.safe(letter.id), letter.at.map { String(ISO8601.format($0).prefix(19)) } ?? "-",
-                TerminalText.safe(letter.queue),
-                letter.taskID.map(TerminalText.safe) ?? "-", letter.hasMessage ? "kept" : "-", TerminalText.safe(letter.reason),
+                TerminalText.safe(letter.queue, limit: mostOfCell), letter.taskID.map { TerminalText.safe($0, limit: mostOfCell) } ?? "-",
+                letter.hasMessage ? "kept" : "-", TerminalText.safe(letter.reason, limit: mostOfReason),
             ])
         }
         return table.text

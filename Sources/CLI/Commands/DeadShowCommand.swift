@@ -13,7 +13,7 @@ struct DeadShowCommand: ParsableCommand {
             Exit codes: 0, 1 no such record, or with --raw no message.
             """)
 
-    /// Bytes of what is not JSON that are shown.
+    /// Bytes of what is not JSON that are shown, and characters of what the record says.
     private static let mostBytes = 2048
 
     @Argument(help: "The record's id.")
@@ -44,9 +44,10 @@ struct DeadShowCommand: ParsableCommand {
     }
 
     private func lines(_ letter: DeadLetter, _ message: [UInt8]?) -> [(String, String)] {
+        func short(_ text: String) -> String { TerminalText.safe(text, limit: Self.mostBytes) }
         var lines = [
-            ("id", TerminalText.safe(letter.id)), ("reason", TerminalText.safe(letter.reason)), ("queue", TerminalText.safe(letter.queue)),
-            ("at", letter.at.map(ISO8601.format) ?? "-"), ("task id", letter.taskID.map(TerminalText.safe) ?? "-"),
+            ("id", TerminalText.safe(letter.id)), ("reason", short(letter.reason)), ("queue", short(letter.queue)),
+            ("at", letter.at.map(ISO8601.format) ?? "-"), ("task id", letter.taskID.map(short) ?? "-"),
         ]
         for (key, value) in letter.further.members { lines.append((String(TerminalText.safe(key).prefix(9)), value.text)) }
         guard let message else { return lines + [("message", "not kept any more")] }
@@ -55,12 +56,12 @@ struct DeadShowCommand: ParsableCommand {
             return lines + [("bytes", TerminalText.bytes(message, limit: Self.mostBytes))]
         }
         // JSON as we write it is ASCII without control characters.
-        for (key, value) in envelope.members where key != "body" { lines.append((short(key), value.text)) }
+        for (key, value) in envelope.members where key != "body" { lines.append((name(key), value.text)) }
         if let body = envelope["body"] { lines.append(("body", text(of: body, JSONValue.object(envelope)))) }
         return lines
     }
 
-    private func short(_ key: String) -> String {
+    private func name(_ key: String) -> String {
         switch key {
         case "content-type": "type"
         case "content-encoding": "encoding"

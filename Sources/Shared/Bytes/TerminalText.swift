@@ -12,6 +12,15 @@ public enum TerminalText {
         return out
     }
 
+    /// No more than so many characters of it.
+    public static func safe(_ text: String, limit: Int) -> String {
+        let scalars = text.unicodeScalars
+        guard let end = scalars.index(scalars.startIndex, offsetBy: limit, limitedBy: scalars.endIndex), end < scalars.endIndex else {
+            return safe(text)
+        }
+        return safe(String(scalars[..<end])) + "…"
+    }
+
     /// Of several lines.
     public static func lines(_ text: String) -> String {
         text.split(separator: "\n", omittingEmptySubsequences: false).map { safe(String($0)) }.joined(separator: "\n")

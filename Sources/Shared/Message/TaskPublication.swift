@@ -66,11 +66,13 @@ public struct TaskPublication: Equatable, Sendable {
 
     /// A new call, as Celery's `apply_async` sends it.
     public static func call(
-        id: String, task: String, arguments: [JSONValue], keywords: JSONObject, eta: WallTime?, queue: String, origin: String
+        id: String, task: String, arguments: [JSONValue], keywords: JSONObject, eta: WallTime?, expires: WallTime? = nil, queue: String,
+        origin: String
     ) -> TaskPublication {
+        func text(_ time: WallTime?) -> JSONValue { time.map { .string(ISO8601.format($0)) } ?? nil }
         let headers: JSONValue = [
-            "lang": "swift", "task": .string(task), "id": .string(id), "shadow": nil, "eta": eta.map { .string(ISO8601.format($0)) } ?? nil,
-            "expires": nil, "group": nil, "group_index": nil, "retries": 0, "timelimit": [nil, nil], "root_id": .string(id),
+            "lang": "swift", "task": .string(task), "id": .string(id), "shadow": nil, "eta": text(eta),
+            "expires": text(expires), "group": nil, "group_index": nil, "retries": 0, "timelimit": [nil, nil], "root_id": .string(id),
             "parent_id": nil, "argsrepr": .string(PythonRepr.tuple(arguments)),
             "kwargsrepr": .string(PythonRepr.cut(PythonRepr.value(.object(keywords)))), "origin": .string(origin), "ignore_result": nil,
             "replaced_task_nesting": 0, "stamped_headers": nil, "stamps": [:],

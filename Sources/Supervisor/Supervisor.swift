@@ -163,7 +163,7 @@ public final class Supervisor {
                 metadata: child.fields)
             // What shells and coppice-exec end with where a program can't be executed: to try again is of no use.
             if lifecycle.state == .booting, !hadChild, death.process == .exit(127) {
-                fail("\(options.workerPath) can't be executed: \(death.lastLines.last ?? "exit code 127")", code: 2)
+                fail("\(options.workerPath) can't be executed: \(death.whyNotExecuted)", code: 2)
             }
         } else {
             log.error(

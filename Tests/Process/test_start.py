@@ -50,6 +50,19 @@ def test_a_worker_of_a_wrong_format(command, tmp_path):
     refuse(command, "-A", path, mentions=[str(path)])
 
 
+def test_a_worker_that_misses_swifts_libraries_is_told_how_it_is_built_for_such_a_host(command, tmp_path):
+    """The same program, which does not look where they are."""
+    path = tmp_path / "worker"
+    place = b"/usr/lib/swift/linux"
+    assert place in DRILL.read_bytes()
+    path.write_bytes(DRILL.read_bytes().replace(place, b"/usr/lib/swift/nowhe"))
+    path.chmod(0o755)
+    done = command.run("worker", "-A", path)
+    assert done.returncode == 2
+    line = done.stderr.splitlines()[-1]
+    assert "error while loading shared libraries: libswift" in line and "--static-swift-stdlib" in line, done.stderr
+
+
 def test_no_worker_path(command):
     done = command.run("worker")
     assert 0 < done.returncode < 128
@@ -282,6 +295,21 @@ def test_node_names_expand_as_celerys_do(redis_worker, app):
     host = os.uname().nodename
     redis_worker(node="w1@%h").ready()
     assert app.control.ping(timeout=2, destination=[f"w1@{host}"]) == [{f"w1@{host}": {"ok": "pong"}}]
+
+
+def test_a_units_default_name_goes_behind_the_file_and_the_flag(redis_worker, folder):
+    settings = folder / "settings.yaml"
+    settings.write_text("version: 1\n")
+    unit = {"COPPICE_DEFAULT_HOSTNAME": "mail@%h"}
+    host = os.uname().nodename
+    redis_worker("--config", settings, node=None, environment=unit).ready().log.wait(f" mail@{host} ready")
+    settings.write_text("worker: {hostname: filed@%h}\n")
+    redis_worker("--config", settings, node=None, environment=unit).ready().log.wait(f" filed@{host} ready")
+    redis_worker("--config", settings, node="flagged@%h", environment=unit).ready().log.wait(f" flagged@{host} ready")
+
+
+def test_a_wrong_default_name_is_named_with_its_variable(command):
+    refuse(command, "-A", DRILL, mentions=["environment variable COPPICE_DEFAULT_HOSTNAME", "%x"], code=2, COPPICE_DEFAULT_HOSTNAME="a@%x")
 
 
 def test_the_version_is_printed(command):

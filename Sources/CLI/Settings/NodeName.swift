@@ -1,12 +1,17 @@
 /// Node names and their templates, as Celery's `-n`, `--logfile` and `--pidfile` have them (celery-wire §12.4).
 struct NodeName {
+    /// Names the node where neither a flag nor the settings file does. A unit sets it, or all its instances on a host would be one node.
+    static let defaultVariable = "COPPICE_DEFAULT_HOSTNAME"
+
     let full: String
     private let name: Substring
     private let host: String
     private let domain: Substring
 
-    /// - Parameter template: `w1@%h`, `w1` (the host's name then, as in Celery), `w1@`, `@host`, or nil for `celery@%h`.
-    init(template: String?, host: String) throws {
+    /// - Parameters:
+    ///   - template: `w1@%h`, `w1` (the host's name then, as in Celery), `w1@`, `@host`, or nil for `celery@%h`.
+    ///   - source: where it comes from, for error texts.
+    init(template: String?, host: String, source: String = "--hostname") throws {
         let own = host.firstIndex(of: ".").map { host[host.index(after: $0)...] } ?? ""
         self.host = host
         domain = own
@@ -20,9 +25,9 @@ struct NodeName {
         let second = parts.count == 2 ? parts[1] : parts[0]
         name = first.isEmpty ? "celery" : first
         let pattern = "\(name)@\(second.isEmpty ? "%h" : second)"
-        full = try NodeName.expand(pattern, ["h": host, "n": String(name), "d": String(own), "i": "0", "I": ""], "--hostname")
+        full = try NodeName.expand(pattern, ["h": host, "n": String(name), "d": String(own), "i": "0", "I": ""], source)
         guard !full.unicodeScalars.contains(where: { $0.value < 0x21 || $0 == "\u{7F}" }) else {
-            throw CommandFailure("--hostname: a node's name has no spaces or control characters", code: 2)
+            throw CommandFailure("\(source): a node's name has no spaces or control characters", code: 2)
         }
     }
 

@@ -10,19 +10,23 @@ struct WorkerCommand: ParsableCommand {
         commandName: "worker", abstract: "Run tasks: the master of a pool of child processes.",
         discussion: """
             Every flag but --broker, --result-backend and --config may also stand in the settings file, in the mapping 'worker', under \
-            its long name. What is given here comes first; a switch that is on there can't be turned off here.
+            its long name. What is given here comes first; a switch that is on there can't be turned off here. Celery's other flags \
+            are accepted with a warning where they change nothing, and else refused with what to do instead.
 
             Signals: TERM, or INT once, finishes what runs and gives the rest back; INT again, or QUIT, kills what runs and settles it. \
             HUP reads the settings again and replaces the children one by one; TTIN and TTOU add and remove one; TSTP stops taking \
             messages, CONT takes them again; USR1 writes the state of everything to the log.
-            Exit codes: 0 after TERM or QUIT, 1 after INT or a failure, 2 a wrong flag or worker, 73 the pidfile is taken.
+            Exit codes: 0 after TERM or QUIT, 1 after INT or a failure, 2 a wrong setting or worker, 64 flags that make no \
+            sense, 73 the pidfile is taken.
             """)
 
-    @Option(name: [.customShort("A"), .customLong("app")], help: ArgumentHelp("The worker executable.", valueName: "path"))
+    @Option(
+        name: [.customShort("A", allowingJoined: true), .customLong("app")], help: ArgumentHelp("The worker executable.", valueName: "path")
+    )
     var app: String?
 
     @Option(
-        name: [.short, .long], parsing: .unconditional,
+        name: [.customShort("c", allowingJoined: true), .long], parsing: .unconditional,
         help: ArgumentHelp("How many children; auto, as if not given: as many as this process may use processors.", valueName: "n"))
     var concurrency: String?
 
@@ -32,11 +36,13 @@ struct WorkerCommand: ParsableCommand {
     var prefetchMultiplier: Int?
 
     @Option(
-        name: [.customShort("Q"), .long],
+        name: [.customShort("Q", allowingJoined: true), .long],
         help: ArgumentHelp("Queues, separated by commas; those of the settings file, or celery.", valueName: "names"))
     var queues: String?
 
-    @Option(name: [.customShort("n"), .long], help: ArgumentHelp("The node's name: NAME@HOST with %h, %n, %d, %i.", valueName: "name"))
+    @Option(
+        name: [.customShort("n", allowingJoined: true), .long],
+        help: ArgumentHelp("The node's name: NAME@HOST with %h, %n, %d, %i; celery@%h if not given.", valueName: "name"))
     var hostname: String?
 
     @Option(parsing: .unconditional, help: ArgumentHelp("Seconds after which a task is asked to end.", valueName: "seconds"))
@@ -102,7 +108,7 @@ struct WorkerCommand: ParsableCommand {
     private func resolve() throws -> SupervisorOptions {
         let settings = try Settings(connection)
         let worker = settings.worker
-        let node = try NodeName(template: worker.text(hostname, "hostname"), host: CurrentProcess.hostName)
+        let node = try name(worker)
         var options = SupervisorOptions(
             workerPath: try executable(worker), node: node.full,
             concurrency: try children(worker),
@@ -126,6 +132,13 @@ struct WorkerCommand: ParsableCommand {
         options.reloadReports = ReloadReport.places(
             pidfile: options.pidfile, runtimeDirectory: CurrentProcess.environment("RUNTIME_DIRECTORY"))
         return options
+    }
+
+    private func name(_ worker: WorkerLookup) throws -> NodeName {
+        let host = CurrentProcess.hostName
+        if let given = try worker.text(hostname, "hostname") { return try NodeName(template: given, host: host) }
+        let variable = NodeName.defaultVariable
+        return try NodeName(template: CurrentProcess.environment(variable), host: host, source: "environment variable \(variable)")
     }
 
     /// Whether the file's --autoscale gives way to a --concurrency of the command line.
@@ -159,7 +172,9 @@ struct WorkerCommand: ParsableCommand {
             throw CommandFailure("no worker is named: coppice worker -A PATH, or 'worker: {app: PATH}' in the settings file", code: 2)
         }
         var info = stat()
-        guard stat(app, &info) == 0 else { throw CommandFailure("--app: \(SystemError(app))", code: 2) }
+        guard stat(app, &info) == 0 else {
+            throw CommandFailure("--app: \(SystemError(app)): the path of a worker executable is wanted", code: 2)
+        }
         guard info.st_mode & S_IFMT == S_IFREG else {
             throw CommandFailure("--app: \(app) is not a file: the path of a worker executable is wanted", code: 2)
         }

@@ -88,6 +88,14 @@ extension Death {
         lastLines.isEmpty ? nil : "Last lines on standard error:\n" + lastLines.map { "  \($0)\n" }.joined()
     }
 
+    /// Of a process that has ended with 127: what kept its program from being executed, in its own words.
+    var whyNotExecuted: String {
+        guard let line = lastLines.last else { return "exit code 127" }
+        // The loader names the first library that is missing.
+        let isOfSwift = ["libswift", "libFoundation", "lib_Foundation", "libdispatch"].contains { line.contains("shared libraries: \($0)") }
+        return isOfSwift ? "\(line); a host without Swift wants a worker that was built with --static-swift-stdlib" : line
+    }
+
     private static func seconds(_ value: Double) -> String { "\(fixed(value, value < 100 ? 2 : 0)) s" }
 
     private static func megabytes(_ bytes: Int) -> String { fixed(Double(bytes) / 1_048_576, 1) }

@@ -111,6 +111,9 @@ class Client:
         self.machine = machine
         self._prefix = f"cd / && runuser -u {user} -- env COPPICE_CONFIG={settings} coppice"
 
+    def command(self, words):
+        return self.machine.run(f"{self._prefix} {words}")
+
     def call(self, task, *args, **flags):
         options = " ".join(f"--{name.replace('_', '-')} {shlex.quote(str(value))}" for name, value in flags.items())
         return self.machine.run(f"{self._prefix} call {task} --args {shlex.quote(json.dumps(args))} {options}")

@@ -5,6 +5,8 @@ import pytest
 from container import Container
 from machine import Client, Unit
 
+DRILL = "worker: {app: /usr/libexec/coppice/drill-worker, concurrency: 1}"
+
 
 def test_its_programs_need_no_swift(machine):
     for program in machine.run("echo /usr/bin/coppice /usr/libexec/coppice/*").split():
@@ -29,7 +31,7 @@ def test_others_do_not_see_settings_and_state(machine):
 
 
 def test_the_target_stops_and_starts_all_that_is_enabled(machine, worker):
-    units = [worker(name, "worker: {app: /usr/libexec/coppice/drill-worker, concurrency: 1}") for name in ("one", "two")]
+    units = [worker(name, DRILL) for name in ("one", "two")]
     try:
         machine.run("systemctl enable coppice.target coppice-worker@one coppice-worker@two && systemctl start coppice.target")
         for unit in units:
@@ -39,6 +41,31 @@ def test_the_target_stops_and_starts_all_that_is_enabled(machine, worker):
             unit.until("ActiveState", "inactive")
     finally:
         machine.run("systemctl disable coppice.target coppice-worker@one coppice-worker@two")
+
+
+def test_a_broker_that_refuses_the_password_keeps_nobody_from_the_end_of_the_boot(machine, worker):
+    unit = worker("refused", DRILL)
+    url = "redis://:{}@127.0.0.1:6379/0"
+    machine.write("/etc/coppice/refused.yaml", f"version: 1\nCOPPICE_BROKER_URL: {url.format('wrong')}\n{DRILL}\n")
+    redis = ["redis-server", "--port", "6379", "--bind", "127.0.0.1", "--save", "", "--maxmemory-policy", "noeviction", "--requirepass", "right"]
+    try:
+        with machine.neighbour(*redis):
+            # As at a boot: what stands between the machine and this target is done once more.
+            machine.run("systemctl enable coppice.target coppice-worker@refused && systemctl stop multi-user.target coppice.target")
+            machine.run("systemctl start multi-user.target", timeout=30)
+            assert machine.run("systemctl is-active multi-user.target coppice.target").split() == ["active", "active"]
+            unit.until("ActiveState", "activating")
+            # The other way round it is as it was: a stop of the target waits for what runs.
+            machine.run("systemctl stop coppice.target", timeout=60)
+            machine.write("/etc/coppice/refused.yaml", f"version: 1\nCOPPICE_BROKER_URL: {url.format('right')}\n{DRILL}\n")
+            machine.run("systemctl start coppice.target")
+            unit.until("ActiveState", "active")
+            id = unit.client.call("drill.sleep", 3)
+            unit.client.until_state(id, "STARTED")
+            machine.run("systemctl stop coppice.target", timeout=60)
+            assert unit["ActiveState"] == "inactive" and unit.client.result(id, timeout=1) == 3
+    finally:
+        machine.run("systemctl disable coppice.target coppice-worker@refused")
 
 
 @pytest.fixture

@@ -31,6 +31,14 @@ def test_its_status_shows_what_it_does(demo):
     demo.until_status("1 busy")
 
 
+def test_each_instance_is_a_node_of_its_own_unless_the_settings_name_it(demo, worker):
+    status = demo.client.command("status")
+    assert "->  demo@coppice-test: OK" in status and "1 node online" in status, status
+    named = worker("named", DRILL.replace("}", ", hostname: shop@%h}"))
+    named.order("start")
+    assert "->  shop@coppice-test: OK" in named.client.command("status")
+
+
 def test_its_processes_are_confined(demo, machine):
     for pid in [demo.main_pid, *demo.children]:
         status = machine.run(f"cat /proc/{pid}/status")
@@ -286,6 +294,13 @@ def test_the_environment_file_goes_before_the_credential_and_children_see_none_o
     for child in unit.children:
         assert "COPPICE_" not in machine.run(f"tr '\\0' '\\n' < /proc/{child}/environ")
     machine.run("rm /etc/coppice/secret.env /etc/credstore/coppice.secret.COPPICE_BROKER_URL")
+
+
+def test_the_journal_tells_a_success_of_the_demo(demo):
+    id = demo.client.call("drill.add", 2, 3)
+    assert demo.client.result(id) == 5
+    story = "\n".join(record["MESSAGE"] for record in demo.journal(f"COPPICE_TASK_ID={id}"))
+    assert "received" in story and "succeeded" in story, story
 
 
 def test_the_journal_tells_one_tasks_story(worker):

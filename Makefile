@@ -6,6 +6,8 @@
 SWIFT   ?= swift
 RELEASE := .build/release
 VENV    := .build/venv
+# Of a client of Celery 5.3; Tests/Interop runs it.
+VENV_53 := .build/venv-celery-5.3
 PYTEST  := $(VENV)/bin/python -m pytest -c Tests/pytest.ini
 
 .DEFAULT_GOAL := help
@@ -90,16 +92,18 @@ format: ## Rewrite the Swift sources in the project's format
 	$(SWIFT) format --in-place --recursive Sources Tests Examples
 
 deps: .build/.deps-build ## Install what a build needs (apt)
-deps-test: .build/.deps-test $(VENV)/.installed ## Install what the tests need (apt, and a Python venv of their own)
+deps-test: .build/.deps-test $(VENV)/.installed $(VENV_53)/.installed ## Install what the tests need (apt, and a Python venv of their own)
 
 .build/.deps-%: scripts/install-deps
 	@mkdir -p .build
 	@scripts/install-deps $*
 	@touch $@
 
-$(VENV)/.installed: Tests/requirements.txt .build/.deps-test
-	python3 -m venv $(VENV)
-	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -r Tests/requirements.txt
+$(VENV)/.installed: Tests/requirements.txt
+$(VENV_53)/.installed: Tests/requirements-celery-5.3.txt
+%/.installed: .build/.deps-test
+	python3 -m venv $(@D)
+	$(@D)/bin/python -m pip install --quiet --disable-pip-version-check -r $(filter Tests/%,$^)
 	@touch $@
 
 clean: ## Remove what was built

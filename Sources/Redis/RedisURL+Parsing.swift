@@ -23,6 +23,8 @@ extension RedisURL {
         }
         self.init(servers: parts.map { $0.server(settings.tls) }, database: settings.database ?? 0)
         keyPrefix = settings.keyPrefix
+        alwaysUnderscores = settings.alwaysUnderscores
+        layout = settings.layout
         visibilityTimeout = settings.visibilityTimeout
         if first.scheme == "sentinel" {
             guard let master = settings.master, !master.isEmpty else {
@@ -93,6 +95,8 @@ extension RedisURL {
         var tls = TLSSettings()
         var database: Int?
         var keyPrefix = ""
+        var alwaysUnderscores = false
+        var layout = RedisQueueLayout()
         var visibilityTimeout = RedisURL.standardVisibilityTimeout
         var master: String?
         var sentinelPassword: String?
@@ -107,6 +111,21 @@ extension RedisURL {
                         throw Malformed(description: "global_keyprefix has letters, digits and signs, but none of \" \\ * ? [ ] ^")
                     }
                     keyPrefix = value
+                case "global_keyprefix_underscore":
+                    guard value == "always" || value == "unless-sign" else {
+                        throw Malformed(
+                            description: "global_keyprefix_underscore is always (Celery up to 5.4) or unless-sign (Celery from 5.5 on)")
+                    }
+                    alwaysUnderscores = value == "always"
+                case "sep":
+                    guard !value.isEmpty else { throw Malformed(description: "sep is not empty: it stands between a queue and a step") }
+                    layout.separator = value
+                case "priority_steps": layout.steps = try RedisURL.steps(value)
+                case "queue_order_strategy":
+                    guard let order = RedisQueueLayout.Order(rawValue: value) else {
+                        throw Malformed(description: "queue_order_strategy is round_robin, sorted or priority")
+                    }
+                    layout.order = order
                 case "visibility_timeout":
                     guard let seconds = Int(value), (1...31_536_000).contains(seconds) else {
                         throw Malformed(description: "visibility_timeout is a number of seconds, from 1 to 31536000")
@@ -127,7 +146,8 @@ extension RedisURL {
                     guard isTLS else {
                         throw Malformed(
                             description: "unknown parameter after '?': there are ssl_cert_reqs, ssl_ca_certs, ssl_certfile, ssl_keyfile, "
-                                + "ssl_check_hostname, global_keyprefix, visibility_timeout, virtual_host, master_name, sentinel_password")
+                                + "ssl_check_hostname, global_keyprefix, global_keyprefix_underscore, sep, priority_steps, queue_order_strategy, "
+                                + "visibility_timeout, virtual_host, master_name, sentinel_password")
                     }
                     guard part.scheme == "rediss" else { throw Malformed(description: "the ssl_ parameters are for rediss://") }
                 }
@@ -149,6 +169,15 @@ extension RedisURL {
         }
         guard let number = UInt16(port), number > 0 else { throw Malformed(description: "the port is not a number from 1 to 65535") }
         return .tcp(host: host.isEmpty ? "localhost" : String(host), port: number)
+    }
+
+    private static func steps(_ text: String) throws(Malformed) -> [Int] {
+        let parts = text.split(separator: ",", omittingEmptySubsequences: false)
+        let steps = parts.compactMap { UInt8($0).map(Int.init) }
+        guard steps.count == parts.count, steps.first == 0, zip(steps, steps.dropFirst()).allSatisfy({ $0 < $1 }) else {
+            throw Malformed(description: "priority_steps is a list of rising numbers from 0 on, none above 255: 0,3,6,9")
+        }
+        return steps
     }
 
     private static func database(_ text: some StringProtocol) throws(Malformed) -> Int {

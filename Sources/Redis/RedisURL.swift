@@ -35,6 +35,9 @@ public struct RedisURL: Equatable, Sendable, CustomStringConvertible {
     public var database: Int
     /// Before every key and channel (`global_keyprefix`).
     public var keyPrefix = ""
+    /// Whether an underscore follows the prefix in a result's key even if the prefix ends in a sign.
+    public var alwaysUnderscores = false
+    public var layout = RedisQueueLayout()
     /// Seconds after which what a Python worker took and never settled is put back. Not below one.
     public var visibilityTimeout = RedisURL.standardVisibilityTimeout
 
@@ -55,6 +58,7 @@ public struct RedisURL: Equatable, Sendable, CustomStringConvertible {
 
     public static func == (one: RedisURL, other: RedisURL) -> Bool {
         one.isSameServer(as: other) && one.database == other.database && one.keyPrefix == other.keyPrefix
+            && one.alwaysUnderscores == other.alwaysUnderscores && one.layout == other.layout
             && one.visibilityTimeout == other.visibilityTimeout
     }
 
@@ -62,10 +66,11 @@ public struct RedisURL: Equatable, Sendable, CustomStringConvertible {
     /// same Sentinels.
     public func isSameServer(as other: RedisURL) -> Bool { servers == other.servers && sentinel == other.sentinel }
 
-    /// Before a task's id in a result's key and channel. Celery's backend puts an underscore behind a prefix that does not end in a sign;
-    /// kombu's broker does not (celery-wire §4.1).
+    /// Before a task's id in a result's key and channel. Celery's backend puts an underscore behind a prefix: up to Celery 5.4 always, from
+    /// 5.5 on unless it ends in a sign. kombu's broker never does (celery-wire §4.1).
     public var resultPrefix: String {
-        keyPrefix + (keyPrefix.last.map { ":_-.".contains($0) } ?? true ? "" : "_") + ResultKey.prefix
+        guard let last = keyPrefix.last else { return ResultKey.prefix }
+        return keyPrefix + (!alwaysUnderscores && ":_-.".contains(last) ? "" : "_") + ResultKey.prefix
     }
 
     /// The URL without its passwords.
@@ -75,6 +80,7 @@ public struct RedisURL: Equatable, Sendable, CustomStringConvertible {
         if case .unix = servers.first?.endpoint.place { parameters.append("virtual_host=\(database)") }
         if let sentinel { parameters.append("master_name=\(sentinel.master)") }
         if !keyPrefix.isEmpty { parameters.append("global_keyprefix=\(keyPrefix)") }
+        if alwaysUnderscores { parameters.append("global_keyprefix_underscore=always") }
         if !parameters.isEmpty { text += "?" + parameters.joined(separator: "&") }
         return text
     }

@@ -43,6 +43,45 @@ def test_a_key_prefix_stands_before_everything(prefix, redis_server, redis, work
         app.close()
 
 
+CELERY_53 = ROOT / ".build" / "venv-celery-5.3" / "bin" / "python"
+CALL_AND_GET = """
+import sys
+from celery import Celery, __version__
+assert __version__ == "5.3.6"
+app = Celery(broker=sys.argv[1], backend=sys.argv[1])
+app.conf.broker_transport_options = app.conf.result_backend_transport_options = {"global_keyprefix": "fba:celery:"}
+print(app.send_task("drill.add", (2, 3)).get(timeout=10))
+"""
+
+
+def test_a_client_of_celery_5_3_with_a_key_prefix_gets_its_result(redis_server, workers):
+    url = f"{redis_server.url()}?global_keyprefix=fba:celery:&global_keyprefix_underscore=always"
+    workers(environment={"COPPICE_BROKER_URL": url}).ready()
+    assert CELERY_53.exists(), "make deps-test"
+    client = subprocess.run([CELERY_53, "-c", CALL_AND_GET, redis_server.url()], capture_output=True, text=True, timeout=30)
+    assert client.stdout == "5\n", client.stderr
+
+
+def test_lists_as_an_application_lays_them_out(redis_server, redis, workers, ledger):
+    """As Onyx does."""
+    options = {"priority_steps": [0, 1, 2, 3, 4], "sep": ":", "queue_order_strategy": "priority"}
+    environment = {"COPPICE_BROKER_URL": f"{redis_server.url()}?priority_steps=0,1,2,3,4&sep=:&queue_order_strategy=priority"}
+    app = Celery("client", broker=redis_server.url(), backend=redis_server.url())
+    app.conf.broker_transport_options = options
+    app.set_current()
+    try:
+        sent = {priority: app.send_task("drill.witness.late", (0, 0), priority=priority) for priority in (4, 1, 3, 0, 2)}
+        assert redis.llen("celery:4") == 1
+        assert re.search(r"celery\s+5\b", Command(environment).run("queues").stdout)
+        workers(*ledger.flags, environment=environment | ledger.environment, concurrency=1).ready()
+        assert [result.get(timeout=10) for result in sent.values()] == [0] * 5
+        assert [run.id for run in ledger.runs()] == [sent[priority].id for priority in range(5)]
+        # The mailbox of the answer is bound with the client's `sep`, too.
+        assert app.control.ping(timeout=2) == [{"test@local": {"ok": "pong"}}]
+    finally:
+        app.close()
+
+
 def test_messages_of_a_dead_python_worker_run_here(redis_server, redis, workers, folder, ledger):
     """Celery alone would run them after its time-out plus up to a hundred seconds."""
     python = CeleryWorker(folder, redis_server.url(), redis_server.url(), ledger.path, options={"visibility_timeout": 3})

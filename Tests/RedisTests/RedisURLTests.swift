@@ -46,7 +46,10 @@ import Testing
         "amqp://h",
         "redis://h?ssl_cert_reqs=none", "rediss://h?ssl_cert_reqs=maybe", "rediss://h?ssl_check_hostname=2", "rediss://h?ssl_ciphers=x",
         "redis://h?master_name=m", "sentinel://h?master_name=", "redis://h?visibility_timeout=0", "redis://h?visibility_timeout=1h",
-        "redis://h?global_keyprefix=a%22b", "redis://h?global_keyprefix=a*", "redis://h?virtual_host=1", "redis://h?x=%4",
+        "redis://h?sep=", "redis://h?priority_steps=", "redis://h?priority_steps=1,2", "redis://h?priority_steps=0,2,2",
+        "redis://h?priority_steps=0,256", "redis://h?priority_steps=[0,1]", "redis://h?queue_order_strategy=fair",
+        "redis://h?global_keyprefix_underscore=yes", "redis://h?global_keyprefix=a%22b", "redis://h?global_keyprefix=a*",
+        "redis://h?virtual_host=1", "redis://h?x=%4",
         "redis+socket://run/r", "redis+socket:///r?db=1", "redis+socket:///r?virtual_host=x", "redis://:%@h", "redis://:%4@h",
         "redis://:%zz@h", "redis://:%ff@h",
     ])
@@ -129,6 +132,17 @@ import Testing
             }, "redis://h:1/2;redis://u:**@g:6379/2?global_keyprefix=px_"
         ),
         (
+            "redis://h:1/2?sep=:&priority_steps=0,1,2,3,4&queue_order_strategy=priority&global_keyprefix=a:"
+                + "&global_keyprefix_underscore=always",
+            url {
+                $0.keyPrefix = "a:"
+                $0.alwaysUnderscores = true
+                $0.layout.separator = ":"
+                $0.layout.steps = [0, 1, 2, 3, 4]
+                $0.layout.order = .priority
+            }, "redis://h:1/2?global_keyprefix=a:&global_keyprefix_underscore=always"
+        ),
+        (
             "sentinel://u:p@h:1/2;sentinel://g?master_name=my&sentinel_password=hunter2",
             url {
                 $0.servers = [
@@ -144,6 +158,18 @@ import Testing
         let (text, url, description) = Self.wide[index]
         #expect(try RedisURL(text) == url)
         #expect(url.description == description)
+    }
+
+    /// Celery 5.3.6 and 5.7.0 have been asked.
+    @Test(arguments: [
+        ("", "celery-task-meta-", "celery-task-meta-"), ("px_", "px_celery-task-meta-", "px__celery-task-meta-"),
+        ("fba:celery:", "fba:celery:celery-task-meta-", "fba:celery:_celery-task-meta-"),
+        ("shop", "shop_celery-task-meta-", "shop_celery-task-meta-"),
+    ])
+    func aResultsKeyIsTheOneOfCelerysRelease(_ prefix: String, today: String, until54: String) throws {
+        #expect(try RedisURL("redis://h?global_keyprefix=\(prefix)").resultPrefix == today)
+        #expect(try RedisURL("redis://h?global_keyprefix=\(prefix)&global_keyprefix_underscore=unless-sign").resultPrefix == today)
+        #expect(try RedisURL("redis://h?global_keyprefix=\(prefix)&global_keyprefix_underscore=always").resultPrefix == until54)
     }
 
     @Test func theSameListIsTheSameServer() throws {

@@ -56,7 +56,8 @@ public final class RedisBrokerSession: BrokerSession {
         declarations = queues
         served = RedisServedLists(queues, keys: keys, incarnation: incarnation)
         self.incarnation = incarnation
-        rotation = Array(served.names.indices)
+        let names = served.names
+        rotation = keys.layout.order == .sorted ? names.indices.sorted { names[$0] < names[$1] } : Array(names.indices)
         // CLIENT SETNAME takes no spaces or control characters.
         let name = "coppice:" + String(String.UnicodeScalarView(node.unicodeScalars.filter { $0.value > 0x20 && $0.value < 0x7F }))
         commands = RedisDialogue(RedisConnection(url, clientName: name, now: .now))
@@ -85,7 +86,7 @@ public final class RedisBrokerSession: BrokerSession {
         let order = rotation
         var listed = [keys.unacked, keys.unackedIndex, keys.revoked, keys.nodes]
         for index in order { listed.append(keys.parked(served.queues[index])) }
-        for step in RedisKeys.steps {
+        for step in keys.layout.steps {
             for index in order { listed.append(keys.list(served.names[index], step: step)) }
         }
         var command = commands.command(.take, keys: listed)
@@ -94,11 +95,13 @@ public final class RedisBrokerSession: BrokerSession {
         command.append(String(first))
         command.append(String(RedisBrokerSession.horizon))
         command.append(served.queues.count)
+        command.append(keys.layout.steps.count)
+        command.append(keys.layout.order == .roundRobin ? "" : "strict")
         for index in order { command.append(RedisTag.ending(served.queues[index])) }
-        for step in RedisKeys.steps { command.append(step) }
+        for step in keys.layout.steps { command.append(step) }
         command.append(member.session)
         commands.ask(command) { [unowned self] in taken($0.array, asked: count, first: first, order: order) }
-        rotation.append(rotation.removeFirst())
+        if keys.layout.order == .roundRobin { rotation.append(rotation.removeFirst()) }
     }
 
     public func commit(_ commits: [Commit], as batch: UInt64) {
@@ -215,7 +218,7 @@ public final class RedisBrokerSession: BrokerSession {
             commands.flush()
         }
         for declaration in declarations {
-            let binding = RedisBinding(declaration).member
+            let binding = RedisBinding(declaration).member(keys.layout)
             commands.ask(RedisCommand("SADD", keys.binding(declaration.exchange), binding), tolerant: true)
             commands.ask(RedisCommand("SADD", keys.permanentBinding(declaration.exchange), binding), tolerant: true)
         }
@@ -258,7 +261,7 @@ public final class RedisBrokerSession: BrokerSession {
         while index + 1 < parts.count {
             guard let list = parts[index].integer, let raw = parts[index + 1].bytes, list >= 1 else { break }
             let queue = served.queues[order[(list - 1) % served.queues.count]]
-            let step = RedisKeys.steps[min((list - 1) / served.queues.count, RedisKeys.steps.count - 1)]
+            let step = keys.layout.steps[min((list - 1) / served.queues.count, keys.layout.steps.count - 1)]
             let tag = RedisTag.make(incarnation, first + UInt64((index - 1) / 2), step: step)
             member.held.insert(tag)
             messages.append(ReceivedMessage(tag: DeliveryTag(tag), queue: queue, raw: raw))
@@ -272,7 +275,7 @@ public final class RedisBrokerSession: BrokerSession {
     private func arm() {
         commands.ask(RedisCommand("CLIENT", "CACHING", "YES"), tolerant: true)
         var command = RedisCommand("EXISTS")
-        for step in RedisKeys.steps { command.append(contentsOf: served.names.map { keys.list($0, step: step) }) }
+        for step in keys.layout.steps { command.append(contentsOf: served.names.map { keys.list($0, step: step) }) }
         commands.ask(command) { [unowned self] in if ($0.integer ?? 0) > 0 { events.append(.rang) } }
         commands.flush()
     }

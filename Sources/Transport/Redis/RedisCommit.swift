@@ -18,7 +18,7 @@ struct RedisCommit {
         CommitEncoding.append(commit.writes, to: &command)
         command.append(commit.publications.count)
         for publication in commit.publications {
-            command.append(keys.list(publication.routingKey, step: RedisKeys.step(ofPriority: publication.priority)))
+            command.append(keys.list(publication.routingKey, priority: publication.priority))
             // A tag of its own for each: to a Python worker it is the key of what it holds.
             command.append(Envelope.write(publication, deliveryTag: Incarnation.randomUUID()))
         }

@@ -23,7 +23,7 @@ public final class RedisControlCaller: ControlCaller {
     }
 
     private var queue: String { "\(id).\(Self.exchange)" }
-    private var binding: String { id + RedisKeys.separator + RedisKeys.separator + queue }
+    private var binding: String { RedisBinding(routingKey: id, pattern: "", queue: queue).member(keys.layout) }
 
     public func takeEvents() -> [CallerEvent] {
         defer { events.removeAll() }

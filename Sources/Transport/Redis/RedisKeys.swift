@@ -4,10 +4,12 @@ import CoppiceRedis
 /// `global_keyprefix` stands before all of them.
 struct RedisKeys {
     let prefix: String
+    let layout: RedisQueueLayout
     private let database: Int
 
     init(_ url: RedisURL) {
         prefix = url.keyPrefix
+        layout = url.layout
         database = url.database
     }
 
@@ -35,14 +37,14 @@ struct RedisKeys {
     /// Zset, parked tag → eta: what waits for its time, per queue. The messages stay in `unacked`.
     func parked(_ queue: String) -> String { "\(prefix)coppice.parked.\(queue)" }
 
-    static let separator = "\u{06}\u{16}"
-    /// kombu's `priority_steps`; a message's step is the largest that is not above its priority.
-    static let steps = [0, 3, 6, 9]
+    /// A queue's list of one priority step.
+    func list(_ queue: String, step: Int = 0) -> String { prefix + queue + layout.suffix(step: step) }
 
-    /// A queue's list of one priority.
-    func list(_ queue: String, step: Int = 0) -> String { step == 0 ? prefix + queue : prefix + queue + RedisKeys.separator + String(step) }
+    /// A queue's list for a message of a priority.
+    func list(_ queue: String, priority: Int) -> String { list(queue, step: layout.step(ofPriority: priority)) }
 
-    static func step(ofPriority priority: Int) -> Int { steps.last { $0 <= priority } ?? 0 }
+    /// A queue's lists, in the order in which they are served.
+    func lists(_ queue: String) -> [String] { layout.steps.map { list(queue, step: $0) } }
 
     func binding(_ exchange: String) -> String { "\(prefix)_kombu.binding.\(exchange)" }
     func permanentBinding(_ exchange: String) -> String { "\(prefix)_kombu.binding_permanent.\(exchange)" }

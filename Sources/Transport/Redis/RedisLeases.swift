@@ -135,13 +135,17 @@ final class RedisLeases {
 
     private func restore(_ tags: ArraySlice<String>, of death: LeaseObserver.Death, then done: @escaping () -> Void) {
         guard !tags.isEmpty else { return done() }
-        let arguments = [death.incarnation, death.counter, RedisKeys.separator, keys.prefix] + tags.prefix(RedisLeases.batch)
+        var arguments = [death.incarnation, death.counter, keys.prefix]
+        for tag in tags.prefix(RedisLeases.batch) { arguments += [tag, keys.layout.suffix(step: step(tag))] }
         dialogue.call(.restore, keys: [keys.nodes, keys.unacked, keys.unackedIndex], arguments: arguments) { [unowned self] value in
             if let count = value.integer, count > 0 { report(.recovered(count)) }
             restore(tags.dropFirst(RedisLeases.batch), of: death, then: done)
         }
         dialogue.flush()
     }
+
+    /// Its holder may have had other steps than are ours.
+    private func step(_ tag: String) -> Int { keys.layout.step(ofPriority: Int(RedisTag.step(tag)) ?? 0) }
 
     private func inherit(_ tags: ArraySlice<String>, of death: LeaseObserver.Death, then done: @escaping (Bool) -> Void) {
         guard !tags.isEmpty else { return done(true) }
@@ -150,7 +154,7 @@ final class RedisLeases {
         var arguments = [death.incarnation, death.counter, incarnation.id, session]
         for (offset, tag) in batch.enumerated() {
             arguments.append(tag)
-            arguments.append(RedisTag.make(incarnation, first + UInt64(offset), step: RedisTag.step(tag)))
+            arguments.append(RedisTag.make(incarnation, first + UInt64(offset), step: step(tag)))
         }
         dialogue.call(.inherit, keys: [keys.nodes, keys.started], arguments: arguments) { [unowned self] value in
             // Without a lease of ours they would be under nobody's.

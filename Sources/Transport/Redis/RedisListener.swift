@@ -67,7 +67,7 @@ final class RedisListener {
     /// business.
     func reply(_ reply: ControlReply) {
         commands.ask(RedisCommand("SMEMBERS", keys.binding(reply.exchange)), tolerant: true) { [unowned self] in
-            for binding in ($0.array ?? []).compactMap(\.text).compactMap(RedisBinding.init(member:)) {
+            for binding in ($0.array ?? []).compactMap({ $0.text.flatMap { RedisBinding(member: $0, keys.layout) } }) {
                 // What the request names may be anything, a queue of tasks, too.
                 if binding.routingKey == reply.routingKey, binding.queue.hasSuffix(".pidbox") { send(reply, to: binding.queue) }
             }

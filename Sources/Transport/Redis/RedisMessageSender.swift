@@ -70,7 +70,7 @@ public final class RedisMessageSender: MessageSender {
     private func bind(_ publication: TaskPublication) {
         guard publication.exchange.isEmpty, bound.insert(publication.routingKey).inserted else { return }
         let queue = QueueDeclaration(publication.routingKey)
-        dialogue.ask(RedisCommand("SADD", keys.binding(queue.exchange), RedisBinding(queue).member))
+        dialogue.ask(RedisCommand("SADD", keys.binding(queue.exchange), RedisBinding(queue).member(keys.layout)))
     }
 
     private func send(_ publication: TaskPublication, to destinations: [RedisRoutes.Destination]) {

@@ -31,8 +31,8 @@ extension RedisQueueOperations {
             guard let message else { return events.append(.deadLetterLeft(.noMessage)) }
             let queue = queue ?? letter.queue
             bind(queue)
-            let step = RedisKeys.step(ofPriority: DeadLetter.priority(of: message))
-            remove(id, [keys.list(queue, step: step)] + (letter.taskID.map { [keys.attempts + $0] } ?? []))
+            let list = keys.list(queue, priority: DeadLetter.priority(of: message))
+            remove(id, [list] + (letter.taskID.map { [keys.attempts + $0] } ?? []))
         }
     }
 

@@ -44,11 +44,10 @@ public final class RedisQueueOperations: QueueOperations {
             var left = exchanges.count
             if left == 0 { done([]) }
             for exchange in exchanges {
-                ask(RedisCommand("SMEMBERS", exchange), tolerant: true) {
+                ask(RedisCommand("SMEMBERS", exchange), tolerant: true) { [unowned self] in
                     for member in $0.array ?? [] {
-                        // routing key, separator, pattern, separator, queue
-                        guard let text = member.text, let last = text.ranges(of: RedisKeys.separator).last else { continue }
-                        names.insert(String(text[last.upperBound...]))
+                        guard let binding = member.text.flatMap({ RedisBinding(member: $0, keys.layout) }) else { continue }
+                        names.insert(binding.queue)
                     }
                     left -= 1
                     if left == 0 { done(names.sorted()) }
@@ -81,8 +80,8 @@ public final class RedisQueueOperations: QueueOperations {
             if names.isEmpty { events.append(.queues([])) }
             for name in names {
                 var command = RedisCommand("EVAL", RedisQueueScripts.survey)
-                command.append(RedisKeys.steps.count + 1)
-                command.append(contentsOf: lists(name))
+                command.append(keys.layout.steps.count + 1)
+                command.append(contentsOf: keys.lists(name))
                 command.append(keys.parked(name))
                 command.append(RedisQueueScripts.longestNext)
                 ask(command) { [unowned self] in
@@ -122,8 +121,8 @@ public final class RedisQueueOperations: QueueOperations {
 
     public func purge(_ queue: String) {
         var command = RedisCommand("EVAL", RedisQueueScripts.purge)
-        command.append(RedisKeys.steps.count)
-        command.append(contentsOf: lists(queue))
+        command.append(keys.layout.steps.count)
+        command.append(contentsOf: keys.lists(queue))
         ask(command) { [unowned self] in
             let waiting = $0.integer ?? 0
             purgeParked(queue) { [unowned self] in events.append(.purged(waiting: waiting, parked: $0)) }
@@ -144,8 +143,8 @@ public final class RedisQueueOperations: QueueOperations {
     public func move(from: String, to: String, upTo count: Int) {
         bind(to)
         var command = RedisCommand("EVAL", RedisQueueScripts.move)
-        command.append(2 * RedisKeys.steps.count)
-        command.append(contentsOf: lists(from) + lists(to))
+        command.append(2 * keys.layout.steps.count)
+        command.append(contentsOf: keys.lists(from) + keys.lists(to))
         command.append(min(count, Self.batch))
         command.append(RedisQueueScripts.batchBytes)
         ask(command) { [unowned self] in
@@ -166,11 +165,9 @@ public final class RedisQueueOperations: QueueOperations {
         }
     }
 
-    private func lists(_ queue: String) -> [String] { RedisKeys.steps.map { keys.list(queue, step: $0) } }
-
     /// Makes a queue known, as clients and workers find it.
     func bind(_ queue: String) {
-        ask(RedisCommand("SADD", keys.binding(queue), queue + RedisKeys.separator + RedisKeys.separator + queue), tolerant: true)
+        ask(RedisCommand("SADD", keys.binding(queue), RedisBinding(QueueDeclaration(queue)).member(keys.layout)), tolerant: true)
     }
 
     // MARK: Pollable

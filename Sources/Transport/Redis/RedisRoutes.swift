@@ -24,17 +24,17 @@ struct RedisRoutes {
 
     /// Takes the members of an exchange's binding set in.
     mutating func learn(_ exchange: String, _ members: RedisValue) {
-        bindings[exchange] = (members.array ?? []).compactMap { $0.text.flatMap(RedisBinding.init(member:)) }
+        bindings[exchange] = (members.array ?? []).compactMap { $0.text.flatMap { RedisBinding(member: $0, keys.layout) } }
     }
 
     /// Empty: no queue is bound to the exchange with this key.
     func destinations(of publication: TaskPublication) -> [Destination] {
-        let step = RedisKeys.step(ofPriority: publication.priority)
-        if publication.exchange.isEmpty { return [.list(keys.list(publication.routingKey, step: step))] }
+        if publication.exchange.isEmpty { return [.list(keys.list(publication.routingKey, priority: publication.priority))] }
         if publication.exchangeType == .fanout {
             return [.channel(keys.fanoutChannel(exchange: publication.exchange, routingKey: publication.routingKey))]
         }
-        return queues(of: publication.exchange, routingKey: publication.routingKey).map { .list(keys.list($0, step: step)) }
+        return queues(of: publication.exchange, routingKey: publication.routingKey)
+            .map { .list(keys.list($0, priority: publication.priority)) }
     }
 
     /// The queues that an exchange's message with this key comes into, each once.

@@ -46,14 +46,16 @@ enum RedisScripts {
     /// Pops up to a number of messages, those whose time has come first, and records them as held.
     ///
     /// KEYS: unacked, unacked_index, revoked, nodes, a parked set per queue, then the lists by priority and within it by queue.
-    /// ARGV: count, incarnation, first sequence number, seconds before its time at which a message may be taken, number of queues, a
-    /// record's ending per queue, the priority steps, session.
+    /// ARGV: count, incarnation, first sequence number, seconds before its time at which a message may be taken, numbers of queues and of
+    /// priority steps, whether a queue is emptied before the next ('strict') or all take turns (''), a record's ending per queue, the
+    /// steps, session.
     /// Returns the newest revocation's mark, then list number (counted from 1) and message, in turn; null if the lease is not this
     /// session's: what is taken under no lease, or behind a later session's back, nobody would find.
     private static let take = """
         \(leads)
-        local want, prefix, sequence, horizon, nq = tonumber(ARGV[1]), ARGV[2] .. ':', tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])
-        if not leads(KEYS[4], ARGV[2], ARGV[10 + nq]) then return false end
+        local want, prefix, sequence, horizon = tonumber(ARGV[1]), ARGV[2] .. ':', tonumber(ARGV[3]), tonumber(ARGV[4])
+        local nq, ns, strict = tonumber(ARGV[5]), tonumber(ARGV[6]), ARGV[7] == 'strict'
+        if not leads(KEYS[4], ARGV[2], ARGV[8 + nq + ns]) then return false end
         -- A wrong type here must end the script before anything is popped.
         redis.call('HLEN', KEYS[1])
         redis.call('ZCARD', KEYS[2])
@@ -78,22 +80,24 @@ enum RedisScripts {
             redis.call('ZREM', KEYS[2], tag)
             if entry then
               redis.call('HDEL', KEYS[1], tag)
-              local step = string.match(tag, ':(%d+)$')
-              local place = 1
-              for s = 1, 4 do if ARGV[5 + nq + s] == step then place = s end end
-              hold((place - 1) * nq + q, string.sub(entry, 2, -(#ARGV[5 + q] + 1)), ARGV[5 + q], step)
+              -- It may have been parked with other steps than are ours.
+              local step, place = tonumber(string.match(tag, ':(%d+)$')), 1
+              for s = 1, ns do if tonumber(ARGV[7 + nq + s]) <= step then place = s end end
+              hold((place - 1) * nq + q, string.sub(entry, 2, -(#ARGV[7 + q] + 1)), ARGV[7 + q], ARGV[7 + nq + place])
             end
           end
         end
-        for s = 1, 4 do
-          local step = ARGV[5 + nq + s]
+        for s = 1, ns do
+          local step = ARGV[7 + nq + s]
           local base = 4 + nq + (s - 1) * nq
-          if nq == 1 then
-            if n < want then
-              -- Protected: a key of another type must not lose what was popped before it.
-              local messages = redis.pcall('RPOP', KEYS[base + 1], want - n)
-              if messages and not messages.err then
-                for _, message in ipairs(messages) do hold((s - 1) * nq + 1, message, ARGV[6], step) end
+          if nq == 1 or strict then
+            for q = 1, nq do
+              if n < want then
+                -- Protected: a key of another type must not lose what was popped before it.
+                local messages = redis.pcall('RPOP', KEYS[base + q], want - n)
+                if messages and not messages.err then
+                  for _, message in ipairs(messages) do hold((s - 1) * nq + q, message, ARGV[7 + q], step) end
+                end
               end
             end
           else
@@ -104,7 +108,7 @@ enum RedisScripts {
                 local message = n < want and redis.pcall('RPOP', KEYS[base + q])
                 if type(message) == 'string' then
                   more = true
-                  hold((s - 1) * nq + q, message, ARGV[5 + q], step)
+                  hold((s - 1) * nq + q, message, ARGV[7 + q], step)
                 end
               end
             end
@@ -272,19 +276,18 @@ enum RedisScripts {
         """
 
     /// Puts a dead incarnation's messages back to the front of their lists. KEYS: nodes, unacked, unacked_index.
-    /// ARGV: incarnation, counter that it must still have ('': no lease, '*': whatever it is), separator, key prefix, tags in the order of
-    /// pushing. Returns how many went back: not those whose list is none.
+    /// ARGV: incarnation, counter that it must still have ('': no lease, '*': whatever it is), key prefix, then in the order of pushing each
+    /// tag and what stands behind the queue's name in its list's key. Returns how many went back: not those whose list is none.
     private static let restore = """
         if ARGV[2] ~= '*' and (redis.call('HGET', KEYS[1], ARGV[1]) or '') ~= ARGV[2] then return 0 end
         redis.call('HDEL', KEYS[2], '')
         local count = 0
-        for i = 5, #ARGV do
+        for i = 4, #ARGV, 2 do
           local entry = redis.call('HGET', KEYS[2], ARGV[i])
           if entry then
             local queue = string.match(string.sub(entry, -400), ',"","([^"]*)"%]$')
-            local step = string.match(ARGV[i], ':(%d+)$')
-            if queue and step then
-              local list = ARGV[4] .. (step == '0' and queue or queue .. ARGV[3] .. step)
+            if queue then
+              local list = ARGV[3] .. queue .. ARGV[i + 1]
               local kind = redis.call('TYPE', list).ok
               if kind == 'list' or kind == 'none' then
                 redis.call('RPUSH', list, string.sub(entry, 2, -(#queue + 8)))

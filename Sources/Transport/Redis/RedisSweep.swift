@@ -92,7 +92,7 @@ final class RedisSweep {
                 rescue(rest, token: token, count: count)
                 return
             }
-            route(held.exchange, held.routingKey, step: RedisKeys.step(ofPriority: message.priority)) { [unowned self] lists in
+            route(held.exchange, held.routingKey, priority: message.priority) { [unowned self] lists in
                 guard !lists.isEmpty else {
                     leave(tag, "no queue is bound to its exchange '\(held.exchange)' with the key '\(held.routingKey)'")
                     rescue(rest, token: token, count: count)
@@ -107,13 +107,13 @@ final class RedisSweep {
     }
 
     /// The lists that a message of this exchange goes back to: all that its key leads to, since kombu does not tell from which it came.
-    private func route(_ exchange: String, _ routingKey: String, step: Int, then done: @escaping ([String]) -> Void) {
+    private func route(_ exchange: String, _ routingKey: String, priority: Int, then done: @escaping ([String]) -> Void) {
         var routes = RedisRoutes(keys)
-        guard !exchange.isEmpty else { return done([keys.list(routingKey, step: step)]) }
+        guard !exchange.isEmpty else { return done([keys.list(routingKey, priority: priority)]) }
         // A key of another kind leads nowhere.
         dialogue.ask(RedisCommand("SMEMBERS", keys.binding(exchange)), tolerant: true) { [keys] in
             routes.learn(exchange, $0)
-            done(routes.queues(of: exchange, routingKey: routingKey).map { keys.list($0, step: step) })
+            done(routes.queues(of: exchange, routingKey: routingKey).map { keys.list($0, priority: priority) })
         }
         dialogue.flush()
     }

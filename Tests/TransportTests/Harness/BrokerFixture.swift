@@ -38,19 +38,20 @@ struct DeadLetter: Equatable {
 enum Broker: String, CaseIterable, Sendable, CustomTestStringConvertible {
     case sqlite
     case redis
-    case redisWithPrefix
+    /// With a key prefix and another `sep`.
+    case redisWithOptions
     /// With its ledger in Redis, and in a file.
     case rabbitmq
     case rabbitmqWithFile
 
     /// Those whose queues are ours: kombu's priorities, a place in front, leases that say what is given back.
-    static let keepers: [Broker] = [.sqlite, .redis, .redisWithPrefix]
+    static let keepers: [Broker] = [.sqlite, .redis, .redisWithOptions]
 
     func fixture() throws -> any BrokerFixture {
         switch self {
         case .sqlite: try SQLiteFixture()
         case .redis: try RedisFixture()
-        case .redisWithPrefix: try RedisFixture(prefix: "px:")
+        case .redisWithOptions: try RedisFixture(prefix: "px:", layout: RedisFixture.layout(separator: ":"))
         case .rabbitmq: try RabbitMQFixture()
         case .rabbitmqWithFile: try RabbitMQFixture(ledgerInFile: true)
         }

@@ -12,12 +12,14 @@ final class RedisFixture: BrokerFixture {
 
     /// - Parameters:
     ///   - prefix: `global_keyprefix`.
+    ///   - layout: kombu's options for lists.
     ///   - options: of the server, beside the usual ones.
-    init(prefix: String = "", options: [String] = []) throws {
+    init(prefix: String = "", layout: RedisQueueLayout = RedisQueueLayout(), options: [String] = []) throws {
         folder = try TemporaryFolder()
         let socket = folder.file("redis.sock")
         var url = RedisURL(endpoint: .unix(path: socket))
         url.keyPrefix = prefix
+        url.layout = layout
         self.url = url
         server = try RedisProcess(folder, ["--port", "0", "--unixsocket", socket] + options)
     }
@@ -56,4 +58,16 @@ final class RedisFixture: BrokerFixture {
 
     /// One command and its reply.
     func ask(_ command: RedisCommand) throws -> RedisValue { try url.ask(command) }
+}
+
+extension RedisFixture {
+    static func layout(
+        separator: String, steps: [Int] = [0, 3, 6, 9], order: RedisQueueLayout.Order = .roundRobin
+    ) -> RedisQueueLayout {
+        var layout = RedisQueueLayout()
+        layout.separator = separator
+        layout.steps = steps
+        layout.order = order
+        return layout
+    }
 }

@@ -8,7 +8,7 @@ public struct ReceivedMessage: Sendable {
     public var content: Result<TaskMessage, MessageDefect>
     /// Bytes of the message as it stood with the broker.
     public var size: Int
-    /// From a broker that keeps no envelopes: one for a message that can't be read, so that it can be kept and sent again.
+    /// Of a message that can't be read what is kept, so that it can be sent again.
     public var envelope: [UInt8]?
 
     public init(tag: DeliveryTag, queue: String, raw: [UInt8]) {
@@ -16,6 +16,7 @@ public struct ReceivedMessage: Sendable {
         self.queue = queue
         size = raw.count
         content = Result { () throws(MessageDefect) -> TaskMessage in try Envelope.read(raw, queue: queue) }
+        if case .failure = content { envelope = raw }
     }
 
     /// From a broker that keeps no envelopes.

@@ -113,6 +113,16 @@ def test_what_is_merely_odd_gets_a_verdict(worker, app, redis, results, name):
     assert redis.llen("celery") == 0 and redis.hlen("unacked") == 0
 
 
+def test_a_start_record_that_cant_be_read_gets_its_verdict(redis, redis_worker, command):
+    """What remains of an early task whose node is long gone."""
+    tag = "0" * 32 + ":1:0"
+    redis.hset("coppice.started", tag, b"[" + told(bad(headers={"eta": "tomorrow"})) + b',"","celery"]')
+    worker = redis_worker().ready()
+    until(lambda: (record(redis, "bad") or {}).get("status") == "FAILURE", what=lambda: "the verdict\n" + worker.log.text)
+    worker.log.wait(r"A message from celery is set aside: .* \(task bad\)")
+    until(lambda: redis.llen("coppice.dead") == 1 and redis.hlen("coppice.started") == 0, what="the dead letter")
+
+
 @pytest.fixture
 def embedded(workers, folder):
     """A worker on a file of its own, and a way to lay into its queues what no client would."""

@@ -97,16 +97,4 @@ import Testing
             #expect(Envelope.controlBody(Array(none.utf8)) == nil)
         }
     }
-
-    @Test func heldEntriesComeApart() throws {
-        let raw = try GoldenMessage.one("plain", of: "sent").bytes("raw")
-        let unwrapped = try #require(Envelope.unwrap(Array("[".utf8) + raw + Array(#","","my queue"]"#.utf8)))
-        #expect(unwrapped.message == raw && unwrapped.queue == "my queue")
-        // As kombu writes it, with spaces.
-        let theirs = try #require(Envelope.unwrap(Array(#"[{"a": 1}, "", "q"]"#.utf8)))
-        #expect(String(decoding: theirs.message, as: UTF8.self) == #"{"a": 1}"# && theirs.queue == "q")
-        for none in ["", "[", "[]", "{}", "[{}]", #"[{}, ""]"#, #"[{}, "", 5]"#, #"[{}, null, "q"]"#, "null"] {
-            #expect(Envelope.unwrap(Array(none.utf8)) == nil, "\(none)")
-        }
-    }
 }

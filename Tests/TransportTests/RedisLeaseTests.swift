@@ -123,6 +123,42 @@ import Testing
         #expect(try session.commit(message, .conclude))
     }
 
+    // MARK: what makes no sense
+
+    /// What a server, or something between, answers in place of what was asked for.
+    private static let nonsense = "*1\r\n*0\r\n"
+
+    @Test(arguments: [
+        ("*3\r\n*", "the lease's renewal"), ("*2\r\n$1\r\n0\r\n*", "ZSCAN"), (":1\r\n", "restore"), ("*2\r\n$3", "inherit"),
+    ])
+    func anAnswerThatMakesNoSenseEndsTheSession(_ answer: String, _ what: String) throws {
+        let first = try scene.session()
+        let early = try #require(try scene.taken(by: first, "1"))
+        #expect(try first.commit(early, .startEarly))
+        _ = try scene.taken(by: first, "2")
+        scene.stage.leave(first.seat)
+        // Of the connection on which the lease is: no other says these beginnings.
+        proxy.bend = { $0.starts(with: answer.utf8) ? Array(Self.nonsense.utf8) : $0 }
+        let second = seat(slow, incarnation: first.incarnation)
+        let reason = try second.lost()
+        #expect(reason.hasPrefix("an answer to ") && reason.contains(what) && reason.hasSuffix("that makes no sense"), "\(reason)")
+    }
+
+    @Test(arguments: [#"[{"headers": {"id": "7", "task": "t"}},"","celery"]"#, "garbage", "[", ""])
+    func aStartRecordThatCantBeReadIsInherited(_ entry: String) throws {
+        try ask("HSET", "coppice.started", Incarnation.randomID() + ":1:0", entry)
+        let heir = try scene.session()
+        let message = try #require(
+            try heir.seat.next("orphaned") { if case .orphaned(let messages) = $0 { messages.first } else { nil } })
+        #expect(message.id.hasPrefix("defect: "))
+        #expect(message.taskID == (entry.contains("7") ? "7" : nil))
+        #expect(message.queue == (entry.contains("7") ? "celery" : ""))
+        #expect(try heir.commit(message, .setAside(reason: "test")))
+        #expect(try ask("HLEN", "coppice.started").integer == 0)
+        #expect(
+            try fixture.deadLetters().map(\.body) == [Array((entry.contains("7") ? String(entry.dropFirst().dropLast(13)) : entry).utf8)])
+    }
+
     // MARK: slow lines
 
     @Test func aLongResultHoldsUpNoLease() throws {

@@ -136,8 +136,7 @@ enum FuzzedDecoder: UInt8, CaseIterable {
     }
 
     private static func heldEntry(_ bytes: [UInt8]) throws(Broken) {
-        guard let (message, queue) = Envelope.unwrap(bytes) else { return }
-        guard (try? JSONScanner.check(message)) != nil else { throw Broken("the message of an entry is not JSON") }
-        _ = queue
+        guard let entry = Envelope.takeApart(bytes) else { return }
+        guard (try? JSONScanner.check(entry.message)) != nil else { throw Broken("the message of an entry is not JSON") }
     }
 }

@@ -144,10 +144,13 @@ public final class RedisResultStore: ResultStore {
         }
         switch label {
         case .loaded:
-            digest = value.text ?? ""
+            guard let name = value.text else { return lose("an answer to SCRIPT LOAD that makes no sense") }
+            digest = name
             events.append(.standing)
         case .stored: events.append(.stored)
-        case .fetched: if !fetching.isEmpty { events.append(.record(taskID: fetching.removeFirst(), text: value.bytes)) }
+        case .fetched:
+            guard value == .null || value.bytes != nil else { return lose("an answer to GET that makes no sense") }
+            if !fetching.isEmpty { events.append(.record(taskID: fetching.removeFirst(), text: value.bytes)) }
         case .subscribed, .none: break
         }
     }

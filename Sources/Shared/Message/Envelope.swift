@@ -95,22 +95,6 @@ public enum Envelope {
         return write(publication, deliveryTag: deliveryTag)
     }
 
-    /// Takes `[<message>,"","<queue>"]`, as a held message stands in kombu's hash, apart.
-    public static func unwrap(_ entry: [UInt8]) -> (message: [UInt8], queue: String)? {
-        var scanner = JSONScanner(entry)
-        do throws(JSONError) {
-            try scanner.beginArray()
-            guard try scanner.nextElement(first: true) else { return nil }
-            let message = try scanner.skipValue()
-            guard try scanner.nextElement(first: false), try scanner.stringValue() != nil, try scanner.nextElement(first: false),
-                let queue = try scanner.stringValue()
-            else { return nil }
-            return (Array(entry[message]), queue)
-        } catch {
-            return nil
-        }
-    }
-
     private static func readProperties(_ scanner: inout JSONScanner, into message: inout TaskMessage) throws(JSONError) {
         try scanner.eachMember { scanner, key throws(JSONError) in
             if scanner.key(key, is: "correlation_id") {

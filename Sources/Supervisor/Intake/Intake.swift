@@ -70,13 +70,16 @@ final class Intake {
     /// Started by a node that died: held as start records, to be concluded as lost.
     func orphaned(_ messages: [ReceivedMessage]) {
         for received in messages {
-            guard case .success(let message) = received.content else { continue }
-            let delivery = Delivery(tag: received.tag, queue: received.queue, message: message)
-            delivery.lifecycle.discarded()
-            open[delivery.tag] = delivery
-            log.error("Task \(delivery.name) was running on a node that died", metadata: delivery.fields)
-            let failure = Verdict.lost("its node died")
-            outbox.add(delivery, .conclude, writes: write(delivery, Verdict.failure(message, failure)))
+            switch received.content {
+            case .failure(let defect): setAside(received, defect)
+            case .success(let message):
+                let delivery = Delivery(tag: received.tag, queue: received.queue, message: message)
+                delivery.lifecycle.discarded()
+                open[delivery.tag] = delivery
+                log.error("Task \(delivery.name) was running on a node that died", metadata: delivery.fields)
+                let failure = Verdict.lost("its node died")
+                outbox.add(delivery, .conclude, writes: write(delivery, Verdict.failure(message, failure)))
+            }
         }
     }
 

@@ -178,8 +178,8 @@ public final class RedisLedger: Ledger {
             command.append(keys.claims + holding.message)
             command.append(mark)
         }
-        member.dialogue.ask(command) { [unowned self] in
-            let gone = ($0.array ?? []).compactMap(\.text)
+        member.dialogue.ask(command, for: "the script 'check'", as: \.array) { [unowned self] in
+            let gone = $0.compactMap(\.text)
             if !gone.isEmpty { events.append(.gone(gone)) }
             done()
         }

@@ -100,7 +100,10 @@ public final class RedisBrokerSession: BrokerSession {
         for index in order { command.append(RedisTag.ending(served.queues[index])) }
         for step in keys.layout.steps { command.append(step) }
         command.append(member.session)
-        commands.ask(command) { [unowned self] in taken($0.array, asked: count, first: first, order: order) }
+        let form: (RedisValue) -> [RedisValue]?? = { $0 == .null ? .some(nil) : $0.array }
+        commands.ask(command, for: "the script 'take'", as: form) { [unowned self] in
+            taken($0, asked: count, first: first, order: order)
+        }
         if keys.layout.order == .roundRobin { rotation.append(rotation.removeFirst()) }
     }
 
@@ -250,7 +253,8 @@ public final class RedisBrokerSession: BrokerSession {
 
     /// - Parameter parts: nil: our lease has run out. The next renewal makes a new one, tells what has gone meanwhile, and rings.
     private func taken(_ parts: [RedisValue]?, asked: Int, first: UInt64, order: [Int]) {
-        guard let parts, let newest = parts.first?.text else { return events.append(.taken([])) }
+        guard let parts else { return events.append(.taken([])) }
+        guard let newest = parts.first?.text else { return lose("an answer to the script 'take' that makes no sense") }
         // Somebody may have revoked since: first what, then what it may concern.
         member.learnRevocations(upTo: newest) { [unowned self] in received(parts, asked: asked, first: first, order: order) }
     }
@@ -259,7 +263,9 @@ public final class RedisBrokerSession: BrokerSession {
         var messages: [ReceivedMessage] = []
         var index = 1
         while index + 1 < parts.count {
-            guard let list = parts[index].integer, let raw = parts[index + 1].bytes, list >= 1 else { break }
+            guard let list = parts[index].integer, let raw = parts[index + 1].bytes, list >= 1 else {
+                return lose("an answer to the script 'take' that makes no sense")
+            }
             let queue = served.queues[order[(list - 1) % served.queues.count]]
             let step = keys.layout.steps[min((list - 1) / served.queues.count, keys.layout.steps.count - 1)]
             let tag = RedisTag.make(incarnation, first + UInt64((index - 1) / 2), step: step)
@@ -276,7 +282,7 @@ public final class RedisBrokerSession: BrokerSession {
         commands.ask(RedisCommand("CLIENT", "CACHING", "YES"), tolerant: true)
         var command = RedisCommand("EXISTS")
         for step in keys.layout.steps { command.append(contentsOf: served.names.map { keys.list($0, step: step) }) }
-        commands.ask(command) { [unowned self] in if ($0.integer ?? 0) > 0 { events.append(.rang) } }
+        commands.ask(command, for: "EXISTS", as: \.integer) { [unowned self] in if $0 > 0 { events.append(.rang) } }
         commands.flush()
     }
 }

@@ -36,8 +36,8 @@ public final class RedisControlCaller: ControlCaller {
         request.append("reply_to", ["exchange": .string(Self.exchange), "routing_key": .string(id)])
         var command = RedisCommand("PUBLISH", keys.controlChannel)
         command.append(Envelope.write(control: JSONValue.object(request).bytes, deliveryTag: Incarnation.randomUUID()))
-        dialogue.ask(command) { [unowned self] in
-            events.append(.asked(nodes: $0.integer ?? 0))
+        dialogue.ask(command, for: "PUBLISH", as: \.integer) { [unowned self] in
+            events.append(.asked(nodes: $0))
             nextLook = .now
         }
         dialogue.flush()

@@ -20,7 +20,8 @@ final class RedisDialogue {
 
     let connection: RedisConnection
     private var digests: [RedisScripts.Name: String] = [:]
-    private var pending: [Int: (isTolerant: Bool, handle: Handler)] = [:]
+    /// `handle` returns what is wrong with the answer.
+    private var pending: [Int: (isTolerant: Bool, handle: (RedisValue) -> String?)] = [:]
     private var lastLabel = 0
 
     init(_ connection: RedisConnection) { self.connection = connection }
@@ -31,14 +32,41 @@ final class RedisDialogue {
     ///   - tolerant: an error is for the handler; else it ends the session.
     func ask(_ command: RedisCommand, tolerant: Bool = false, _ handle: @escaping Handler = { _ in }) {
         lastLabel += 1
-        pending[lastLabel] = (tolerant, handle)
+        pending[lastLabel] = (
+            tolerant,
+            {
+                handle($0)
+                return nil
+            }
+        )
+        connection.send(command, label: lastLabel, now: .now)
+    }
+
+    /// Queues a command whose answer must have a form; another one ends the session, as an error does. To be waited for in silence it would
+    /// hold up what comes behind it for ever.
+    ///
+    /// - Parameters:
+    ///   - what: names the command in the line that tells of it.
+    ///   - form: nil for an answer that makes no sense.
+    func ask<Answer>(
+        _ command: RedisCommand, for what: String, as form: @escaping (RedisValue) -> Answer?, _ handle: @escaping (Answer) -> Void
+    ) {
+        lastLabel += 1
+        pending[lastLabel] = (
+            false,
+            {
+                guard let answer = form($0) else { return "an answer to \(what) that makes no sense" }
+                handle(answer)
+                return nil
+            }
+        )
         connection.send(command, label: lastLabel, now: .now)
     }
 
     /// As `ask`, for a command after which messages come unasked: SUBSCRIBE or PSUBSCRIBE.
     func subscribe(_ channel: String, pattern: Bool = false) {
         lastLabel += 1
-        pending[lastLabel] = (false, { _ in })
+        pending[lastLabel] = (false, { _ in nil })
         connection.subscribe(RedisCommand(pattern ? "PSUBSCRIBE" : "SUBSCRIBE", channel), label: lastLabel, now: .now)
     }
 
@@ -46,8 +74,8 @@ final class RedisDialogue {
     func load(_ names: [RedisScripts.Name], then done: @escaping () -> Void) {
         var left = names.count
         for name in names {
-            ask(RedisCommand("SCRIPT", "LOAD", RedisScripts.text(name))) { [unowned self] in
-                digests[name] = $0.text
+            ask(RedisCommand("SCRIPT", "LOAD", RedisScripts.text(name)), for: "SCRIPT LOAD", as: \.text) { [unowned self] in
+                digests[name] = $0
                 left -= 1
                 if left == 0 { done() }
             }
@@ -62,11 +90,18 @@ final class RedisDialogue {
         return command
     }
 
-    /// Calls a script that has been loaded.
-    func call(_ name: RedisScripts.Name, keys: [String], arguments: [String], _ handle: @escaping Handler = { _ in }) {
+    /// Calls a script that has been loaded, of whose answer no more is wanted than that it is no error.
+    func call(_ name: RedisScripts.Name, keys: [String], arguments: [String]) {
+        call(name, keys: keys, arguments: arguments, as: { $0 }) { _ in }
+    }
+
+    func call<Answer>(
+        _ name: RedisScripts.Name, keys: [String], arguments: [String], as form: @escaping (RedisValue) -> Answer?,
+        _ handle: @escaping (Answer) -> Void
+    ) {
         var command = command(name, keys: keys)
         command.append(contentsOf: arguments)
-        ask(command, handle)
+        ask(command, for: "the script '\(name)'", as: form, handle)
     }
 
     func flush() { connection.flush() }
@@ -94,8 +129,9 @@ final class RedisDialogue {
             // What else has been answered is not listened to.
             pending = [:]
             handle(.lost(RedisFault.explain(error)))
-        } else {
-            question.handle(value)
+        } else if let complaint = question.handle(value) {
+            pending = [:]
+            handle(.lost(complaint))
         }
     }
 

@@ -44,10 +44,9 @@ final class RedisLeases {
         command.append(incarnation.id)
         command.append(session)
         command.append(contentsOf: held)
-        dialogue.ask(command) { [unowned self] answer in
-            guard let parts = answer.array, parts.count == 3 else { return }
-            observe(parts[1], asked: asked)
-            done(Set((parts[0].array ?? []).compactMap(\.text)), parts[2].integer == 1)
+        dialogue.ask(command, for: "the lease's renewal", as: Renewal.init) { [unowned self] in
+            observe($0.leases, asked: asked)
+            done($0.gone, $0.isNew)
         }
     }
 
@@ -73,12 +72,29 @@ final class RedisLeases {
         }
     }
 
-    private func observe(_ value: RedisValue, asked: MonotonicTime) {
-        let parts = (value.array ?? []).compactMap(\.text)
-        var counters: [String: String] = [:]
-        for index in stride(from: 0, to: parts.count - 1, by: 2) where Incarnation.isID(parts[index]) {
-            counters[parts[index]] = parts[index + 1]
+    /// What the script says.
+    private struct Renewal {
+        var gone: Set<String>
+        /// By incarnation.
+        var leases: [String: String] = [:]
+        var isNew: Bool
+
+        init?(_ value: RedisValue) {
+            guard let parts = value.array, parts.count == 3, let gone = parts[0].array, let fields = parts[1].array,
+                let isNew = parts[2].integer
+            else { return nil }
+            self.gone = Set(gone.compactMap(\.text))
+            self.isNew = isNew == 1
+            for index in stride(from: 0, to: fields.count - 1, by: 2) {
+                // What else somebody has put there is nobody's lease.
+                guard let id = fields[index].text, Incarnation.isID(id), let lease = fields[index + 1].text else { continue }
+                leases[id] = lease
+            }
         }
+    }
+
+    private func observe(_ leases: [String: String], asked: MonotonicTime) {
+        var counters = leases
         known = Set(counters.keys)
         counters[incarnation.id] = nil
         for death in observer.look(counters, asked: asked, answered: .now) { recover(death) }
@@ -117,18 +133,17 @@ final class RedisLeases {
         by incarnation: String, cursor: String = "0", found: Set<String> = [], then done: @escaping (Set<String>) -> Void
     ) {
         let command = RedisCommand("ZSCAN", keys.unackedIndex, cursor, "MATCH", "\(incarnation):*", "COUNT", "1000")
-        dialogue.ask(command) { [unowned self] value in
-            guard let parts = value.array, parts.count == 2, let next = parts[0].text, let members = parts[1].array else { return }
-            let found = found.union(stride(from: 0, to: members.count, by: 2).compactMap { members[$0].text })
-            if next == "0" { done(found) } else { collectHeld(by: incarnation, cursor: next, found: found, then: done) }
+        dialogue.ask(command, for: "ZSCAN", as: RedisPage.init) { [unowned self] page in
+            let found = found.union(stride(from: 0, to: page.items.count, by: 2).compactMap { page.items[$0].text })
+            if page.isLast { done(found) } else { collectHeld(by: incarnation, cursor: page.next, found: found, then: done) }
         }
         dialogue.flush()
     }
 
     /// There are no more of these than tasks run.
     private func collectStarted(by incarnation: String, then done: @escaping (Set<String>) -> Void) {
-        dialogue.ask(RedisCommand("HKEYS", keys.started)) {
-            done(Set(($0.array ?? []).compactMap(\.text).filter { RedisTag.incarnation($0) == incarnation }))
+        dialogue.ask(RedisCommand("HKEYS", keys.started), for: "HKEYS", as: \.array) {
+            done(Set($0.compactMap(\.text).filter { RedisTag.incarnation($0) == incarnation }))
         }
         dialogue.flush()
     }
@@ -137,8 +152,9 @@ final class RedisLeases {
         guard !tags.isEmpty else { return done() }
         var arguments = [death.incarnation, death.counter, keys.prefix]
         for tag in tags.prefix(RedisLeases.batch) { arguments += [tag, keys.layout.suffix(step: step(tag))] }
-        dialogue.call(.restore, keys: [keys.nodes, keys.unacked, keys.unackedIndex], arguments: arguments) { [unowned self] value in
-            if let count = value.integer, count > 0 { report(.recovered(count)) }
+        let places = [keys.nodes, keys.unacked, keys.unackedIndex]
+        dialogue.call(.restore, keys: places, arguments: arguments, as: \.integer) { [unowned self] count in
+            if count > 0 { report(.recovered(count)) }
             restore(tags.dropFirst(RedisLeases.batch), of: death, then: done)
         }
         dialogue.flush()
@@ -156,23 +172,25 @@ final class RedisLeases {
             arguments.append(tag)
             arguments.append(RedisTag.make(incarnation, first + UInt64(offset), step: step(tag)))
         }
-        dialogue.call(.inherit, keys: [keys.nodes, keys.started], arguments: arguments) { [unowned self] value in
+        let form: (RedisValue) -> [ReceivedMessage]?? = { $0 == .null ? .some(nil) : RedisLeases.inherited($0) }
+        dialogue.call(.inherit, keys: [keys.nodes, keys.started], arguments: arguments, as: form) { [unowned self] messages in
             // Without a lease of ours they would be under nobody's.
-            guard let parts = value.array else { return done(false) }
-            inherited(parts)
+            guard let messages else { return done(false) }
+            if !messages.isEmpty { report(.orphaned(messages)) }
             inherit(tags.dropFirst(RedisLeases.batch), of: death, then: done)
         }
         dialogue.flush()
     }
 
-    private func inherited(_ parts: [RedisValue]) {
+    /// The tags and entries of the script's answer; nil if it is none.
+    private static func inherited(_ answer: RedisValue) -> [ReceivedMessage]? {
+        guard let parts = answer.array, parts.count.isMultiple(of: 2) else { return nil }
         var messages: [ReceivedMessage] = []
-        for index in stride(from: 0, to: parts.count - 1, by: 2) {
-            guard let tag = parts[index].text, let entry = parts[index + 1].bytes, let (raw, queue) = Envelope.unwrap(entry) else {
-                continue
-            }
+        for index in stride(from: 0, to: parts.count, by: 2) {
+            guard let tag = parts[index].text, let entry = parts[index + 1].bytes else { return nil }
+            let (raw, queue) = RedisTag.unwrap(entry)
             messages.append(ReceivedMessage(tag: DeliveryTag(tag), queue: queue, raw: raw))
         }
-        if !messages.isEmpty { report(.orphaned(messages)) }
+        return messages
     }
 }

@@ -19,7 +19,7 @@ final class RedisListener {
 
     /// - Parameter done: is told the connection's id, by which the bell finds it.
     func subscribe(then done: @escaping (_ id: Int) -> Void) {
-        dialogue.ask(RedisCommand("CLIENT", "ID")) { done($0.integer ?? 0) }
+        dialogue.ask(RedisCommand("CLIENT", "ID"), for: "CLIENT ID", as: \.integer) { done($0) }
         for channel in [RedisKeys.invalidations, keys.controlChannel] { dialogue.subscribe(channel) }
         for pattern in fanouts.keys { dialogue.subscribe(pattern, pattern: true) }
         dialogue.flush()

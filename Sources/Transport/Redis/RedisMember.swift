@@ -109,8 +109,8 @@ final class RedisMember {
 
     /// Start records of incarnations that are long gone.
     private func seekLeaseless() {
-        dialogue.ask(RedisCommand("HKEYS", keys.started)) { [unowned self] in
-            recoverLeaseless(($0.array ?? []).compactMap(\.text))
+        dialogue.ask(RedisCommand("HKEYS", keys.started), for: "HKEYS", as: \.array) { [unowned self] in
+            recoverLeaseless($0.compactMap(\.text))
         }
         dialogue.flush()
     }
@@ -135,7 +135,7 @@ final class RedisMember {
     }
 
     private func learnRevocations(then done: @escaping () -> Void) {
-        dialogue.ask(RedisRevocations.fetch(after: lastRevocation, keys)) { [unowned self] in
+        dialogue.ask(RedisRevocations.fetch(after: lastRevocation, keys), for: "ZRANGEBYSCORE", as: \.array) { [unowned self] in
             let found = RedisRevocations.read($0)
             if let newest = found.newest {
                 lastRevocation = newest

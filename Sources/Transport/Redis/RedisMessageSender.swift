@@ -45,7 +45,8 @@ public final class RedisMessageSender: MessageSender {
             case .publish(let publication):
                 var routes = RedisRoutes(keys)
                 if RedisRoutes.needsBindings(publication) {
-                    dialogue.ask(RedisCommand("SMEMBERS", keys.binding(publication.exchange))) { [unowned self] in
+                    let bindings = RedisCommand("SMEMBERS", keys.binding(publication.exchange))
+                    dialogue.ask(bindings, for: "SMEMBERS", as: \.array) { [unowned self] in
                         routes.learn(publication.exchange, $0)
                         line.removeFirst()
                         send(publication, to: routes.destinations(of: publication))

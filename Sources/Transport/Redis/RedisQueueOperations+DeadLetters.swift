@@ -4,12 +4,11 @@ import CoppiceShared
 /// The dead-letter place: a list of records, and the messages by their records' ids.
 extension RedisQueueOperations {
     public func deadLetters(upTo count: Int) {
-        ask(RedisCommand("LRANGE", keys.dead, "0", String(count - 1))) { [unowned self] in
+        ask(RedisCommand("LRANGE", keys.dead, "0", String(count - 1)), for: "LRANGE", as: \.array) { [unowned self] in
             let records = read($0)
             var command = RedisCommand("EVAL", RedisQueueScripts.presence, "1", keys.deadMessages)
             command.append(contentsOf: records.map(\.id))
-            ask(command) { [unowned self] in
-                let present = $0.array ?? []
+            ask(command, for: "a look at dead messages", as: \.array) { [unowned self] present in
                 var letters = records
                 for (index, flag) in present.enumerated() where index < letters.count { letters[index].hasMessage = flag.integer == 1 }
                 events.append(.deadLetters(letters))
@@ -54,8 +53,8 @@ extension RedisQueueOperations {
         command.append(contentsOf: places)
         command.append(id)
         command.append(deadRecords.removeValue(forKey: id) ?? [])
-        ask(command) { [unowned self] in
-            events.append(.deadLetterLeft($0.integer == 1 ? .done : $0.integer == 0 ? .noRecord : .noMessage))
+        ask(command, for: "the removal of a dead letter", as: \.integer) { [unowned self] in
+            events.append(.deadLetterLeft($0 == 1 ? .done : $0 == 0 ? .noRecord : .noMessage))
         }
     }
 
@@ -72,11 +71,12 @@ extension RedisQueueOperations {
     private func findRecord(_ id: String, _ found: @escaping (DeadLetter?) -> Void) {
         if let known = deadRecords[id] { return found(DeadLetter(record: known, hasMessage: false)) }
         func page(_ start: Int) {
-            ask(RedisCommand("LRANGE", keys.dead, String(start), String(start + Self.batch - 1))) { [unowned self] in
+            let records = RedisCommand("LRANGE", keys.dead, String(start), String(start + Self.batch - 1))
+            ask(records, for: "LRANGE", as: \.array) { [unowned self] in
                 let letters = read($0)
                 if let letter = letters.first(where: { $0.id == id }) {
                     found(letter)
-                } else if $0.array?.isEmpty ?? true {
+                } else if $0.isEmpty {
                     found(nil)
                 } else {
                     page(start + Self.batch)
@@ -86,8 +86,8 @@ extension RedisQueueOperations {
         page(0)
     }
 
-    private func read(_ reply: RedisValue) -> [DeadLetter] {
-        (reply.array ?? []).compactMap { record in
+    private func read(_ records: [RedisValue]) -> [DeadLetter] {
+        records.compactMap { record in
             guard let bytes = record.bytes, let letter = DeadLetter(record: bytes, hasMessage: false) else { return nil }
             deadRecords[letter.id] = bytes
             return letter

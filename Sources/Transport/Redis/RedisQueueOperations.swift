@@ -64,10 +64,9 @@ public final class RedisQueueOperations: QueueOperations {
     private func scan(pattern: String, _ found: @escaping (Set<String>) -> Void) {
         var matches: Set<String> = []
         func step(_ cursor: String, _ number: Int) {
-            ask(RedisCommand("SCAN", cursor, "MATCH", pattern, "COUNT", "1000")) {
-                guard let parts = $0.array, parts.count == 2, let next = parts[0].text else { return found(matches) }
-                matches.formUnion((parts[1].array ?? []).compactMap(\.text))
-                if next == "0" || number == Self.mostSteps { found(matches) } else { step(next, number + 1) }
+            ask(RedisCommand("SCAN", cursor, "MATCH", pattern, "COUNT", "1000"), for: "SCAN", as: RedisPage.init) {
+                matches.formUnion($0.items.compactMap(\.text))
+                if $0.isLast || number == Self.mostSteps { found(matches) } else { step($0.next, number + 1) }
             }
         }
         step("0", 1)
@@ -84,17 +83,37 @@ public final class RedisQueueOperations: QueueOperations {
                 command.append(contentsOf: keys.lists(name))
                 command.append(keys.parked(name))
                 command.append(RedisQueueScripts.longestNext)
-                ask(command) { [unowned self] in
-                    let parts = $0.array ?? []
+                ask(command, for: "a survey", as: Survey.init) { [unowned self] in
                     states.append(
                         QueueState(
-                            name: name, waiting: parts.first?.integer ?? 0, unacknowledged: held.map { $0[name] ?? 0 },
-                            parked: parts.count > 1 ? parts[1].integer : nil,
-                            oldest: (parts.last?.bytes).flatMap { MessageAge.seconds(of: $0, now: now) }))
+                            name: name, waiting: $0.waiting, unacknowledged: held.map { $0[name] ?? 0 }, parked: $0.parked,
+                            oldest: MessageAge.seconds(of: $0.next, now: now)))
                     if states.count == names.count { events.append(.queues(states)) }
                 }
             }
         }
+    }
+
+    /// What the script says of a queue.
+    private struct Survey {
+        let waiting: Int
+        let parked: Int
+        let next: [UInt8]
+
+        init?(_ value: RedisValue) {
+            guard let parts = value.array, parts.count == 3, let waiting = parts[0].integer, let parked = parts[1].integer,
+                let next = parts[2].bytes
+            else { return nil }
+            self.waiting = waiting
+            self.parked = parked
+            self.next = next
+        }
+    }
+
+    /// Two numbers, as some scripts answer.
+    private static func pair(_ value: RedisValue) -> (Int, Int)? {
+        guard let parts = value.array, parts.count == 2, let first = parts[0].integer, let second = parts[1].integer else { return nil }
+        return (first, second)
     }
 
     /// How many messages of each queue are held; nil where there are too many to count.
@@ -105,8 +124,9 @@ public final class RedisQueueOperations: QueueOperations {
         func page(_ cursor: String) {
             let command = RedisCommand(
                 "EVAL", RedisQueueScripts.held, "2", keys.unacked, keys.unackedIndex, cursor, String(Self.batch))
-            ask(command) {
-                guard let parts = $0.array, let next = parts.first?.text else { return counted(nil) }
+            ask(command, for: "a look at what is held", as: \.array) {
+                let parts = $0
+                let next = parts.first?.text ?? "0"
                 for index in stride(from: 1, to: parts.count - 1, by: 2) {
                     guard let tag = parts[index].text, let queue = parts[index + 1].text else { continue }
                     if seen.insert(tag).inserted { counts[queue, default: 0] += 1 }
@@ -123,8 +143,7 @@ public final class RedisQueueOperations: QueueOperations {
         var command = RedisCommand("EVAL", RedisQueueScripts.purge)
         command.append(keys.layout.steps.count)
         command.append(contentsOf: keys.lists(queue))
-        ask(command) { [unowned self] in
-            let waiting = $0.integer ?? 0
+        ask(command, for: "a purge", as: \.integer) { [unowned self] waiting in
             purgeParked(queue) { [unowned self] in events.append(.purged(waiting: waiting, parked: $0)) }
         }
     }
@@ -133,10 +152,9 @@ public final class RedisQueueOperations: QueueOperations {
         let command = RedisCommand(
             "EVAL", RedisQueueScripts.purgeParked, "3", keys.parked(queue), keys.unacked, keys.unackedIndex,
             String(Self.batch))
-        ask(command) { [unowned self] in
-            let parts = $0.array ?? []
-            let total = count + (parts.last?.integer ?? 0)
-            if parts.first?.integer == Self.batch { purgeParked(queue, count: total, done) } else { done(total) }
+        ask(command, for: "a purge", as: Self.pair) { [unowned self] names, messages in
+            let total = count + messages
+            if names == Self.batch { purgeParked(queue, count: total, done) } else { done(total) }
         }
     }
 
@@ -147,8 +165,7 @@ public final class RedisQueueOperations: QueueOperations {
         command.append(contentsOf: keys.lists(from) + keys.lists(to))
         command.append(min(count, Self.batch))
         command.append(RedisQueueScripts.batchBytes)
-        ask(command) { [unowned self] in
-            let moved = $0.integer ?? 0
+        ask(command, for: "a move", as: \.integer) { [unowned self] moved in
             if moved > 0 { events.append(.moved(moved)) } else { moveParked(from, to, count) }
         }
     }
@@ -157,11 +174,10 @@ public final class RedisQueueOperations: QueueOperations {
         let command = RedisCommand(
             "EVAL", RedisQueueScripts.moveParked, "3", keys.parked(from), keys.parked(to), keys.unacked,
             String(min(count, Self.batch)), String(RedisQueueScripts.batchBytes), RedisTag.ending(from), RedisTag.ending(to))
-        ask(command) { [unowned self] in
-            let parts = ($0.array ?? []).compactMap(\.integer)
+        ask(command, for: "a move", as: Self.pair) { [unowned self] moved, stale in
             // What led nowhere stood before the rest.
-            if parts.count == 2, parts[0] == 0, parts[1] > 0 { return moveParked(from, to, count) }
-            events.append(.moved(parts.first ?? 0))
+            if moved == 0, stale > 0 { return moveParked(from, to, count) }
+            events.append(.moved(moved))
         }
     }
 
@@ -187,6 +203,13 @@ public final class RedisQueueOperations: QueueOperations {
 
     func ask(_ command: RedisCommand, tolerant: Bool = false, _ handle: @escaping RedisDialogue.Handler = { _ in }) {
         dialogue.ask(command, tolerant: tolerant, handle)
+        dialogue.flush()
+    }
+
+    func ask<Answer>(
+        _ command: RedisCommand, for what: String, as form: @escaping (RedisValue) -> Answer?, _ handle: @escaping (Answer) -> Void
+    ) {
+        dialogue.ask(command, for: what, as: form, handle)
         dialogue.flush()
     }
 

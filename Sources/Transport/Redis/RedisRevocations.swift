@@ -15,8 +15,8 @@ enum RedisRevocations {
         RedisCommand("ZRANGEBYSCORE", keys.revoked, mark.isEmpty ? "-inf" : "(" + mark, "+inf", "WITHSCORES")
     }
 
-    static func read(_ answer: RedisValue) -> (ids: [String], newest: String?) {
-        let parts = (answer.array ?? []).compactMap(\.text)
+    static func read(_ answer: [RedisValue]) -> (ids: [String], newest: String?) {
+        let parts = answer.compactMap(\.text)
         return (stride(from: 0, to: parts.count - 1, by: 2).map { parts[$0] }, parts.count > 1 ? parts.last : nil)
     }
 }

@@ -23,8 +23,8 @@ struct RedisRoutes {
     }
 
     /// Takes the members of an exchange's binding set in.
-    mutating func learn(_ exchange: String, _ members: RedisValue) {
-        bindings[exchange] = (members.array ?? []).compactMap { $0.text.flatMap { RedisBinding(member: $0, keys.layout) } }
+    mutating func learn(_ exchange: String, _ members: [RedisValue]) {
+        bindings[exchange] = members.compactMap { $0.text.flatMap { RedisBinding(member: $0, keys.layout) } }
     }
 
     /// Empty: no queue is bound to the exchange with this key.

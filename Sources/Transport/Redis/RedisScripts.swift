@@ -303,7 +303,8 @@ enum RedisScripts {
 
     /// Takes a dead incarnation's start records over. KEYS: nodes, started.
     /// ARGV: incarnation, counter that it must still have (as above), the heir's incarnation and session, pairs of old and new tag.
-    /// Returns new tag and entry in turn; null if the lease is not the heir's.
+    /// Returns new tag and entry in turn; null if the lease is not the heir's. An entry of another form than ours is a message of no queue
+    /// from then on, so that it can be set aside.
     private static let inherit = """
         \(leads)
         if not leads(KEYS[1], ARGV[3], ARGV[4]) then return false end
@@ -312,6 +313,9 @@ enum RedisScripts {
         for i = 5, #ARGV, 2 do
           local entry = redis.call('HGET', KEYS[2], ARGV[i])
           if entry then
+            if not string.find(string.sub(entry, 1, 1) .. string.sub(entry, -400), '^%[.*,"","[^"]*"%]$') then
+              entry = '[' .. entry .. ',"",""]'
+            end
             redis.call('HDEL', KEYS[2], ARGV[i])
             redis.call('HSET', KEYS[2], ARGV[i + 1], entry)
             out[#out + 1] = ARGV[i + 1]

@@ -42,8 +42,8 @@ final class RedisSweep {
         guard turns.isMultiple(of: RedisSweep.rhythm), !isSweeping else { return }
         isSweeping = true
         let arguments = [timeout, String(passed), String(RedisSweep.page)]
-        dialogue.call(.overdue, keys: [keys.unackedIndex], arguments: arguments) { [unowned self] in
-            let tags = ($0.array ?? []).compactMap(\.text)
+        dialogue.call(.overdue, keys: [keys.unackedIndex], arguments: arguments, as: \.array) { [unowned self] in
+            let tags = $0.compactMap(\.text)
             member.recoverLeaseless(tags)
             let foreign = tags.filter { !RedisTag.isOurs($0) && !unreadable.contains($0) }
             if foreign.isEmpty {
@@ -112,7 +112,7 @@ final class RedisSweep {
         guard !exchange.isEmpty else { return done([keys.list(routingKey, priority: priority)]) }
         // A key of another kind leads nowhere.
         dialogue.ask(RedisCommand("SMEMBERS", keys.binding(exchange)), tolerant: true) { [keys] in
-            routes.learn(exchange, $0)
+            routes.learn(exchange, $0.array ?? [])
             done(routes.queues(of: exchange, routingKey: routingKey).map { keys.list($0, priority: priority) })
         }
         dialogue.flush()
@@ -124,7 +124,7 @@ final class RedisSweep {
         command.append(tag)
         command.append(entry)
         command.append(message)
-        dialogue.ask(command) { done($0.integer ?? 0) }
+        dialogue.ask(command, for: "the script 'rescue'", as: \.integer) { done($0) }
         dialogue.flush()
     }
 

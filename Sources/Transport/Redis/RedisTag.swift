@@ -31,4 +31,17 @@ enum RedisTag {
     /// What stands behind a message in `unacked`: `[<message>` and this. Queue names with quotes or backslashes are refused before they
     /// get here.
     static func ending(_ queue: String) -> String { ",\"\",\"\(queue)\"]" }
+
+    /// Takes `[<message>,"","<queue>"]` apart, as a start record stands there. Nothing is read of the message: it may be broken. A record of
+    /// another form is all message, of no queue.
+    static func unwrap(_ entry: [UInt8]) -> (message: [UInt8], queue: String) {
+        let quote = UInt8(ascii: "\"")
+        guard entry.first == UInt8(ascii: "["), entry.suffix(2) == [quote, UInt8(ascii: "]")],
+            let opening = entry.dropLast(2).lastIndex(of: quote)
+        else { return (entry, "") }
+        let queue = String(decoding: entry[(opening + 1)...].dropLast(2), as: UTF8.self)
+        let ending = Array(ending(queue).utf8)
+        guard entry.count > ending.count, entry.suffix(ending.count) == ending[...] else { return (entry, "") }
+        return (Array(entry[1..<(entry.count - ending.count)]), queue)
+    }
 }

@@ -90,6 +90,15 @@ def test_a_running_task_is_terminated_and_no_other_child_is_touched(redis_worker
     assert victim.state == "REVOKED"
 
 
+def test_a_running_task_is_terminated_as_flower_asks_for_it(worker, app, results):
+    sent = app.send_task("drill.sleep", (30,))
+    results.wait(sent.id, "STARTED")
+    # Its REST interface makes a number of `terminate=true` (distutils' strtobool), and passes an empty `signal=` on.
+    app.control.broadcast("revoke", arguments={"task_id": sent.id, "terminate": 1, "signal": ""}, destination=["test@local"])
+    with pytest.raises(TaskRevokedError, match="terminated"):
+        sent.get(timeout=10)
+
+
 def test_a_child_that_ignores_cancellation_is_terminated_too(worker, app, results):
     spinning = app.send_task("drill.spin", (30,))
     pid = results.wait(spinning.id, "STARTED")["result"]["pid"]

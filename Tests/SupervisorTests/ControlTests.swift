@@ -54,6 +54,10 @@ import Testing
         // The pattern counts only with a matcher, and only if no node is named.
         ("null", #""*@you""#, "null", true), (#"["celery@me"]"#, #""*@you""#, #""glob""#, true),
         (#"["celery@you"]"#, #""*""#, #""glob""#, false), ("null", #"".*""#, #""pcre""#, false),
+        // Python's `in` and truthiness.
+        (#""celery@me""#, "null", "null", true), (#""celery@you""#, "null", "null", false), ("[5]", "null", "null", false),
+        ("5", "null", "null", false), ("0", "null", "null", true), (#""""#, "null", "null", true),
+        (#"{"celery@me": 1}"#, "null", "null", true), ("null", "5", #""glob""#, false), ("null", #""""#, #""glob""#, true),
     ])
     func whomItConcerns(_ destination: String, _ pattern: String, _ matcher: String, _ concerns: Bool) throws {
         let text = #"{"method": "ping", "destination": \#(destination), "pattern": \#(pattern), "matcher": \#(matcher)}"#
@@ -75,6 +79,15 @@ import Testing
             (#"["a", "r"]"#, #", "terminate": true, "signal": "SIGKILL""#, ["a", "r"], SIGKILL, "terminate: r"),
             (#""r""#, #", "terminate": true, "signal": 9"#, ["r"], SIGKILL, "terminate: r"),
             (#""a""#, #", "terminate": null"#, ["a"], nil, "tasks {'a'} flagged as revoked"),
+            // As Flower sends it.
+            (#""r""#, #", "terminate": 1, "signal": "SIGTERM""#, ["r"], SIGTERM, "terminate: r"),
+            (#""r""#, #", "terminate": 1.0, "signal": """#, ["r"], SIGTERM, "terminate: r"),
+            (#""r""#, #", "terminate": "x", "signal": "TERM""#, ["r"], SIGTERM, "terminate: r"),
+            (#""r""#, #", "terminate": "False", "signal": 0"#, ["r"], SIGTERM, "terminate: r"),
+            (#""r""#, #", "terminate": [0], "signal": 15"#, ["r"], SIGTERM, "terminate: r"),
+            (#""a""#, #", "terminate": 0"#, ["a"], nil, "tasks {'a'} flagged as revoked"),
+            (#""a""#, #", "terminate": """#, ["a"], nil, "tasks {'a'} flagged as revoked"),
+            (#""a""#, #", "terminate": []"#, ["a"], nil, "tasks {'a'} flagged as revoked"),
         ] as [(String, String, [String], Int32?, String)])
     func revoke(_ id: String, _ more: String, _ ids: [String], _ signal: Int32?, _ text: String) throws {
         let (value, orders) = try answer(#"{"method": "revoke", "arguments": {"task_id": \#(id)\#(more)}}"#, running: ["r"])
@@ -97,6 +110,7 @@ import Testing
         #expect(value == ["v": 1, "ok": "takes no more messages"] && orders.quiet == [true])
         let (resumed, others) = try answer(#"{"method": "coppice_quiet", "arguments": {"resume": true}}"#)
         #expect(resumed == ["v": 1, "ok": "takes messages"] && others.quiet == [false])
+        #expect(try answer(#"{"method": "coppice_quiet", "arguments": {"resume": 1}}"#).1.quiet == [false])
         let stopping = Orders()
         stopping.stops = true
         let refusal = stopping.panel("celery@me").answer(try request(#"{"method": "coppice_quiet", "arguments": {"resume": true}}"#))

@@ -105,6 +105,21 @@ public enum JSONValue: Equatable, Sendable {
     public var object: JSONObject? { if case .object(let value) = self { value } else { nil } }
     public var isNull: Bool { self == .null }
 
+    /// What Python's `if` makes of it: null, false, zero and what is empty are false.
+    public var isTruthy: Bool {
+        switch self {
+        case .null: false
+        case .bool(let value): value
+        case .int(let value): value != 0
+        // What does not fit into Int is not zero.
+        case .bigInt: true
+        case .double(let value): value != 0
+        case .string(let text): !text.isEmpty
+        case .array(let elements): !elements.isEmpty
+        case .object(let object): !object.members.isEmpty
+        }
+    }
+
     /// An integer or a fraction as a Double.
     public var double: Double? {
         switch self {

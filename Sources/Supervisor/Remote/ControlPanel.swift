@@ -19,10 +19,10 @@ struct ControlPanel {
         // Ours: for `coppice status` and `coppice tune`.
         case "coppice_status": return ["v": 1, "ok": .string(status()), "run_seconds": runTimes().json]
         case "coppice_quiet":
-            let resumes = request.arguments["resume"]?.bool ?? false
+            let resumes = request.arguments["resume"]?.isTruthy ?? false
             guard quiet(!resumes) else { return ["v": 1, "error": "it stops, and takes no more messages"] }
             return ["v": 1, "ok": .string(resumes ? "takes messages" : "takes no more messages")]
-        case "revoke": return revoke(request, terminate: request.arguments["terminate"]?.bool ?? false)
+        case "revoke": return revoke(request, terminate: request.arguments["terminate"]?.isTruthy ?? false)
         case "terminate": return revoke(request, terminate: true)
         default: return ["error": .string("KeyError(\(PythonRepr.string(request.method)))")]
         }
@@ -40,7 +40,7 @@ struct ControlPanel {
             return ["ok": .string("tasks {\(ids.map(PythonRepr.string).joined(separator: ", "))} flagged as revoked")]
         }
         let wanted = request.arguments["signal"] ?? .null
-        let signal = wanted.isNull ? SignalName.number("TERM") : SignalName.number(wanted)
+        let signal = wanted.isTruthy ? SignalName.number(wanted) : SignalName.number("TERM")
         guard let signal else { return ["error": .string("ValueError('unknown signal: \(wanted.string ?? wanted.text)')")] }
         let running = revoke(ids, signal)
         return ["ok": .string("terminate: \(running.isEmpty ? "tasks unknown" : running.joined(separator: ", "))")]

@@ -6,25 +6,35 @@ struct ControlRequest {
     var arguments: JSONObject
     /// Where the reply goes and under which ticket; nil: none is wanted.
     var replyTo: (exchange: String, routingKey: String, ticket: String)?
-    private var destination: [String]
-    private var pattern: (text: String, isGlob: Bool)?
+    private let destination: JSONValue
+    private let pattern: JSONValue
+    private let matcher: JSONValue
 
     /// nil for what is no request at all.
     init?(_ body: [UInt8]) {
         guard let value = try? JSONValue(parsing: body), let method = value["method"]?.string else { return nil }
         self.method = method
         arguments = value["arguments"]?.object ?? JSONObject()
-        destination = value["destination"]?.array?.compactMap(\.string) ?? []
-        if let pattern = value["pattern"]?.string, let matcher = value["matcher"]?.string { self.pattern = (pattern, matcher == "glob") }
+        destination = value["destination"] ?? .null
+        pattern = value["pattern"] ?? .null
+        matcher = value["matcher"] ?? .null
         if let reply = value["reply_to"], let exchange = reply["exchange"]?.string, let key = reply["routing_key"]?.string {
             replyTo = (exchange, key, value["ticket"]?.string ?? "")
         }
     }
 
-    /// Whether it is meant for this node. Of the two matchers only `glob` is understood; a `pcre` request is for nobody here.
+    /// Whether it is meant for this node, by what Python's truthiness and `in` make of what was sent, as kombu does. Of the two matchers
+    /// only `glob` is understood; a `pcre` request is for nobody here.
     func concerns(_ node: String) -> Bool {
-        if !destination.isEmpty { return destination.contains(node) }
-        guard let pattern else { return true }
-        return pattern.isGlob && Glob.matches(pattern.text, node)
+        if destination.isTruthy {
+            switch destination {
+            case .array(let nodes): return nodes.contains(.string(node))
+            case .string(let text): return text.contains(node)
+            case .object(let nodes): return nodes[node] != nil
+            case .null, .bool, .int, .bigInt, .double: return false
+            }
+        }
+        guard pattern.isTruthy, matcher.isTruthy else { return true }
+        return matcher == "glob" && pattern.string.map { Glob.matches($0, node) } ?? false
     }
 }

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import signal
 import statistics
@@ -164,6 +165,25 @@ def test_a_worker_that_is_a_script_goes_on_after_a_failed_reload(folder, redis_w
     assert it.reload().returncode == 1
     os.kill(worker.children[0], signal.SIGKILL)
     assert app.send_task("which").get(timeout=10) == "good"
+
+
+def test_a_task_that_only_the_new_worker_has_waits_while_that_starts(folder, redis_worker, python_worker, app):
+    script = python_worker('TASKS["old"] = lambda args, kwargs: "old"')
+    it = Reloaded(folder, redis_worker, app=script, concurrency=1)
+    worker = it.worker.ready()
+    gate = folder / "gate"
+    os.mkfifo(gate)
+    # It is not ready before somebody opens the gate.
+    install(python_worker(f'TASKS["fresh"] = lambda args, kwargs: "fresh"\nopen("{gate}").close()'), script)
+    reloading = it.start_reload()
+    until(lambda: len(worker.children) == 2, what="the new child")
+    fresh = app.send_task("fresh")
+    worker.log.wait(re.escape(f"fresh[{fresh.id}] received"))
+    # The old one goes on meanwhile.
+    assert app.send_task("old").get(timeout=10) == "old"
+    gate.write_text("")
+    assert fresh.get(timeout=10) == "fresh"
+    assert reloading.wait(10) == 0, worker.log.text
 
 
 def test_a_binary_that_works_only_once_is_replaced_back(reloaded, app, folder):

@@ -140,6 +140,90 @@ import Testing
         }
     }
 
+    private let fresh = TaskDeclaration(name: "fresh")
+
+    /// What a reload or recycling has started may have what no other child has.
+    @Test func aTaskThatOnlyASuccessorMayHaveWaitsForIt() throws {
+        try inScene(prefetchMultiplier: 1) { scene in
+            scene.childIsReady(plain)
+            let old = try #require(scene.slot.child)
+            try scene.pool.replace(scene.slot, now: .now)
+            scene.take("1", of: "fresh")
+            scene.handOut()
+            #expect(scene.intake.outbox.isEmpty && scene.intake.byAssignment.isEmpty)
+            // It holds up nobody: others are taken, and run.
+            #expect(scene.intake.room == 1 && !scene.intake.hasReady)
+            scene.take("2")
+            scene.handOut()
+            #expect(scene.intake.byAssignment.values.map(\.message.id) == ["2"])
+            scene.start()
+            scene.end()
+
+            _ = scene.slot.successor?.lifecycle.ready()
+            scene.pool.succeed(in: scene.slot, now: .now)
+            scene.childIsReady(plain, fresh)
+            scene.handOut()
+            #expect(scene.intake.byAssignment.values.map(\.message.id) == ["1"] && scene.intake.room == 0)
+            scene.pool.kill(old, .shutdown)
+        }
+    }
+
+    @Test func aTaskThatASuccessorDoesNotBringIsUnknown() throws {
+        try inScene { scene in
+            scene.childIsReady(plain)
+            try scene.pool.replace(scene.slot, now: .now)
+            scene.take("1", of: "fresh")
+            scene.handOut()
+            #expect(scene.intake.outbox.isEmpty)
+            let first = try #require(scene.slot.successor)
+            scene.slot.remove(first)
+            // One that was spawned after it came does not count: with recycling there is always one.
+            try scene.pool.replace(scene.slot, now: .now)
+            scene.handOut()
+            scene.flush()
+            #expect(scene.broker.received.map(\.step) == [.setAside(reason: "no worker here has the task fresh")])
+            first.process.discard()
+        }
+    }
+
+    /// Three short tasks are in the child's hand, and the first has begun.
+    private func recalling(_ body: (IntakeScene, Child) throws -> Void) throws {
+        try inScene { scene in
+            scene.childIsReady(plain)
+            let child = try #require(scene.slot.child)
+            child.ahead = 4
+            child.ran(for: 0.001)
+            scene.take("a", "b", "c")
+            scene.handOut()
+            begins(1, scene, child)
+            scene.flush()
+            scene.answer()
+            try body(scene, child)
+        }
+    }
+
+    @Test(arguments: [nil, 15] as [Int32?]) func whatIsRevokedWhileItLiesAheadIsRecalled(signal: Int32?) throws {
+        try recalling { scene, child in
+            #expect(scene.intake.revoke(["b"], signal: signal).isEmpty)
+            #expect(child.recallSent && !child.lifecycle.isKilled)
+            // The child is busy all the while.
+            scene.pool.onFrame = { _, frame in if case .returned(let assignments) = frame { scene.intake.returned(assignments) } }
+            scene.pool.accept(.returned(assignments: [2, 3]), from: child, now: .now)
+            scene.flush()
+            #expect(scene.broker.received.map(\.taskID) == ["a", "b"])
+            #expect(scene.broker.received.last?.writes.map(\.state.name) == ["REVOKED"])
+            #expect(scene.intake.ready.count == 1 && !child.recallSent)
+        }
+    }
+
+    @Test func whatRunsIsNotRecalled() throws {
+        try recalling { scene, child in
+            #expect(scene.intake.revoke(["a"], signal: nil).isEmpty && !child.recallSent)
+            child.ahead = 0
+            #expect(scene.intake.revoke(["b"], signal: nil).isEmpty && !child.recallSent, "it does not understand")
+        }
+    }
+
     /// Two short tasks are in the child's hand; the end of the first is ordered before its start is heard of.
     private func revokingTheFirst(_ declaration: TaskDeclaration, _ body: (IntakeScene, Child) throws -> Void) throws {
         try inScene { scene in

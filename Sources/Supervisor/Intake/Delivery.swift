@@ -19,6 +19,8 @@ final class Delivery {
     /// the next one has to be older; and how many of these have died.
     var wantsProvenChild = false
     var idleDeaths = 0
+    /// No child has its task: the newest that had been spawned when that was found. Those that still start of these are waited for.
+    var awaitsStart: UInt64?
     /// Its end was ordered before its child had begun it: the signal that it gets with its start.
     var endsBy: Int32?
     /// Others have it, since this node was taken for dead.

@@ -41,11 +41,12 @@ extension Intake {
         }
     }
 
-    /// A child gave back what it had not started: it comes before what is ready.
+    /// A child gave back what it had not started: it comes before what is ready, but for what has been revoked meanwhile.
     func returned(_ assignments: [UInt64]) {
         let deliveries = assignments.compactMap { byAssignment.removeValue(forKey: $0) }
         for delivery in deliveries { delivery.lifecycle.becameReady() }
-        ready.prepend(deliveries)
+        let now = WallTime.now
+        ready.prepend(deliveries.filter { $0.isGone || !discardIfOver($0, now: now) })
     }
 
     func done(_ assignment: UInt64, _ outcome: Outcome) {

@@ -27,6 +27,8 @@ final class Intake {
     private var recording = 0
     private var recordedReady = 0
     var processed = 0
+    /// How many of the ready ones wait for a child that starts, since no other has their task: as of the last hand-out.
+    private var undecided = 0
 
     /// A time less than this far away is waited for here; a later one with the broker. Seconds.
     static let holdLimit = 2.0
@@ -42,11 +44,12 @@ final class Intake {
     /// How many deliveries are held whose settlement is not answered.
     var unsettled: Int { open.count }
     /// How many messages may be taken now: no more than the window are claimed, and of what has ended only so much waits for answers as
-    /// a few batches hold, so that a store that is away stops the work.
-    var room: Int { min(window - claimed, 4 * (window + pool.size) - unsettled) }
+    /// a few batches hold, so that a store that is away stops the work. What waits for a child that starts has a window of its own: the others
+    /// have work meanwhile.
+    var room: Int { min(window - claimed + min(undecided, window), 4 * (window + pool.size) - unsettled) }
     /// How many messages may be claimed without running.
     var window: Int { pool.size * options.prefetchMultiplier }
-    var hasReady: Bool { !ready.isEmpty }
+    var hasReady: Bool { ready.count > undecided }
 
     /// How a task in a child's hand is called in the log.
     func name(of assignment: UInt64) -> String? { byAssignment[assignment]?.name }
@@ -161,9 +164,8 @@ final class Intake {
                 TaskFailure(
                     type: "ContentDisallowed", module: "kombu.exceptions",
                     arguments: [.string("Refusing to deserialize content of type \(message.contentType)")]))
-        } else if !pool.knows(message.name) {
-            log.error("Received unregistered task of type \(PythonRepr.string(message.name))", metadata: delivery.fields)
-            refuse(delivery, "no worker here has the task \(message.name)", Verdict.notRegistered(message.name))
+        } else if !pool.has(message.name), pool.oldestStart == nil {
+            refuseUnknown(delivery)
         } else if discardIfOver(delivery, now: now) {
             return
         } else if let eta = message.eta, eta > now {
@@ -173,6 +175,12 @@ final class Intake {
             delivery.lifecycle.becameReady()
             ready.append(delivery)
         }
+    }
+
+    private func refuseUnknown(_ delivery: Delivery) {
+        let name = delivery.message.name
+        log.error("Received unregistered task of type \(PythonRepr.string(name))", metadata: delivery.fields)
+        refuse(delivery, "no worker here has the task \(name)", Verdict.notRegistered(name))
     }
 
     private func wait(_ delivery: Delivery, until eta: WallTime, now: WallTime) {
@@ -186,7 +194,7 @@ final class Intake {
     }
 
     /// Whether the delivery has expired or been revoked; it is settled then.
-    private func discardIfOver(_ delivery: Delivery, now: WallTime) -> Bool {
+    func discardIfOver(_ delivery: Delivery, now: WallTime) -> Bool {
         let why: String
         if revoked.contains(delivery.message.id) {
             why = "revoked"
@@ -253,10 +261,14 @@ final class Intake {
             ready.append(delivery)
         }
         setDueTimer()
+        undecided = 0
         guard !ready.isEmpty else { return }
         var room = pool.room
         // Room only shrinks in a turn: what found no place finds none behind it.
         var unplaced: Set<Wish> = []
+        // Tasks that no child has that has been ready.
+        var homeless: Set<String> = []
+        lazy var oldestStart = pool.oldestStart
         ready.handOut { delivery in
             guard room > 0 else { return .full }
             if delivery.isGone {
@@ -267,12 +279,18 @@ final class Intake {
             let wish = Wish(
                 task: delivery.message.name, idle: delivery.isStrict || delivery.record.isSuspect, proven: delivery.wantsProvenChild)
             if unplaced.contains(wish) { return .refused }
-            guard let slot = pool.place(for: wish.task, idle: wish.idle, proven: wish.proven) else {
-                guard pool.knows(wish.task) else {
-                    refuse(delivery, "no worker here has the task \(wish.task) any more", Verdict.notRegistered(wish.task))
+            guard !homeless.contains(wish.task), let slot = pool.place(for: wish.task, idle: wish.idle, proven: wish.proven) else {
+                if !homeless.contains(wish.task), pool.has(wish.task) {
+                    delivery.awaitsStart = nil
+                    unplaced.insert(wish)
+                    return .refused
+                }
+                homeless.insert(wish.task)
+                guard awaitsStart(delivery, oldest: oldestStart) else {
+                    refuseUnknown(delivery)
                     return .taken
                 }
-                unplaced.insert(wish)
+                undecided += 1
                 return .refused
             }
             // As the child that gets it has it; as what is written down of it has been, it stays.
@@ -286,6 +304,14 @@ final class Intake {
             record(delivery)
             return .taken
         }
+    }
+
+    /// Whether a child that starts may have the task. Only those count that were there when it was found that no other has it: where children are
+    /// recycled there is always one that starts, and the task would wait for ever.
+    private func awaitsStart(_ delivery: Delivery, oldest: UInt64?) -> Bool {
+        let newest = delivery.awaitsStart ?? pool.newestStart
+        delivery.awaitsStart = newest
+        return oldest.map { $0 <= newest } ?? false
     }
 
     /// Has written what must stand before the hand-out; `recorded` follows.
@@ -330,10 +356,11 @@ final class Intake {
         for id in ids { revoked.insert(id, now: now) }
         let ids = Set(ids)
         for delivery in ready.remove(where: { !$0.isGone && ids.contains($0.message.id) }) { _ = discardIfOver(delivery, now: .now) }
-        guard let signal else { return [] }
         var running: [String] = []
         for delivery in byAssignment.values where ids.contains(delivery.message.id) {
-            // A child may have begun it without our having heard of it yet.
+            // What its child gives back is discarded. It may have begun it without our having heard of it yet.
+            if !delivery.lifecycle.isRunning, let child = delivery.child { pool.recall(child) }
+            guard let signal else { continue }
             delivery.endsBy = signal
             if endIfRunning(delivery) { running.append(delivery.message.id) }
         }

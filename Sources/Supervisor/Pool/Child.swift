@@ -7,6 +7,8 @@ import Logging
 final class Child {
     /// Lets go of the child when it has ended.
     let slot: Slot
+    /// Counts the children of a pool's life.
+    let number: UInt64
     /// Its launcher's.
     let generation: Int
     let process: ChildProcess
@@ -68,8 +70,9 @@ final class Child {
     var writeSource: IOSource?
     var exitSource: IOSource?
 
-    init(_ launched: ChildLauncher.Launched, in slot: Slot, mostTaken: Int, now: MonotonicTime) {
+    init(_ launched: ChildLauncher.Launched, number: UInt64, in slot: Slot, mostTaken: Int, now: MonotonicTime) {
         self.slot = slot
+        self.number = number
         generation = launched.generation
         self.mostTaken = mostTaken
         process = launched.process

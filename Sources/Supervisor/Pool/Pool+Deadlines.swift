@@ -139,10 +139,6 @@ extension Pool {
             child.channel.send(.cancel(assignment: running, reason: .softTimeLimit))
             unflushed.append(child)
         }
-        if child.lifecycle.hand.count > 1, !child.recallSent, reached(child.runningSince?.advanced(by: Pool.recallDelay)) {
-            child.recallSent = true
-            child.channel.send(.recall)
-            unflushed.append(child)
-        }
+        if child.lifecycle.hand.count > 1, !child.recallSent, reached(child.runningSince?.advanced(by: Pool.recallDelay)) { recall(child) }
     }
 }

@@ -56,6 +56,14 @@ extension Pool {
         slot.load = load(of: slot)
     }
 
+    /// Asks a child for what it has not begun, if it can give that back. It answers even where it has begun everything.
+    func recall(_ child: Child) {
+        guard child.ahead > 0, child.lifecycle.isWorking, !child.lifecycle.hand.waiting.isEmpty, !child.recallSent else { return }
+        child.recallSent = true
+        child.channel.send(.recall)
+        unflushed.append(child)
+    }
+
     /// What has taken a process along before gets less memory, if the node is told so.
     private func tighten(_ child: Child) {
         guard let bytes = options.poison.suspectMemory, child.ordinaryDataLimit == nil,

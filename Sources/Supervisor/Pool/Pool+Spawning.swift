@@ -78,7 +78,9 @@ extension Pool {
     }
 
     func spawn(in slot: Slot, by launcher: ChildLauncher, now: MonotonicTime) throws(SystemError) -> Child {
-        let child = Child(try launcher.launch(slot: slot.number), in: slot, mostTaken: launcher.mostTaken, now: now)
+        let launched = try launcher.launch(slot: slot.number)
+        newestStart += 1
+        let child = Child(launched, number: newestStart, in: slot, mostTaken: launcher.mostTaken, now: now)
         do {
             try watch(child)
         } catch {

@@ -74,6 +74,8 @@ final class Pool {
     var wornOut: [Child] = []
     /// Seconds that the last child took from its spawn until it was ready.
     private(set) var startDuration = 0.05
+    /// How many children have been spawned: the number of the newest.
+    var newestStart: UInt64 = 0
     /// Whether ended children are replaced.
     var isSpawning = true
     /// A child became ready.
@@ -117,17 +119,14 @@ final class Pool {
 
     var hasIdle: Bool { serving.contains { $0.lifecycle.isWorking && $0.lifecycle.hand.isEmpty } }
 
-    /// Whether a child that is ready has the task, or one that becomes ready may have it. While none works that is anybody's guess: the
-    /// last may have died a moment ago.
-    func knows(_ task: String) -> Bool {
-        var isStarting = false
-        var isWorking = false
-        for child in serving {
-            if child.tasks[task] != nil { return true }
-            if child.lifecycle.isStarting { isStarting = true }
-            if child.lifecycle.isWorking { isWorking = true }
-        }
-        return isStarting || !isWorking
+    /// Whether a child that has been ready has the task.
+    func has(_ task: String) -> Bool { serving.contains { $0.tasks[task] != nil } }
+
+    /// The oldest child that may yet say that it has a task, by its number: one that starts, be it the successor of another. While none works
+    /// that is anybody's guess, since the last may have died a moment ago: 0. nil: there is none.
+    var oldestStart: UInt64? {
+        guard serving.contains(where: \.lifecycle.isWorking) else { return 0 }
+        return children.lazy.filter(\.lifecycle.isStarting).map(\.number).min()
     }
 
     func declaration(of task: String) -> TaskDeclaration? {

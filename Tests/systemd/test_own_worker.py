@@ -44,7 +44,7 @@ def test_a_worker_of_ones_own_runs_under_its_unit(machine, shop):
     unit = Unit(machine, "coppice-worker@shop")
     client = Client(machine, "/etc/coppice/shop.yaml")
     try:
-        machine.run("systemctl enable --now coppice.target coppice-worker@shop", timeout=60)
+        unit.order("enable --now coppice.target")
         assert client.do("example.add", 2, 3) == 5
         assert client.do("data.process", [1, 2, 3]) == {"processed": 3}
         assert unit["ActiveState"] == "active"

@@ -21,8 +21,6 @@ let package = Package(
         .package(url: "https://github.com/apple/swift-collections", from: "1.6.0"),
         // The logger that tasks are given, and the master's own; no more than an interface.
         .package(url: "https://github.com/apple/swift-log", from: "1.16.0"),
-        // The settings file.
-        .package(url: "https://github.com/jpsim/Yams", from: "6.2.0"),
     ],
     targets: [
         // C libraries: a module map and the few lines that Swift can't import. One Swift wrapper each, no other importer.
@@ -34,6 +32,7 @@ let package = Package(
         .systemLibrary(name: "CZlib", path: "Sources/CZlib", providers: [.apt(["zlib1g-dev"])]),
         .systemLibrary(name: "CAres", path: "Sources/CAres", providers: [.apt(["libc-ares-dev"])]),
         .systemLibrary(name: "COpenSSL", path: "Sources/COpenSSL", providers: [.apt(["libssl-dev"])]),
+        .systemLibrary(name: "CYaml", path: "Sources/CYaml", providers: [.apt(["libyaml-dev"])]),
 
         .target(name: "CoppiceShared", path: "Sources/Shared"),
         .target(name: "CoppiceSystem", dependencies: ["CLinux", "CoppiceShared"], path: "Sources/System"),
@@ -49,6 +48,7 @@ let package = Package(
             name: "CoppiceAMQP", dependencies: ["CRabbitMQ", "CoppiceDial", "CoppiceTLS", "CoppiceSystem", "CoppiceShared"],
             path: "Sources/AMQP"),
         .target(name: "CoppiceZlib", dependencies: ["CZlib"], path: "Sources/Zlib"),
+        .target(name: "CoppiceYAML", dependencies: ["CYaml"], path: "Sources/YAML"),
         .target(name: "CoppiceSQLite", dependencies: ["CSQLite", "CoppiceSystem", "CoppiceShared"], path: "Sources/SQLite"),
         .target(
             name: "CoppiceTransport",
@@ -74,11 +74,10 @@ let package = Package(
         .executableTarget(
             name: "CoppiceCLI",
             dependencies: [
-                "CoppiceSupervisor", "CoppiceClient", "CoppiceTransport", "CoppiceResults", "CoppiceRedis", "CoppiceAMQP", "CoppiceSystem",
-                "CoppiceShared",
+                "CoppiceSupervisor", "CoppiceClient", "CoppiceTransport", "CoppiceResults", "CoppiceRedis", "CoppiceAMQP", "CoppiceYAML",
+                "CoppiceSystem", "CoppiceShared",
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
-                .product(name: "Yams", package: "Yams"),
             ], path: "Sources/CLI"),
         // Stands in the way of each start of a child: static, and without Swift's libraries, it adds 0.4 ms to it and not 12.
         .executableTarget(
@@ -102,6 +101,7 @@ let package = Package(
             name: "CoppiceAMQPTests",
             dependencies: ["CoppiceAMQP", "CoppiceDial", "CoppiceTLS", "CoppiceSystem", "CoppiceShared", "CoppiceTestSupport"],
             path: "Tests/AMQPTests"),
+        .testTarget(name: "YAMLTests", dependencies: ["CoppiceYAML", "CoppiceTestSupport"], path: "Tests/YAMLTests"),
         .testTarget(name: "NamesTests", dependencies: ["CoppiceNames", "CoppiceSystem", "CoppiceShared"], path: "Tests/NamesTests"),
         .testTarget(
             name: "CoppiceEventLoopTests", dependencies: ["CoppiceEventLoop", "CoppiceSystem", "CoppiceShared"], path: "Tests/EventLoopTests"),

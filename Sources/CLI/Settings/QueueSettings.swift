@@ -1,5 +1,5 @@
 import CoppiceShared
-import Yams
+import CoppiceYAML
 
 /// The member `queues` of a settings file: names, and what each queue has that a mere name does not say.
 ///
@@ -9,24 +9,25 @@ import Yams
 ///       payments: {type: quorum}
 ///       urgent: {max_priority: 9}
 enum QueueSettings {
-    static func read(_ node: Node, _ path: String) throws(SettingsError) -> [QueueDeclaration] {
+    static func read(_ node: YAMLNode, _ path: String) throws(SettingsError) -> [QueueDeclaration] {
         guard let mapping = node.mapping else { throw SettingsError("queues in \(path)", "not a mapping of names to options") }
         var queues: [QueueDeclaration] = []
-        for (key, value) in mapping {
-            guard let name = key.string, QueueName.isSound(name) else {
-                throw SettingsError("queues in \(path)", "'\(key.string ?? "?")' is not a queue name (\(QueueName.rule))")
+        for entry in mapping {
+            guard QueueName.isSound(entry.key) else {
+                throw SettingsError("queues in \(path)", "'\(entry.key)' is not a queue name (\(QueueName.rule))")
             }
-            queues.append(try declaration(name, value, "queue \(name) in \(path)"))
+            queues.append(try declaration(entry.key, entry.value, "queue \(entry.key) in \(path)"))
         }
         return queues
     }
 
-    private static func declaration(_ name: String, _ node: Node, _ source: String) throws(SettingsError) -> QueueDeclaration {
+    private static func declaration(_ name: String, _ node: YAMLNode, _ source: String) throws(SettingsError) -> QueueDeclaration {
         var queue = QueueDeclaration(name)
-        if node.null != nil { return queue }
+        if node.isNull { return queue }
         guard let options = node.mapping else { throw SettingsError(source, "not a mapping of options to values; {} for none") }
-        for (key, value) in options {
-            guard let option = key.string, let text = value.scalar?.string else { throw SettingsError(source, "a value is not plain text") }
+        for entry in options {
+            let option = entry.key
+            guard let text = entry.value.text else { throw SettingsError(source, "a value is not plain text") }
             switch option {
             case "exchange":
                 guard QueueName.isSound(text) else { throw SettingsError(source, "exchange: \(QueueName.rule)") }

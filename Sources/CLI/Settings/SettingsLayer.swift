@@ -1,7 +1,7 @@
 import CoppiceShared
 import CoppiceSystem
+import CoppiceYAML
 import Glibc
-import Yams
 
 /// One place that settings come from: names and texts.
 struct SettingsLayer {
@@ -36,7 +36,7 @@ struct SettingsLayer {
         var values: [String: String] = [:]
         for name in SettingName.all {
             if access("\(folder)/\(name)", F_OK) != 0, errno == ENOENT { continue }
-            let text = try contents("\(folder)/\(name)", "credential \(name)")
+            let text = String(decoding: try contents("\(folder)/\(name)", "credential \(name)"), as: UTF8.self)
             values[name] = text.hasSuffix("\n") ? String(text.dropLast()) : text
         }
         return SettingsLayer(values: values) { "credential \($0) in \(folder)" }
@@ -45,36 +45,32 @@ struct SettingsLayer {
     /// A YAML file: `version: 1`, the names of the environment with their values, `queues` (see `QueueSettings`) and `worker` (see
     /// `WorkerLookup`).
     static func file(_ path: String) throws(SettingsError) -> SettingsLayer {
-        let text = try contents(path, "settings file")
-        let root: Node?
-        // Yams' error may quote the line, and the line may hold a password.
-        do { root = try Yams.compose(yaml: text) } catch { throw SettingsError("settings file \(path)", "not YAML") }
+        let bytes = try contents(path, "settings file")
+        let root: YAMLNode?
+        do { root = try YAMLDocument.read(bytes) } catch { throw SettingsError("settings file \(path)", "not YAML: \(error)") }
         guard let mapping = root?.mapping else { throw SettingsError("settings file \(path)", "not a mapping of names to values") }
         var values: [String: String] = [:]
         var queues: [QueueDeclaration] = []
         var worker = WorkerLookup()
-        for (key, value) in mapping {
-            if key.string == "queues" {
-                queues = try QueueSettings.read(value, path)
+        for entry in mapping {
+            let name = entry.key
+            let source = "settings file \(path), line \(entry.line)"
+            if name == "queues" {
+                queues = try QueueSettings.read(entry.value, path)
                 continue
             }
-            if key.string == "worker" {
-                worker = try WorkerLookup(texts(value, path), path: path)
+            if name == "worker" {
+                worker = try WorkerLookup(texts(entry.value, path), path: path)
                 continue
             }
-            guard let name = key.string, let text = value.scalar?.string else {
-                throw SettingsError("settings file \(path)", "a value is not plain text")
-            }
+            guard let text = entry.value.text else { throw SettingsError(source, "a value is not plain text") }
             if name == "version" {
-                guard text == String(version) else {
-                    throw SettingsError("settings file \(path)", "version \(text); this coppice reads version \(version)")
-                }
+                guard text == String(version) else { throw SettingsError(source, "version \(text); this coppice reads version \(version)") }
                 continue
             }
             guard SettingName.all.contains(name) else {
                 throw SettingsError(
-                    "settings file \(path)",
-                    "unknown name \(name); known: \(SettingName.all.sorted().joined(separator: ", ")), queues, worker")
+                    source, "unknown name \(name); known: \(SettingName.all.sorted().joined(separator: ", ")), queues, worker")
             }
             values[name] = text
         }
@@ -85,7 +81,7 @@ struct SettingsLayer {
     }
 
     /// A whole small file.
-    private static func contents(_ path: String, _ what: String) throws(SettingsError) -> String {
+    private static func contents(_ path: String, _ what: String) throws(SettingsError) -> [UInt8] {
         do {
             let descriptor = try Descriptor.open(path, flags: 0)
             var bytes: [UInt8] = []
@@ -93,7 +89,7 @@ struct SettingsLayer {
                 bytes.append(contentsOf: more)
                 guard bytes.count <= 1 << 20 else { throw SettingsError(path, "larger than 1 MiB: not a \(what)") }
             }
-            return String(decoding: bytes, as: UTF8.self)
+            return bytes
         } catch let error as SettingsError {
             throw error
         } catch {
@@ -102,16 +98,16 @@ struct SettingsLayer {
     }
 
     /// A mapping of names to a value or a list of values.
-    private static func texts(_ node: Node, _ path: String) throws(SettingsError) -> [String: [String]] {
+    private static func texts(_ node: YAMLNode, _ path: String) throws(SettingsError) -> [String: [String]] {
         guard let mapping = node.mapping else { throw SettingsError("worker in \(path)", "not a mapping of names to values") }
         var texts: [String: [String]] = [:]
-        for (key, value) in mapping {
-            let list = value.sequence.map { Array($0) } ?? [value]
-            let values = list.compactMap { $0.scalar?.string }
-            guard let name = key.string, values.count == list.count else {
-                throw SettingsError("worker in \(path)", "a value is neither plain text nor a list of it")
+        for entry in mapping {
+            let list = entry.value.sequence ?? [entry.value]
+            let values = list.compactMap(\.text)
+            guard values.count == list.count else {
+                throw SettingsError("worker in \(path), line \(entry.line)", "a value is neither plain text nor a list of it")
             }
-            texts[name] = values
+            texts[entry.key] = values
         }
         return texts
     }

@@ -105,12 +105,7 @@ extension RedisURL {
             if database == nil { database = part.database }
             for (name, value) in part.parameters {
                 switch name {
-                case "global_keyprefix":
-                    // It stands in scripts' records and in channels that are patterns to others.
-                    guard value.utf8.allSatisfy({ $0 > 0x20 && $0 < 0x7F }), !value.contains(where: { "\"\\*?[]^".contains($0) }) else {
-                        throw Malformed(description: "global_keyprefix has letters, digits and signs, but none of \" \\ * ? [ ] ^")
-                    }
-                    keyPrefix = value
+                case "global_keyprefix": keyPrefix = try RedisURL.keyPrefix(value)
                 case "global_keyprefix_underscore":
                     guard value == "always" || value == "unless-sign" else {
                         throw Malformed(
@@ -153,6 +148,15 @@ extension RedisURL {
                 }
             }
         }
+    }
+
+    /// A `global_keyprefix` that may be one.
+    public static func keyPrefix(_ text: String) throws(Malformed) -> String {
+        // It stands in scripts' records and in channels that are patterns to others.
+        guard text.utf8.allSatisfy({ $0 > 0x20 && $0 < 0x7F }), !text.contains(where: { "\"\\*?[]^".contains($0) }) else {
+            throw Malformed(description: "a key prefix has letters, digits and signs, but none of \" \\ * ? [ ] ^")
+        }
+        return text
     }
 
     private static func tcp(_ text: Substring, port standard: Substring) throws(Malformed) -> StreamEndpoint.Place {

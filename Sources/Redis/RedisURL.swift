@@ -15,6 +15,14 @@ public struct RedisURL: Equatable, Sendable, CustomStringConvertible {
             self.user = user
             self.password = password
         }
+
+        /// Who gives a password and no user is Redis' user "default".
+        public static func == (one: Server, other: Server) -> Bool {
+            one.endpoint == other.endpoint && one.password == other.password && one.userName == other.userName
+        }
+
+        private var userName: String? { user ?? (password == nil ? nil : Server.standardUser) }
+        static let standardUser = "default"
     }
 
     /// The servers are Sentinels: they are asked for the master's address before each connection. `servers` has what the master wants
@@ -54,6 +62,19 @@ public struct RedisURL: Equatable, Sendable, CustomStringConvertible {
 
     public init(endpoint: StreamEndpoint.Place, user: String? = nil, password: String? = nil, database: Int = 0) {
         self.init(servers: [Server(endpoint: StreamEndpoint(endpoint), user: user, password: password)], database: database)
+    }
+
+    /// The same with this password where none is given. It goes with a user's name: a server whose users need no password takes it then, and
+    /// refuses it without.
+    public func completed(password: String) -> RedisURL {
+        var url = self
+        // One identity is enough for the master of all Sentinels.
+        if sentinel != nil, servers.contains(where: { $0.password != nil }) { return url }
+        for index in servers.indices where servers[index].password == nil {
+            url.servers[index].user = servers[index].user ?? Server.standardUser
+            url.servers[index].password = password
+        }
+        return url
     }
 
     public static func == (one: RedisURL, other: RedisURL) -> Bool {

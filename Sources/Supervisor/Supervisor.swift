@@ -9,7 +9,8 @@ import Logging
 /// what is with what should be and acts.
 public final class Supervisor {
     var options: SupervisorOptions
-    let log: Logger
+    /// Also for what the command line has to say to it.
+    public let log: Logger
     let sink: LogSink
     let loop: EventLoop
     let pool: Pool

@@ -31,7 +31,9 @@ public enum BrokerEndpoint: Equatable, Sendable, CustomStringConvertible {
         let scheme = url[..<end]
         let isScheme =
             !scheme.isEmpty && scheme.utf8.count <= 20
-            && scheme.utf8.allSatisfy { ($0 | 0x20) >= UInt8(ascii: "a") && ($0 | 0x20) <= UInt8(ascii: "z") }
+            && scheme.utf8.allSatisfy {
+                ($0 | 0x20) >= UInt8(ascii: "a") && ($0 | 0x20) <= UInt8(ascii: "z") || $0 == UInt8(ascii: "+") || $0 == UInt8(ascii: "-")
+            }
         return isScheme ? "unknown scheme '\(scheme)'" : "unknown scheme"
     }
 

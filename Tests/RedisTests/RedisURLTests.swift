@@ -40,6 +40,21 @@ import Testing
     }
 
     @Test(arguments: [
+        ("redis://h/1", "redis://:pw@h/1"), ("redis://u@h", "redis://u:pw@h"), ("redis://:own@h", "redis://:own@h"),
+        ("redis://:own@a;redis://b", "redis://:own@a;redis://:pw@b"), ("redis+socket:///r", "redis+socket://:pw@/r"),
+        ("sentinel://a;sentinel://b?master_name=m", "sentinel://:pw@a;sentinel://:pw@b?master_name=m"),
+        ("sentinel://a;sentinel://:own@b?master_name=m", "sentinel://a;sentinel://:own@b?master_name=m"),
+    ]) func aPasswordIsGivenWhereThereIsNone(_ text: String, completed: String) throws {
+        #expect(try RedisURL(text).completed(password: "pw") == RedisURL(completed))
+    }
+
+    /// Redis' name for who names no user: whether it is said makes no other server.
+    @Test func theUserDefaultIsNobodyElse() throws {
+        #expect(try RedisURL("redis://:pw@h").isSameServer(as: RedisURL("redis://default:pw@h")))
+        #expect(try !RedisURL("redis://:pw@h").isSameServer(as: RedisURL("redis://other:pw@h")))
+    }
+
+    @Test(arguments: [
         "", "redis", "redis:/", "localhost:6379", "redis://h:port", "redis://h:0", "redis://h:65536", "redis://h:-1", "redis://h/x",
         "redis://h/-1", "redis://h/1/2", "redis://::1/0", "redis://::1:6379", "redis://[::1", "redis://[::1]x", "redis://a:b:1",
         "redis://h?db=1", "redis://h:1;", "redis://h:1;h:2", "redis://h/1;redis://g/2", "redis://h;sentinel://g", "sentinel://h",

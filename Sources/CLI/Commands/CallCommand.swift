@@ -61,6 +61,7 @@ struct CallCommand: ParsableCommand {
                 publication.exchange = exchange
                 publication.routingKey = routingKey ?? queue
             }
+            settings.tellRemarks()
             try Client(broker: settings.broker, results: settings.results).send(publication)
             print(id)
         }

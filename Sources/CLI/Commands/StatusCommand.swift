@@ -22,6 +22,7 @@ struct StatusCommand: ParsableCommand {
         try CommandFailure.reporting {
             let settings = try Settings(connection)
             guard timeout.isFinite, timeout > 0 else { throw CommandFailure("--timeout: not a number of seconds above 0", code: 2) }
+            settings.tellRemarks()
             let client = Client(broker: settings.broker, results: settings.results)
             let names = try client.ask("ping", timeout: timeout).map(\.node).sorted()
             // Nodes of another kind don't know this one, and say so.

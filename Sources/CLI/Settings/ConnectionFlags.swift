@@ -5,11 +5,19 @@ struct ConnectionFlags: ParsableArguments {
     @Option(
         name: [.short, .long],
         help: ArgumentHelp(
-            "Broker URL: redis://[:PASSWORD@]HOST[:PORT]/DB, redis+socket:///PATH, amqp://USER:PASSWORD@HOST[:PORT]/VHOST, sqlite:////PATH.",
-            valueName: "url"))
+            """
+            Broker URL: redis://[USER:PASSWORD@]HOST[:PORT]/DB, rediss://… (TLS), redis+socket:///PATH, \
+            sentinel://HOST[:PORT]/DB?master_name=NAME, amqp://USER:PASSWORD@HOST[:PORT]/VHOST, amqps://… (TLS), sqlite:////PATH; lists \
+            with ;.
+            """, valueName: "url"))
     var broker: String?
 
-    @Option(help: ArgumentHelp("Result store URL; the broker's place if not given.", valueName: "url"))
+    @Option(
+        help: ArgumentHelp(
+            """
+            Result store URL; the broker's place if not given: redis://…, rediss://…, redis+socket://…, sentinel://…, sqlite:////PATH, or \
+            with RabbitMQ rpc://.
+            """, valueName: "url"))
     var resultBackend: String?
 
     @Option(help: ArgumentHelp("Settings file (YAML).", valueName: "path"))

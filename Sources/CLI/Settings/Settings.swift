@@ -1,5 +1,3 @@
-import CoppiceAMQP
-import CoppiceRedis
 import CoppiceResults
 import CoppiceShared
 import CoppiceSystem
@@ -22,19 +20,24 @@ struct Settings {
     var autoscalePatience: Double?
     /// What the settings file says to workers.
     var worker: WorkerLookup
+    /// What a person should know of where these come from, a line each.
+    var remarks: [String]
 
     static let defaultMaximumRetries = 5
     /// Ten years. Records are not kept for ever: nobody would ever remove them.
     private static let longestExpiry = 315_360_000
 
     init(_ flags: ConnectionFlags) throws(SettingsError) {
-        var layers = [SettingsLayer.environment]
-        if let folder = CurrentProcess.environment("CREDENTIALS_DIRECTORY") { layers.append(try SettingsLayer.credentials(folder)) }
-        if let path = flags.config ?? CurrentProcess.environment("COPPICE_CONFIG") { layers.append(try SettingsLayer.file(path)) }
+        var deployed: [SettingsLayer] = []
+        if let folder = CurrentProcess.environment("CREDENTIALS_DIRECTORY") { deployed.append(try SettingsLayer.credentials(folder)) }
+        if let path = flags.config ?? CurrentProcess.environment(SettingName.config) { deployed.append(try SettingsLayer.file(path)) }
+        let layers = [SettingsLayer.environment] + deployed
         let lookup = Lookup(layers: layers)
 
-        broker = try Settings.broker(flag: flags.broker, lookup)
-        results = try Settings.results(flag: flags.resultBackend, lookup, broker: broker)
+        let places = try Places(flags, environment: .environment, deployed: deployed)
+        broker = places.broker
+        results = places.results
+        remarks = places.remarks
         queues = layers.flatMap(\.queues)
         worker = layers.last?.worker ?? WorkerLookup()
         maximumRetries = try lookup.integer(SettingName.maximumRetries, 0...1_000_000) ?? Settings.defaultMaximumRetries
@@ -55,62 +58,9 @@ struct Settings {
         }
     }
 
-    private static func broker(flag: String?, _ lookup: Lookup) throws(SettingsError) -> BrokerEndpoint {
-        if let flag { return try endpoint(flag, "--broker") }
-        for layer in lookup.layers {
-            if let url = layer[SettingName.brokerURL] { return try endpoint(url, layer.source(of: SettingName.brokerURL)) }
-            guard let kind = layer[SettingName.broker] else { continue }
-            let source = layer.source(of: SettingName.broker)
-            switch kind {
-            case "redis": return .redis(try redis(lookup))
-            case "rabbitmq": return .rabbitmq(try rabbitmq(lookup))
-            default:
-                // A URL that was put in the wrong place holds a password.
-                let quoted = kind.contains { $0 == ":" || $0 == "@" } ? "this is no kind of broker" : "unknown broker '\(kind)'"
-                throw SettingsError(source, "\(quoted): redis or rabbitmq, or unset for the embedded broker")
-            }
-        }
-        return .sqlite(path: try embeddedPath())
-    }
-
-    private static func results(flag: String?, _ lookup: Lookup, broker: BrokerEndpoint) throws(SettingsError) -> ResultEndpoint {
-        let given = flag.map { ($0, "--result-backend") } ?? lookup.value(SettingName.resultBackend)
-        var place = broker
-        if let (url, source) = given, url != "rpc", !url.hasPrefix("rpc://") {
-            place = try endpoint(url, source)
-            if case .rabbitmq = place { throw SettingsError(source, "results over RabbitMQ are called rpc://") }
-        } else if let source = given?.1 {
-            guard case .rabbitmq = broker else {
-                throw SettingsError(source, "rpc:// is for a RabbitMQ broker: name a redis:// or sqlite:/// store")
-            }
-        }
-        switch place {
-        case .redis(let url): return .redis(url)
-        case .rabbitmq(let url): return .rabbitmq(url)
-        case .sqlite(let path): return .sqlite(path: path)
-        }
-    }
-
-    private static func endpoint(_ url: String, _ source: String) throws(SettingsError) -> BrokerEndpoint {
-        do { return try BrokerEndpoint(url: url) } catch { throw SettingsError(source, error.description) }
-    }
-
-    private static func redis(_ lookup: Lookup) throws(SettingsError) -> RedisURL {
-        RedisURL(
-            endpoint: .tcp(
-                host: lookup.value(SettingName.redisHost)?.text ?? "localhost",
-                port: UInt16(try lookup.integer(SettingName.redisPort, 1...65535) ?? 6379)),
-            password: lookup.value(SettingName.redisPassword)?.text,
-            database: try lookup.integer(SettingName.redisDatabase, 0...1_000_000) ?? 0)
-    }
-
-    private static func rabbitmq(_ lookup: Lookup) throws(SettingsError) -> AMQPURL {
-        let host = lookup.value(SettingName.rabbitHost)?.text ?? "localhost"
-        let port = UInt16(try lookup.integer(SettingName.rabbitPort, 1...65535) ?? 5672)
-        return AMQPURL(
-            host: host, port: port, user: lookup.value(SettingName.rabbitUser)?.text ?? "guest",
-            password: lookup.value(SettingName.rabbitPassword)?.text ?? "guest",
-            virtualHost: lookup.value(SettingName.rabbitVirtualHost)?.text ?? "/")
+    /// Tells the remarks to whoever typed the command.
+    func tellRemarks() {
+        for remark in remarks { StandardError.write("coppice: \(TerminalText.safe(remark))") }
     }
 
     /// Where dead letters and revocations stand: with the broker; with RabbitMQ, which has no place for them, where results do, and with
@@ -144,37 +94,5 @@ struct Settings {
             }
         }
         return path + "/coppice.db"
-    }
-}
-
-/// The layers, highest first.
-struct Lookup {
-    var layers: [SettingsLayer]
-
-    func value(_ name: String) -> (text: String, source: String)? {
-        for layer in layers { if let text = layer[name] { return (text, layer.source(of: name)) } }
-        return nil
-    }
-
-    /// As YAML has it, and as shells do.
-    func flag(_ name: String) throws(SettingsError) -> Bool? {
-        guard let (text, source) = value(name) else { return nil }
-        return try Lookup.flag(text, source)
-    }
-
-    static func flag(_ text: String, _ source: String) throws(SettingsError) -> Bool {
-        switch text.lowercased() {
-        case "true", "yes", "on", "1": return true
-        case "false", "no", "off", "0": return false
-        default: throw SettingsError(source, "'\(text)' is neither true nor false")
-        }
-    }
-
-    func integer(_ name: String, _ range: ClosedRange<Int>) throws(SettingsError) -> Int? {
-        guard let (text, source) = value(name) else { return nil }
-        guard let number = Int(text), range.contains(number) else {
-            throw SettingsError(source, "'\(text)' is not a whole number from \(range.lowerBound) to \(range.upperBound)")
-        }
-        return number
     }
 }

@@ -8,7 +8,7 @@ struct SettingsLayer {
     /// The version of the settings file's format.
     static let version = 1
 
-    private let values: [String: String]
+    private var values: [String: String]
     /// Declared in a file, in its order.
     private(set) var queues: [QueueDeclaration] = []
     /// A file's own mapping for workers.
@@ -24,6 +24,16 @@ struct SettingsLayer {
         var values: [String: String] = [:]
         for name in SettingName.all { values[name] = CurrentProcess.environment(name) }
         return SettingsLayer(values: values) { "environment variable \($0)" }
+    }
+
+    /// Whether it has a value for one of these names at least.
+    func has(_ names: [String]) -> Bool { names.contains { self[$0] != nil } }
+
+    /// Without these names.
+    func without(_ names: some Collection<String>) -> SettingsLayer {
+        var layer = self
+        for name in names { layer.values[name] = nil }
+        return layer
     }
 
     private init(values: [String: String], describe: @escaping @Sendable (String) -> String) {
@@ -111,33 +121,4 @@ struct SettingsLayer {
         }
         return texts
     }
-}
-
-/// The names that settings have in the environment and in the file.
-enum SettingName {
-    static let brokerURL = "COPPICE_BROKER_URL"
-    static let resultBackend = "COPPICE_RESULT_BACKEND"
-    static let broker = "CELERY_BROKER"
-    static let redisDatabase = "CELERY_BROKER_REDIS_DATABASE"
-    static let redisHost = "REDIS_HOST"
-    static let redisPort = "REDIS_PORT"
-    static let redisPassword = "REDIS_PASSWORD"
-    static let maximumRetries = "CELERY_TASK_MAX_RETRIES"
-    static let timeZone = "DATETIME_TIMEZONE"
-    static let resultExtended = "CELERY_RESULT_EXTENDED"
-    static let resultExpires = "CELERY_RESULT_EXPIRES"
-    static let autoscaleKeepalive = "AUTOSCALE_KEEPALIVE"
-    static let storeErrors = "CELERY_STORE_ERRORS_EVEN_IF_IGNORED"
-
-    static let rabbitHost = "CELERY_RABBITMQ_HOST"
-    static let rabbitPort = "CELERY_RABBITMQ_PORT"
-    static let rabbitUser = "CELERY_RABBITMQ_USERNAME"
-    static let rabbitPassword = "CELERY_RABBITMQ_PASSWORD"
-    static let rabbitVirtualHost = "CELERY_RABBITMQ_VHOST"
-
-    static let all: Set<String> = [
-        brokerURL, resultBackend, broker, redisDatabase, redisHost, redisPort, redisPassword, maximumRetries, timeZone,
-        resultExtended, resultExpires, storeErrors, autoscaleKeepalive,
-        rabbitHost, rabbitPort, rabbitUser, rabbitPassword, rabbitVirtualHost,
-    ]
 }

@@ -3,6 +3,7 @@ import CoppiceShared
 import CoppiceSupervisor
 import CoppiceSystem
 import Glibc
+import Logging
 
 /// The master. Synchronous: one thread, from here to the end.
 struct WorkerCommand: ParsableCommand {
@@ -73,7 +74,8 @@ struct WorkerCommand: ParsableCommand {
         // Before anything else: a process of the same user must not read our memory and environment.
         CurrentProcess.forbidInspection()
         let code = try CommandFailure.reporting {
-            let options = try resolve()
+            let settings = try Settings(connection)
+            let options = try resolve(settings)
             if let timeZone = options.timeZone {
                 setenv("TZ", timeZone, 1)
                 tzset()
@@ -88,8 +90,10 @@ struct WorkerCommand: ParsableCommand {
                 for report in options.reloadReports { unlink(report) }
             }
             let supervisor = try Supervisor(options: options, sink: sink)
+            for remark in settings.remarks { supervisor.log.warning("\(remark)") }
+            if let remark = UnknownVariables.remark(CurrentProcess.environment) { supervisor.log.warning("\(remark)") }
             supervisor.readSettings = {
-                do { return try resolve() } catch let failure as CommandFailure {
+                do { return try resolve(try Settings(connection)) } catch let failure as CommandFailure {
                     throw SupervisorFailure(failure.text, code: failure.code)
                 }
             }
@@ -105,8 +109,7 @@ struct WorkerCommand: ParsableCommand {
         if code != 0 { throw ExitCode(code) }
     }
 
-    private func resolve() throws -> SupervisorOptions {
-        let settings = try Settings(connection)
+    private func resolve(_ settings: Settings) throws -> SupervisorOptions {
         let worker = settings.worker
         let node = try name(worker)
         var options = SupervisorOptions(

@@ -113,6 +113,11 @@ import Testing
         }
         refuses(.state(assignment: 1, name: "S", meta: Array("{".utf8)))
         refuses(.done(assignment: 1, outcome: .success(Array("1 2".utf8))))
+        // A string with a byte that is not UTF-8: clients could not read the record.
+        let foreign: [UInt8] = [0x22, 0xE4, 0x22]
+        refuses(.state(assignment: 1, name: "S", meta: foreign))
+        refuses(.done(assignment: 1, outcome: .success(foreign)))
+        refuses(.call(assignment: 1, arguments: [0x5B] + foreign + [0x5D], keywords: Array("{}".utf8)))
         refuses(.done(assignment: 1, outcome: .retry(delay: -1, because: Self.failure)))
         refuses(.done(assignment: 1, outcome: .retry(delay: .nan, because: Self.failure)))
     }

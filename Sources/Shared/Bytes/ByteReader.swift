@@ -38,6 +38,15 @@ public struct ByteReader {
         return text
     }
 
+    /// One JSON text.
+    ///
+    /// - Parameter field: what the error calls it.
+    public mutating func json(_ field: String) throws(FrameError) -> [UInt8] {
+        let text = try data()
+        do { try JSONScanner.check(text) } catch { throw .badValue("\(field): \(error)") }
+        return text
+    }
+
     private mutating func dataRange() throws(FrameError) -> Range<Int> {
         let count = Int(try integer(UInt32.self))
         guard end - position >= count else { throw .truncated }

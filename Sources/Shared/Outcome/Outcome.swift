@@ -34,9 +34,7 @@ public enum Outcome: Equatable, Sendable {
         let kind: UInt8 = try reader.integer()
         switch kind {
         case 1:
-            let json = try reader.data()
-            guard (try? JSONScanner.check(json)) != nil else { throw .badValue("return value") }
-            self = .success(json)
+            self = .success(try reader.json("return value"))
         case 2: self = .failure(try TaskFailure(from: &reader))
         case 3:
             let delay = try reader.double()
@@ -50,8 +48,9 @@ public enum Outcome: Equatable, Sendable {
 }
 
 extension JSONScanner {
-    /// Throws unless `text` is one JSON value and nothing else.
+    /// Throws unless `text` is one JSON value and nothing else, in UTF-8 throughout.
     public static func check(_ text: [UInt8]) throws(JSONError) {
+        do { _ = try UTF8Span(validating: text.span) } catch { throw JSONError(.badUTF8, at: error.byteOffsets.lowerBound) }
         var scanner = JSONScanner(text)
         _ = try scanner.skipValue()
         try scanner.expectEnd()

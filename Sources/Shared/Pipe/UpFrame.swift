@@ -119,9 +119,7 @@ public enum UpFrame: Equatable, Sendable {
         case 3:
             let assignment: UInt64 = try reader.integer()
             let name = try reader.text()
-            let meta = try reader.data()
-            guard (try? JSONScanner.check(meta)) != nil else { throw .badValue("state meta data") }
-            self = .state(assignment: assignment, name: name, meta: meta)
+            self = .state(assignment: assignment, name: name, meta: try reader.json("state meta data"))
         case 4:
             let assignment: UInt64 = try reader.integer()
             guard let level = LogLevel(rawValue: try reader.integer()) else { throw .badValue("log level") }
@@ -135,10 +133,7 @@ public enum UpFrame: Equatable, Sendable {
         case 7: self = .done(assignment: try reader.integer(), outcome: try Outcome(from: &reader))
         case 8:
             let assignment: UInt64 = try reader.integer()
-            let arguments = try reader.data()
-            let keywords = try reader.data()
-            guard (try? JSONScanner.check(arguments)) != nil, (try? JSONScanner.check(keywords)) != nil else { throw .badValue("call") }
-            self = .call(assignment: assignment, arguments: arguments, keywords: keywords)
+            self = .call(assignment: assignment, arguments: try reader.json("args"), keywords: try reader.json("kwargs"))
         case 9:
             let assignment: UInt64 = try reader.integer()
             let seconds = try reader.double()

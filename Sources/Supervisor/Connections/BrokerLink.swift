@@ -53,8 +53,10 @@ final class BrokerLink {
         guard !isOver else { return }
         let session = makeSession(holding())
         self.session = session
-        sources = PollableSources(session, loop: loop, priority: LoopPriority.broker) { [unowned self] in drain() }
-        drain()
+        do {
+            sources = try PollableSources(session, loop: loop, priority: LoopPriority.broker) { [unowned self] in drain() }
+            drain()
+        } catch { lost("\(error)") }
     }
 
     /// Gives the lease up and ends; `isOver` when done.

@@ -11,14 +11,21 @@ final class PollableSources {
     private var sources: [Int32: (serial: Int, source: IOSource)] = [:]
     private var timer: TimerSource?
 
+    /// Seconds until a descriptor that could not be watched is tried again.
+    private static let retryPause = 0.1
+
     /// - Parameter afterwards: called after the pollable has acted.
-    init(_ pollable: any Pollable, loop: EventLoop, priority: Int, afterwards: @escaping () -> Void) {
+    /// - Throws: there is no memory or no watch left for the timer.
+    init(
+        _ pollable: any Pollable, loop: EventLoop, priority: Int, afterwards: @escaping () -> Void
+    ) throws(SystemError) {
         self.pollable = pollable
         self.loop = loop
         self.priority = priority
         self.afterwards = afterwards
-        timer = try? loop.timer(priority: priority) { [unowned self] in
-            pollable.expired(now: .now)
+        timer = try loop.timer(priority: priority) { [unowned self] in
+            let now = MonotonicTime.now
+            if let deadline = pollable.deadline, deadline <= now { pollable.expired(now: now) }
             self.afterwards()
         }
         sync()
@@ -27,6 +34,7 @@ final class PollableSources {
     /// Watches what the pollable wants watched now. To be called whenever it may have changed its mind: after each turn.
     func sync() {
         let interests = pollable.interests
+        var isUnwatched = false
         for (descriptor, known) in sources where !interests.contains(where: { $0.descriptor == descriptor && $0.serial == known.serial }) {
             sources[descriptor] = nil
         }
@@ -40,8 +48,9 @@ final class PollableSources {
                 pollable.ready(descriptor, events, now: .now)
                 afterwards()
             }
-            if let source { sources[descriptor] = (interest.serial, source) }
+            if let source { sources[descriptor] = (interest.serial, source) } else { isUnwatched = true }
         }
-        timer?.set(pollable.deadline)
+        let retry = isUnwatched ? MonotonicTime.now.advanced(by: PollableSources.retryPause) : nil
+        timer?.set([pollable.deadline, retry].compactMap(\.self).min())
     }
 }

@@ -37,8 +37,10 @@ final class StoreLink {
     func open() {
         let store = endpoint.open(expiry: expiry)
         self.store = store
-        sources = PollableSources(store, loop: loop, priority: LoopPriority.broker) { [unowned self] in drain() }
-        drain()
+        do {
+            sources = try PollableSources(store, loop: loop, priority: LoopPriority.broker) { [unowned self] in drain() }
+            drain()
+        } catch { lost("\(error)") }
     }
 
     func drain() {
@@ -54,12 +56,16 @@ final class StoreLink {
             case .record: break
             case .notice(let text): log.warning("\(text)")
             case .lost(let reason):
-                self.store = nil
-                sources = nil
-                state.lost(reason)
+                lost(reason)
                 return
             }
         }
         sources?.sync()
+    }
+
+    private func lost(_ reason: String) {
+        store = nil
+        sources = nil
+        state.lost(reason)
     }
 }

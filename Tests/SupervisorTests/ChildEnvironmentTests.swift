@@ -9,19 +9,21 @@ import Testing
         "ODD",
     ]
     private static let quiet = "SWIFT_BACKTRACE=enable=no"
+    private static let unlogged = "LIBDISPATCH_LOG=NO"
 
     private func entries(_ names: [String], timeZone: String? = nil) -> [String] {
         ChildEnvironment(parent: Self.parent, names: names, timeZone: timeZone).entries
     }
 
     @Test func aShortList() {
-        #expect(entries([]) == ["PATH=/bin", "HOME=/h", "LANG=C", "LC_ALL=C", "TZ=UTC", "TMPDIR=/t", Self.quiet])
+        #expect(entries([]) == ["PATH=/bin", "HOME=/h", "LANG=C", "LC_ALL=C", "TZ=UTC", "TMPDIR=/t", Self.quiet, Self.unlogged])
     }
 
     @Test func whatTheOperatorNames() {
         #expect(entries(["MY_VAR", "NOT_SET"]).contains("MY_VAR=1=2"))
         #expect(!entries(["MY"]).contains("MY_VAR=1=2"))
         #expect(!entries(["SWIFT_BACKTRACE"]).contains(Self.quiet))
+        #expect(!entries(["LIBDISPATCH_LOG"]).contains(Self.unlogged))
     }
 
     @Test func crashReportsAreSwitchedOnWithoutTerminalOrColour() throws {
@@ -29,7 +31,7 @@ import Testing
         let setting = try #require(reporting.first { $0.hasPrefix("SWIFT_BACKTRACE=") })
         for part in ["enable=yes", "interactive=no", "color=no", "output-to=stderr"] { #expect(setting.contains(part)) }
         let mine = ChildEnvironment(parent: ["SWIFT_BACKTRACE=mine"], names: ["SWIFT_BACKTRACE"], timeZone: nil, backtraces: true).entries
-        #expect(mine == ["SWIFT_BACKTRACE=mine"])
+        #expect(mine == ["SWIFT_BACKTRACE=mine", Self.unlogged])
     }
 
     @Test func aWayToTheBrokerIsRefusedWhoeverAsks() {

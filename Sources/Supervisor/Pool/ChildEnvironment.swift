@@ -26,6 +26,8 @@ public struct ChildEnvironment {
         if !extra.contains("SWIFT_BACKTRACE") {
             entries.append("SWIFT_BACKTRACE=\(backtraces ? ChildEnvironment.backtraces : "enable=no")")
         }
+        // libdispatch gives its threads nice values that take a right, and tells syslog each time that it may not, past the node's log.
+        if !extra.contains("LIBDISPATCH_LOG") { entries.append("LIBDISPATCH_LOG=NO") }
         self.entries = entries
     }
 }

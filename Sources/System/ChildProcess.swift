@@ -49,7 +49,7 @@ public final class ChildProcess {
         }
         for index in 0..<count { failures.append(posix_spawn_file_actions_adddup2(&actions, parkingPlace + index, index)) }
         failures.append(coppice_close_from(&actions, count))
-        if let failure = failures.first(where: { $0 != 0 }) { throw SystemError("start \(path)", code: failure) }
+        if let failure = failures.first(where: { $0 != 0 }) { throw startFailure(path, failure) }
 
         var attributes = posix_spawnattr_t()
         posix_spawnattr_init(&attributes)
@@ -67,7 +67,7 @@ public final class ChildProcess {
         let failure = withCStrings(arguments) { argv in
             withCStrings(environment) { envp in posix_spawn(&pid, path, &actions, &attributes, argv, envp) }
         }
-        guard failure == 0 else { throw SystemError("start \(path)", code: failure) }
+        guard failure == 0 else { throw startFailure(path, failure) }
         // Safe although the pid is only a number: nobody but this process reaps it, so it can't have been given away.
         let pidfd = coppice_pidfd_open(pid)
         guard pidfd >= 0 else {
@@ -76,6 +76,11 @@ public final class ChildProcess {
             throw failure
         }
         return ChildProcess(pid: pid, pidfd: Descriptor(owning: pidfd))
+    }
+
+    /// The descriptors are open: what is called a bad one is a number above the limit, where one is put out of the way.
+    private static func startFailure(_ path: String, _ code: Int32) -> SystemError {
+        SystemError("start \(path)", code: code == EBADF ? EMFILE : code)
     }
 
     /// glibc's posix_spawn can't start into a cgroup before its version 2.39.
@@ -101,7 +106,7 @@ public final class ChildProcess {
                 }
             }
         }
-        guard pid > 0 else { throw SystemError("start \(path)", code: -pid) }
+        guard pid > 0 else { throw startFailure(path, -pid) }
         return ChildProcess(pid: pid, pidfd: Descriptor(owning: pidfd))
     }
 

@@ -15,6 +15,9 @@ public enum CurrentProcess {
     /// Writing to a closed pipe is then an error and no signal. By a handler: SIG_IGN would be what each program that is started has, too.
     public static func ignoreBrokenPipes() { Glibc.signal(SIGPIPE) { _ in } }
 
+    /// Writing beyond RLIMIT_FSIZE is then an error, as on a full disk, and no signal. By a handler, likewise.
+    public static func surviveFileSizeLimit() { Glibc.signal(SIGXFSZ) { _ in } }
+
     /// No program that this process starts gets the descriptor.
     public static func keepToOurselves(_ descriptor: Int32) { _ = fcntl(descriptor, F_SETFD, FD_CLOEXEC) }
 

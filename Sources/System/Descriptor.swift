@@ -63,6 +63,11 @@ public final class Descriptor {
         }
     }
 
+    /// Writes all of `bytes`, to what does not block.
+    ///
+    /// - Throws: also where a part is written and no more, as on a full disk.
+    public func write(all bytes: [UInt8]) throws(SystemError) { try Descriptor.write(all: bytes, to: raw) }
+
     /// Gives what it refers to to another user. Refused, it stays as it was.
     public func give(to user: UserAccount) { _ = fchown(raw, user.id, user.group) }
 

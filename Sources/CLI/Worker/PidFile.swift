@@ -1,9 +1,12 @@
+import CoppiceSupervisor
 import CoppiceSystem
 import Glibc
 
-/// The file that holds the master's process id while it lives.
+/// The file that holds the master's process id while it lives. When that process was started stands beside it, in the report of its reloads:
+/// a second line would be taken for a second process by `kill $(cat PIDFILE)`.
 final class PidFile {
     private let path: String
+    private let report: String?
 
     /// sysexits' EX_CANTCREAT, which Celery uses for this.
     private static let taken: Int32 = 73
@@ -11,6 +14,9 @@ final class PidFile {
     /// Takes the file; one whose process is gone is taken over. Of several that try at once, one gets it.
     init(_ path: String) throws {
         self.path = path
+        report = ReloadReport.places(pidfile: path, runtimeDirectory: nil).first
+        // One of a process that had this number before would make us look like it.
+        if let report, ReloadReport(path: report)?.pid == getpid() { unlink(report) }
         // A new file put in place at once: nobody reads half a number.
         let temporary = "\(path).\(getpid())"
         do {
@@ -18,7 +24,7 @@ final class PidFile {
             unlink(temporary)
             let descriptor = try Descriptor.open(temporary, flags: O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, mode: 0o644)
             defer { unlink(temporary) }
-            _ = try descriptor.write(Array("\(getpid())\n".utf8))
+            try descriptor.write(all: Array("\(getpid())\n".utf8))
             // Unlike rename(2) it replaces nothing.
             while link(temporary, path) != 0 {
                 guard errno == EEXIST else { throw SystemError("link to \(path)") }
@@ -50,6 +56,8 @@ final class PidFile {
 
     private func check(_ file: String) throws {
         guard let owner = PidFile.read(file), owner != getpid(), kill(owner, 0) == 0 || errno == EPERM else { return }
+        // Its number may have been given to another process since it was killed.
+        if let report = report.flatMap({ ReloadReport(path: $0) }), report.pid == owner, !report.isCurrent { return }
         throw CommandFailure(
             "--pidfile: \(path) belongs to process \(owner), which runs; stop it or name another file", code: PidFile.taken)
     }

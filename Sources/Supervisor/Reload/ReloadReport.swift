@@ -76,11 +76,12 @@ public struct ReloadReport: Equatable, Sendable {
     func write(to path: String) throws(SystemError) {
         let temporary = "\(path).\(pid)"
         let file = try Descriptor.open(temporary, flags: O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW, mode: 0o644)
-        _ = try file.write(json.bytes + [UInt8(ascii: "\n")])
-        guard rename(temporary, path) == 0 else {
-            let failure = SystemError("rename to \(path)")
+        do throws(SystemError) {
+            try file.write(all: json.bytes + [UInt8(ascii: "\n")])
+            guard rename(temporary, path) == 0 else { throw SystemError("rename to \(path)") }
+        } catch {
             unlink(temporary)
-            throw failure
+            throw error
         }
     }
 }

@@ -47,7 +47,7 @@ extension Supervisor {
 
     /// A cold shutdown is a soft one first, if that is set, something runs, and it was not one already.
     private func shutDown(_ asked: SupervisorLifecycle.DrainMode, exitCode: Int32) {
-        let shutdown = options.shutdown
+        let shutdown = live.shutdown
         let isSoft = asked == .cold && shutdown.softLimit > 0 && (lifecycle.drainMode ?? .warm) < .soft && pool.busyCount > 0
         let mode = isSoft ? .soft : asked
         guard lifecycle.drain(mode, exitCode: exitCode) else { return }

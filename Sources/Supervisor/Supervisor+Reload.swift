@@ -22,21 +22,22 @@ extension Supervisor {
         publishReloads()
         reporter.reloading(since: now)
         do {
-            let (options, differing) = options.reloaded(as: try readSettings())
+            let (read, live) = try readSettings()
+            let differing = options.differences(from: read)
             if !differing.isEmpty {
                 log.warning("Reload: \(differing.joined(separator: ", ")) changed, which takes a restart: as before until then")
             }
-            restart.begin(options)
+            restart.begin(live)
         } catch {
             reloadEnded(.failed("\(error)"))
         }
     }
 
-    func take(over options: SupervisorOptions) {
+    func take(over live: LiveOptions) {
         let now = MonotonicTime.now
-        let isOtherSize = options.concurrency != self.options.concurrency || options.scaling != self.options.scaling
-        self.options = options
-        intake.options = options
+        let isOtherSize = live.concurrency != self.live.concurrency || live.scaling != self.live.scaling
+        self.live = live
+        intake.live = live
         if isOtherSize { setSize(now: now) }
     }
 

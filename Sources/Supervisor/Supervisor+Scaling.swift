@@ -36,13 +36,13 @@ extension Supervisor {
 
     /// After a reload.
     func setSize(now: MonotonicTime) {
-        if let scaling = options.scaling {
+        if let scaling = live.scaling {
             scaler = Autoscaler(scaling)
             scalingTimer?.set(now)
         } else {
             scaler = nil
             scalingTimer?.set(nil)
-            pool.resize(to: options.concurrency, now: now)
+            pool.resize(to: live.concurrency, now: now)
         }
     }
 }

@@ -8,7 +8,8 @@ import Logging
 /// The master: one thread, one loop. Handlers record facts with the part that they concern; `reconcile`, once per turn, compares
 /// what is with what should be and acts.
 public final class Supervisor {
-    var options: SupervisorOptions
+    let options: SupervisorOptions
+    var live: LiveOptions
     /// Also for what the command line has to say to it.
     public let log: Logger
     let sink: LogSink
@@ -45,22 +46,23 @@ public final class Supervisor {
     var sources: [EventSource] = []
 
     /// Sets everything up; nothing runs yet.
-    public init(options: SupervisorOptions, sink: LogSink) throws(SystemError) {
+    public init(options: SupervisorOptions, live: LiveOptions, sink: LogSink) throws(SystemError) {
         self.options = options
+        self.live = live
         self.sink = sink
         log = Logger(label: "coppice") { _ in SupervisorLogHandler(sink: sink, level: options.log.level) }
         CurrentProcess.ignoreBrokenPipes()
         let childLimits = DescriptorLimit.raise()
         loop = try EventLoop()
-        pool = try Pool(options: options, loop: loop, log: log, childLimits: childLimits)
-        intake = try Intake(options: options, pool: pool, loop: loop, log: log)
-        let sessions = BrokerSessions(options)
+        pool = try Pool(options: options, live: live, loop: loop, log: log, childLimits: childLimits)
+        intake = try Intake(options: options, live: live, pool: pool, loop: loop, log: log)
+        let sessions = BrokerSessions(options, mostChildren: live.mostChildren)
         broker = try BrokerLink(options.broker, loop: loop, log: log) { sessions.make(holding: $0) }
         store = sessions.joinsResults ? nil : try StoreLink(endpoint: options.results, expiry: options.resultExpiry, loop: loop, log: log)
         reporter = try Reporter(loop: loop)
         restart = RollingRestart(pool: pool)
         reload = Reload(places: options.reloadReports)
-        scaler = options.scaling.map { Autoscaler($0) }
+        scaler = live.scaling.map { Autoscaler($0) }
         try connect()
         try connectOrders()
     }
@@ -69,7 +71,9 @@ public final class Supervisor {
     public var onFirstChild: (_ tasks: [String]) -> Void = { _ in }
 
     /// Reads the settings once more, for a reload. What it throws is the reason why there is none.
-    public var readSettings: () throws -> SupervisorOptions = { throw SupervisorFailure("the settings can't be read again", code: 1) }
+    public var readSettings: () throws -> (SupervisorOptions, LiveOptions) = {
+        throw SupervisorFailure("the settings can't be read again", code: 1)
+    }
 
     /// Runs until a signal or a failure ends it; returns the exit code.
     ///
@@ -164,7 +168,7 @@ public final class Supervisor {
                 metadata: child.fields)
             // What shells and coppice-exec end with where a program can't be executed: to try again is of no use.
             if lifecycle.state == .booting, !hadChild, death.process == .exit(127) {
-                fail("\(options.workerPath) can't be executed: \(death.whyNotExecuted)", code: 2)
+                fail("\(live.workerPath) can't be executed: \(death.whyNotExecuted)", code: 2)
             }
         } else {
             log.error(
@@ -247,7 +251,7 @@ public final class Supervisor {
         restart.advance(now: now)
         pool.spawnMissing(now: now)
         if pool.respawn.isExhausted, pool.children.isEmpty {
-            fail("\(options.workerPath) does not become ready, or ends at once: \(pool.respawn.failures) attempts failed; giving up")
+            fail("\(live.workerPath) does not become ready, or ends at once: \(pool.respawn.failures) attempts failed; giving up")
             return
         }
         if !lifecycle.isQuiet { handOut() }

@@ -186,6 +186,21 @@ def test_a_task_that_only_the_new_worker_has_waits_while_that_starts(folder, red
     assert reloading.wait(10) == 0, worker.log.text
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="wants root: it hides the user database from the master")
+def test_a_reload_asks_no_user_database(folder, redis_worker, app):
+    users, nobody_answers = folder / "passwd", folder / "fifo"
+    shutil.copy("/etc/passwd", users)
+    os.mkfifo(nobody_answers)
+    own = ("unshare", "-m", "sh", "-c", f'mount --bind {users} /etc/passwd && exec "$@"', "sh")
+    it = Reloaded(folder, redis_worker, "--child-user", "nobody", prefix=own, concurrency=1)
+    worker = it.worker.ready()
+    # Whoever looks a user up from here on waits for ever, as for a server that is away.
+    subprocess.run(["nsenter", "-t", str(worker.pid), "-m", "mount", "--bind", nobody_answers, "/etc/passwd"], check=True)
+    done = it.reload("--timeout", 8)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert app.send_task("drill.add", (2, 3)).get(timeout=10) == 5
+
+
 def test_a_binary_that_works_only_once_is_replaced_back(reloaded, app, folder):
     it = reloaded(concurrency=3)
     worker = it.worker.all_ready(3)

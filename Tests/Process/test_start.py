@@ -1,5 +1,6 @@
 """Starting: what can't work is said in one line, and what may still come is waited for."""
 
+import json
 import os
 import re
 import signal
@@ -223,6 +224,23 @@ def test_a_pidfile_of_a_killed_worker_is_taken_over(redis_worker, folder):
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="looks at a master's descriptors")
+def test_a_pidfile_whose_number_is_another_process_by_now_is_taken_over(redis_worker, command, folder):
+    pidfile, report = folder / "pid", folder / "pid.reload"
+    redis_worker("--pidfile", pidfile).ready().kill()
+    told = json.loads(report.read_text())
+    with subprocess.Popen(["sleep", "60"]) as other:
+        # As if the killed master's number had been given to it.
+        pidfile.write_text(f"{other.pid}\n")
+        report.write_text(json.dumps(told | {"pid": other.pid}))
+        worker = redis_worker("--pidfile", pidfile).ready()
+        assert pidfile.read_text() == f"{worker.pid}\n"
+        assert worker.stop() == 0
+        # Where nothing tells when its owner was started, it is believed.
+        pidfile.write_text(f"{other.pid}\n")
+        refuse(command, "-A", DRILL, "--pidfile", pidfile, mentions=[str(pidfile), str(other.pid)], code=73)
+        other.kill()
+
+
 def test_of_two_that_start_at_once_one_gets_a_stale_pidfile(redis_worker, folder):
     pidfile = folder / "pid"
     gone = subprocess.Popen(["true"])
@@ -268,6 +286,47 @@ def test_a_pidfile_that_can_not_be_written_is_refused(command, folder):
     refuse(command, "-A", DRILL, "--pidfile", folder / "no" / "such" / "pid", mentions=[str(folder / "no")])
     refuse(command, "-A", DRILL, "--pidfile", folder, mentions=[str(folder)])
     assert [path.name for path in folder.parent.glob(folder.name + "*")] == [folder.name]
+
+
+def test_a_pidfile_that_can_not_be_written_whole_is_refused(redis_worker, folder):
+    pidfile = folder / "pid"
+    worker = redis_worker("--pidfile", pidfile, prefix=("prlimit", "--fsize=2")).start()
+    assert worker.wait() == 73
+    assert "--pidfile: write: File too large" in worker.log.text and not list(folder.glob("pid*"))
+
+
+def test_a_limit_of_file_sizes_ends_no_master(redis_worker, app, folder):
+    logfile = folder / "log"
+    worker = redis_worker("--pidfile", folder / "pid", "--logfile", logfile, prefix=("prlimit", "--fsize=64")).ready()
+    assert app.send_task("drill.add", (2, 3)).get(timeout=10) == 5
+    assert logfile.stat().st_size == 64
+    assert worker.stop() == 0
+
+
+def test_half_a_report_of_reloads_is_none(redis_worker, folder):
+    worker = redis_worker("--pidfile", folder / "pid", prefix=("prlimit", "--fsize=20")).ready()
+    worker.log.wait("How reloads go is not told: write: File too large, ignoring")
+    assert [path.name for path in folder.glob("pid*")] == ["pid"]
+
+
+def test_too_few_descriptors_are_no_wrong_worker(workers, folder):
+    environment = {"COPPICE_BROKER_URL": f"sqlite:///{folder}/coppice.db"}
+    for limit in range(12, 28, 2):
+        prefix = ("sh", "-c", f'ulimit -n {limit}; exec "$@"', "sh")
+        worker = workers(concurrency=1, environment=environment, prefix=prefix).start()
+        until(lambda: not worker.running or worker.log.find("next attempt|is ready"), what=lambda: worker.log.text)
+        assert worker.running or worker.wait() == 1, (limit, worker.log.text)
+        worker.close()
+
+
+def test_a_child_that_takes_longer_than_it_may_for_its_start_is_told_of_the_flag(redis_worker, python_worker, folder):
+    os.mkfifo(folder / "gate")
+    settings = folder / "settings.yaml"
+    settings.write_text("version: 1\nworker: {child-start-timeout: 0.5}\n")
+    slow = python_worker("", serve=f'open("{folder}/gate").close()\nserve()')
+    worker = redis_worker("--config", settings, app=slow, concurrency=1).start()
+    worker.log.wait(r"did not become ready within 0\.5 s \(--child-start-timeout\); it is killed")
+    worker.log.wait("killed: it was not ready within 0.5 s")
 
 
 def test_the_log_goes_to_a_file_when_asked(redis_worker, folder):

@@ -31,7 +31,7 @@ import Testing
     }
 
     private static let reasons: [ChildLifecycle.KillReason] = [
-        .neverReady, .neverBegan, .hardTimeLimit(1), .revoked, .silent, .protocolError("x"), .shutdown, .notWanted, .overstayed,
+        .neverReady(10), .neverBegan, .hardTimeLimit(1), .revoked, .silent, .protocolError("x"), .shutdown, .notWanted, .overstayed,
         .pledgeBroken(2),
         .crashReport,
     ]

@@ -18,7 +18,7 @@ import Testing
         var life = ChildLifecycle()
         if phase == .starting { return life }
         if phase == .killedEarly {
-            _ = life.kill(.neverReady)
+            _ = life.kill(.neverReady(10))
             return life
         }
         _ = life.ready()
@@ -39,7 +39,7 @@ import Testing
         case .working: .working(hand)
         case .stopping: .stopping(hand)
         case .killed: .killed(.silent, hand)
-        case .killedEarly: .killed(.neverReady, Hand())
+        case .killedEarly: .killed(.neverReady(10), Hand())
         case .ended: .ended
         }
     }
@@ -183,7 +183,7 @@ import Testing
             case .working: .init(killed: nil, wasStopping: false, wasReady: true, hand: Self.full)
             case .stopping: .init(killed: nil, wasStopping: true, wasReady: true, hand: Self.full)
             case .killed: .init(killed: .silent, wasStopping: false, wasReady: true, hand: Self.full, target: Self.full.running)
-            case .killedEarly: .init(killed: .neverReady, wasStopping: false, wasReady: false, hand: Hand())
+            case .killedEarly: .init(killed: .neverReady(10), wasStopping: false, wasReady: false, hand: Hand())
             }
         #expect(end == expected)
     }

@@ -24,10 +24,10 @@ import Testing
         var lines: [Line] = []
         for piece in pieces {
             try Descriptor.write(all: Array(piece.utf8), to: pipe.write.raw)
-            #expect(output.receive(limit: 1 << 20, isKnown: { $0 < 10 }) { lines.append(Line($0, $1)) })
+            #expect(try output.receive(limit: 1 << 20, isKnown: { $0 < 10 }) { lines.append(Line($0, $1)) })
         }
         pipe.write.close()
-        #expect(!output.receive(isKnown: { $0 < 10 }) { lines.append(Line($0, $1)) })
+        #expect(try !output.receive(isKnown: { $0 < 10 }) { lines.append(Line($0, $1)) })
         return lines
     }
 
@@ -84,7 +84,7 @@ import Testing
             let end = min(bytes.count, start + Int.random(in: 1...5000, using: &random))
             try Descriptor.write(all: Array(bytes[start..<end]), to: pipe.write.raw)
             #expect(
-                output.receive(limit: 1 << 20, isKnown: { _ in false }) { line, _ in
+                try output.receive(limit: 1 << 20, isKnown: { _ in false }) { line, _ in
                     said.append(line)
                     count += line.utf8.count
                 })
@@ -92,7 +92,7 @@ import Testing
             #expect(start - count <= ChildOutput.longestLine + 32)
         }
         try Descriptor.write(all: [UInt8(ascii: "\n")], to: pipe.write.raw)
-        #expect(output.receive(limit: 1 << 20, isKnown: { _ in false }) { line, _ in said.append(line) })
+        #expect(try output.receive(limit: 1 << 20, isKnown: { _ in false }) { line, _ in said.append(line) })
         #expect(said.allSatisfy { $0.utf8.count <= ChildOutput.longestLine })
         #expect(said.joined() == text)
     }

@@ -53,7 +53,7 @@ import Testing
         try inScene(reportingFor: 1) { pool, child, now in
             pool.noticeLife(of: child, now: now)
             #expect(child.crashingSince == nil)
-            pool.options.backtraces = true
+            pool.live.backtraces = true
             pool.beginsReport(child, now: now)
             #expect(child.crashingSince == nil, "its word is not taken twice")
             // It is a child like any other again.

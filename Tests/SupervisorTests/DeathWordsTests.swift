@@ -59,7 +59,7 @@ import Testing
             process: .signal(SIGKILL), killed: .crashReport, how: kill,
             cause: "killed: it had crashed, and to report that took it more than 30 s"),
         Row(process: .signal(SIGKILL), killed: .protocolError("x"), how: kill, cause: "killed for breaking the pipe protocol: x"),
-        Row(process: .signal(SIGKILL), killed: .neverReady, how: kill, cause: "killed: it was not ready within 10 s"),
+        Row(process: .signal(SIGKILL), killed: .neverReady(10), how: kill, cause: "killed: it was not ready within 10 s"),
         Row(process: .signal(SIGKILL), killed: .neverBegan, how: kill, cause: "killed: it had not begun what it was given within 10 s"),
         Row(process: .signal(SIGKILL), killed: .shutdown, how: kill, cause: "killed by a cold shutdown"),
         Row(

@@ -18,15 +18,15 @@ final class IntakeScene {
 
     init(concurrency: Int = 1, prefetchMultiplier: Int = 4) throws {
         let options = SupervisorOptions(
-            workerPath: "/bin/true", node: "celery@test", concurrency: concurrency, prefetchMultiplier: prefetchMultiplier,
-            queues: ["celery"], broker: .sqlite(path: "/nowhere"), results: .sqlite(path: "/nowhere"), softTimeLimit: nil,
-            timeLimit: nil, maximumRetries: 3, timeZone: nil, childEnvironment: [], log: LogOptions(level: .critical), version: "0")
+            node: "celery@test", prefetchMultiplier: prefetchMultiplier, queues: ["celery"], broker: .sqlite(path: "/nowhere"),
+            results: .sqlite(path: "/nowhere"), timeZone: nil, log: LogOptions(level: .critical), version: "0")
+        let live = LiveOptions(workerPath: "/bin/true", concurrency: concurrency, maximumRetries: 3)
         var log = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
         log.logLevel = .critical
         CurrentProcess.ignoreBrokenPipes()
         loop = try EventLoop()
-        pool = try Pool(options: options, loop: loop, log: log, childLimits: DescriptorLimit.raise())
-        intake = try Intake(options: options, pool: pool, loop: loop, log: log)
+        pool = try Pool(options: options, live: live, loop: loop, log: log, childLimits: DescriptorLimit.raise())
+        intake = try Intake(options: options, live: live, pool: pool, loop: loop, log: log)
         try pool.spawnFirst()
     }
 

@@ -295,7 +295,7 @@ import Testing
         let returning = TaskDeclaration(name: "t", options: ["acks_late": true, "reject_on_worker_lost": true])
         for hadLess in [false, true] {
             try inScene { scene in
-                scene.intake.options.poison.suspectMemory = 256 << 20
+                scene.intake.live.poison.suspectMemory = 256 << 20
                 scene.childIsReady(returning)
                 scene.take("a")
                 scene.handOut()

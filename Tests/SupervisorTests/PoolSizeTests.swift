@@ -110,9 +110,10 @@ import Testing
         try inScene { scene in
             let (pool, slot) = (scene.pool, scene.slot)
             scene.childIsReady(TaskDeclaration(name: "t"))
-            var options = pool.options
-            options.recycling.tasks = 1
-            let launcher = ChildLauncher(options, generation: 2, descriptorLimit: pool.launcher.descriptorLimit, sandbox: pool.sandbox)
+            var live = pool.live
+            live.recycling.tasks = 1
+            let launcher = ChildLauncher(
+                pool.options, live, generation: 2, descriptorLimit: pool.launcher.descriptorLimit, sandbox: pool.sandbox)
             let successor = try pool.replace(slot, by: launcher, now: .now)
             _ = successor.lifecycle.ready()
             pool.succeed(in: slot, now: .now)
@@ -120,6 +121,22 @@ import Testing
             scene.take("a")
             scene.handOut()
             #expect(pool.wornOut.map { $0 === successor } == [true])
+        }
+    }
+
+    @Test func aChildIsGivenTheTimeForItsStartThatItWasStartedWith() throws {
+        try inScene { scene in
+            let pool = scene.pool
+            var live = pool.live
+            live.startTimeout = 300
+            let launcher = ChildLauncher(
+                pool.options, live, generation: 2, descriptorLimit: pool.launcher.descriptorLimit, sandbox: pool.sandbox)
+            let slow = try pool.replace(scene.slot, by: launcher, now: .now)
+            #expect(slow.startDeadline == slow.spawnedAt.advanced(by: 300))
+            // When the master wakes from a pause it begins anew.
+            let now = MonotonicTime.now.advanced(by: 100)
+            pool.noticeStandstill(now: now)
+            #expect(slow.startDeadline == now.advanced(by: 300))
         }
     }
 

@@ -7,7 +7,8 @@
 struct WorkerLookup {
     /// All that may stand in the file.
     static let names = Set([
-        "app", "loglevel", "concurrency", "prefetch-multiplier", "queues", "hostname", "soft-time-limit", "time-limit", "child-env",
+        "app", "loglevel", "concurrency", "prefetch-multiplier", "queues", "hostname", "soft-time-limit", "time-limit",
+        "child-start-timeout", "child-env",
         "pidfile", "logfile", "log-format", "backtraces",
         "child-cgroup", "child-memory", "child-cpu", "child-pids", "child-user", "child-no-new-privs", "child-private-tmp",
         "child-oom-score-adj", "max-tasks-per-child", "max-memory-per-child", "max-memory-kills", "max-deaths", "suspect-memory",

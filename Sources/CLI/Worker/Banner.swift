@@ -2,13 +2,13 @@ import CoppiceSupervisor
 
 /// What a worker says of itself when it starts.
 enum Banner {
-    static func text(_ options: SupervisorOptions, tasks: [String]) -> String {
+    static func text(_ options: SupervisorOptions, _ live: LiveOptions, tasks: [String]) -> String {
         """
          -------------- \(options.node) coppice \(options.version)
-         .> worker:      \(options.workerPath)
+         .> worker:      \(live.workerPath)
          .> broker:      \(options.broker)
          .> results:     \(options.results)
-         .> concurrency: \(options.concurrency) (prefork), prefetch \(options.concurrency * options.prefetchMultiplier)
+         .> concurrency: \(live.concurrency) (prefork), prefetch \(live.concurrency * options.prefetchMultiplier)
          .> queues:      \(options.queues.map(\.name).joined(separator: ", "))
 
         [tasks]

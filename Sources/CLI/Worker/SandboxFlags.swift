@@ -35,7 +35,8 @@ struct SandboxFlags: ParsableArguments {
             "How much sooner than the master the kernel kills a child when memory is short; 500 if not given.", valueName: "n"))
     var childOomScoreAdj: Int?
 
-    func options(_ worker: WorkerLookup) throws -> SandboxOptions {
+    /// - Parameter account: looks a user up.
+    func options(_ worker: WorkerLookup, account: (String) throws(UnknownAccount) -> UserAccount?) throws -> SandboxOptions {
         var options = SandboxOptions()
         if let mode = try worker.text(childCgroup, "child-cgroup") {
             guard let groups = SandboxOptions.Groups(rawValue: mode) else {
@@ -46,8 +47,9 @@ struct SandboxFlags: ParsableArguments {
         options.memory = try worker.bytes(childMemory, "child-memory")
         options.processor = try worker.integer(childCpu, "child-cpu", 1...100_000)
         options.processes = try worker.integer(childPids, "child-pids", 8...1_000_000)
-        options.user = try worker.text(childUser, "child-user").map { name in
-            do { return try UserAccount(name) } catch { throw CommandFailure("--child-user: \(error)", code: 2) }
+        options.userName = try worker.text(childUser, "child-user")
+        options.user = try options.userName.flatMap { name in
+            do { return try account(name) } catch { throw CommandFailure("--child-user: \(error)", code: 2) }
         }
         options.forbidsNewPrivileges = try worker.isOn(childNoNewPrivs, "child-no-new-privs")
         options.hasPrivateFolder = try worker.isOn(childPrivateTmp, "child-private-tmp")

@@ -52,6 +52,11 @@ struct WorkerCommand: ParsableCommand {
     @Option(parsing: .unconditional, help: ArgumentHelp("Seconds after which a task is killed.", valueName: "seconds"))
     var timeLimit: Double?
 
+    @Option(
+        parsing: .unconditional,
+        help: ArgumentHelp("Seconds within which a child must be ready; 10 if not given.", valueName: "seconds"))
+    var childStartTimeout: Double?
+
     @Option(help: ArgumentHelp("A variable that children get, too; may be repeated.", valueName: "name"))
     var childEnv: [String] = []
 
@@ -73,9 +78,10 @@ struct WorkerCommand: ParsableCommand {
     func run() throws {
         // Before anything else: a process of the same user must not read our memory and environment.
         CurrentProcess.forbidInspection()
+        CurrentProcess.surviveFileSizeLimit()
         let code = try CommandFailure.reporting {
             let settings = try Settings(connection)
-            let options = try resolve(settings)
+            let (options, live) = try resolve(settings) { name throws(UnknownAccount) in try UserAccount(name) }
             if let timeZone = options.timeZone {
                 setenv("TZ", timeZone, 1)
                 tzset()
@@ -89,17 +95,18 @@ struct WorkerCommand: ParsableCommand {
                 pid?.remove()
                 for report in options.reloadReports { unlink(report) }
             }
-            let supervisor = try Supervisor(options: options, sink: sink)
+            let supervisor = try Supervisor(options: options, live: live, sink: sink)
             for remark in settings.remarks { supervisor.log.warning("\(remark)") }
             if let remark = UnknownVariables.remark(CurrentProcess.environment) { supervisor.log.warning("\(remark)") }
             supervisor.readSettings = {
-                do { return try resolve(try Settings(connection)) } catch let failure as CommandFailure {
+                // The user database may be a server, and the loop waits for nobody: the user is who it was at the start.
+                do { return try resolve(try Settings(connection)) { _ in options.sandbox.user } } catch let failure as CommandFailure {
                     throw SupervisorFailure(failure.text, code: failure.code)
                 }
             }
             supervisor.onFirstChild = { tasks in
                 var output = LineOutput(descriptor: STDOUT_FILENO)
-                output.append(Banner.text(options, tasks: tasks).utf8)
+                output.append(Banner.text(options, live, tasks: tasks).utf8)
                 output.flush()
             }
             do { return try supervisor.run() } catch let failure as SupervisorFailure {
@@ -109,32 +116,42 @@ struct WorkerCommand: ParsableCommand {
         if code != 0 { throw ExitCode(code) }
     }
 
-    private func resolve(_ settings: Settings) throws -> SupervisorOptions {
+    /// - Parameter account: looks up whom children run as.
+    private func resolve(
+        _ settings: Settings, account: (String) throws(UnknownAccount) -> UserAccount?
+    ) throws -> (SupervisorOptions, LiveOptions) {
         let worker = settings.worker
         let node = try name(worker)
         var options = SupervisorOptions(
-            workerPath: try executable(worker), node: node.full,
-            concurrency: try children(worker),
-            prefetchMultiplier: try worker.integer(prefetchMultiplier, "prefetch-multiplier", 1...10_000) ?? 4,
-            queues: try declarations(settings),
-            broker: settings.broker, results: settings.results, softTimeLimit: try worker.seconds(softTimeLimit, "soft-time-limit"),
-            timeLimit: try worker.seconds(timeLimit, "time-limit"), maximumRetries: settings.maximumRetries, timeZone: settings.timeZone,
-            childEnvironment: try childVariables(worker), log: try log.options(worker, node: node), version: Coppice.version)
-        options.backtraces = try worker.isOn(backtraces, "backtraces")
-        options.poison = try poison.options(worker)
-        options.extendsResults = settings.extendsResults
-        options.resultExpiry = settings.resultExpiry
-        options.storesErrorsEvenIfIgnored = settings.storesErrorsEvenIfIgnored
-        options.sandbox = try sandbox.options(worker)
-        options.recycling = try recycling.options(worker)
+            node: node.full, prefetchMultiplier: try worker.integer(prefetchMultiplier, "prefetch-multiplier", 1...10_000) ?? 4,
+            queues: try declarations(settings), broker: settings.broker, results: settings.results, timeZone: settings.timeZone,
+            log: try log.options(worker, node: node), version: Coppice.version)
         if case .rabbitmq = settings.results { options.ledgerPath = try Settings.embeddedPath() }
-        options.scaling = isSizeGiven ? nil : try scaling.options(worker, patience: settings.autoscalePatience)
-        if let scaling = options.scaling { options.concurrency = scaling.minimum }
-        options.shutdown = try shutdown.options(worker)
+        options.resultExpiry = settings.resultExpiry
+        options.sandbox = try sandbox.options(worker, account: account)
         options.pidfile = try worker.text(pidfile, "pidfile").map { try node.path($0, "--pidfile") }
         options.reloadReports = ReloadReport.places(
             pidfile: options.pidfile, runtimeDirectory: CurrentProcess.environment("RUNTIME_DIRECTORY"))
-        return options
+        return (options, try live(settings))
+    }
+
+    private func live(_ settings: Settings) throws -> LiveOptions {
+        let worker = settings.worker
+        var live = LiveOptions(
+            workerPath: try executable(worker), concurrency: try children(worker), maximumRetries: settings.maximumRetries)
+        live.scaling = isSizeGiven ? nil : try scaling.options(worker, patience: settings.autoscalePatience)
+        if let scaling = live.scaling { live.concurrency = scaling.minimum }
+        live.softTimeLimit = try worker.seconds(softTimeLimit, "soft-time-limit")
+        live.timeLimit = try worker.seconds(timeLimit, "time-limit")
+        live.startTimeout = try worker.seconds(childStartTimeout, "child-start-timeout") ?? LiveOptions.standardStartTimeout
+        live.childEnvironment = try childVariables(worker)
+        live.extendsResults = settings.extendsResults
+        live.storesErrorsEvenIfIgnored = settings.storesErrorsEvenIfIgnored
+        live.backtraces = try worker.isOn(backtraces, "backtraces")
+        live.recycling = try recycling.options(worker)
+        live.poison = try poison.options(worker)
+        live.shutdown = try shutdown.options(worker)
+        return live
     }
 
     private func name(_ worker: WorkerLookup) throws -> NodeName {

@@ -5,10 +5,15 @@ import CoppiceTransport
 /// Makes the broker sessions of this master: one incarnation, and what of it outlives a session.
 struct BrokerSessions {
     let options: SupervisorOptions
+    /// How many children there may be.
+    let mostChildren: Int
     private let incarnation = Incarnation()
     private let claims = ClaimBook()
 
-    init(_ options: SupervisorOptions) { self.options = options }
+    init(_ options: SupervisorOptions, mostChildren: Int) {
+        self.options = options
+        self.mostChildren = mostChildren
+    }
 
     /// Whether records reach the result store in the broker's own commits.
     var joinsResults: Bool {
@@ -35,7 +40,7 @@ struct BrokerSessions {
         case .rabbitmq(let url):
             let carrier = AMQPCarrier(
                 url, queues: options.queues, node: options.node, incarnation: incarnation,
-                prefetch: options.unsettled, largestMessage: SupervisorOptions.largestMessage)
+                prefetch: options.unsettled(children: mostChildren), largestMessage: SupervisorOptions.largestMessage)
             return LedgeredSession(
                 carrier: carrier, ledger: makeLedger(), incarnation: incarnation, book: claims)
         case .sqlite(let path):

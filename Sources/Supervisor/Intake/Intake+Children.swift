@@ -13,8 +13,8 @@ extension Intake {
         claimed -= 1
         delivery.lifecycle.started()
         pool.limit(
-            child, soft: delivery.message.softTimeLimit ?? delivery.declaration?.softTimeLimit ?? options.softTimeLimit,
-            hard: delivery.message.hardTimeLimit ?? delivery.declaration?.timeLimit ?? options.timeLimit, now: .now)
+            child, soft: delivery.message.softTimeLimit ?? delivery.declaration?.softTimeLimit ?? live.softTimeLimit,
+            hard: delivery.message.hardTimeLimit ?? delivery.declaration?.timeLimit ?? live.timeLimit, now: .now)
         let writes = write(delivery, Verdict.started(delivery.message, pid: child.process.pid, node: options.node))
         if delivery.startStep == .startEarly || !writes.isEmpty {
             delivery.unsentStart = outbox.add(delivery, delivery.startStep, writes: writes)
@@ -115,13 +115,13 @@ extension Intake {
     func write(_ delivery: Delivery, _ record: ResultRecord) -> [ResultWrite] {
         guard delivery.storesResult || record.state == .failure && storesFailures(of: delivery) else { return [] }
         var record = record
-        if options.extendsResults { record.extended = delivery.extended(node: options.node) }
+        if live.extendsResults { record.extended = delivery.extended(node: options.node) }
         return [ResultWrite(record, of: delivery.message)]
     }
 
     /// Whether failures are stored although results are ignored.
     private func storesFailures(of delivery: Delivery) -> Bool {
-        delivery.declaration?.storesErrorsEvenIfIgnored ?? options.storesErrorsEvenIfIgnored
+        delivery.declaration?.storesErrorsEvenIfIgnored ?? live.storesErrorsEvenIfIgnored
     }
 
     /// A child is gone. What it had not started is ready again; what ran gets its verdict.
@@ -188,7 +188,7 @@ extension Intake {
 
     /// What must be said of a death beside its cause, where the task had less memory than others.
     private func suspicion(_ delivery: Delivery) -> String {
-        guard delivery.child?.ordinaryDataLimit != nil, let bytes = options.poison.suspectMemory else { return "" }
+        guard delivery.child?.ordinaryDataLimit != nil, let bytes = live.poison.suspectMemory else { return "" }
         return "; as a suspect it was given \(bytes >> 20) MiB"
     }
 }

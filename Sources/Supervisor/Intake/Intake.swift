@@ -7,7 +7,8 @@ import Logging
 /// The deliveries: from what the broker gave to what is settled. Decides what may run, hands it out, and turns each end into one step
 /// for the outbox.
 final class Intake {
-    var options: SupervisorOptions
+    let options: SupervisorOptions
+    var live: LiveOptions
     let pool: Pool
     let log: Logger
     private let dueTimer: TimerSource
@@ -33,8 +34,9 @@ final class Intake {
     /// A time less than this far away is waited for here; a later one with the broker. Seconds.
     static let holdLimit = 2.0
 
-    init(options: SupervisorOptions, pool: Pool, loop: EventLoop, log: Logger) throws(SystemError) {
+    init(options: SupervisorOptions, live: LiveOptions, pool: Pool, loop: EventLoop, log: Logger) throws(SystemError) {
         self.options = options
+        self.live = live
         self.pool = pool
         self.log = log
         dueTimer = try loop.timer(priority: LoopPriority.due) {}
@@ -135,7 +137,7 @@ final class Intake {
 
     /// Whether it has died as often as one may.
     func isExhausted(_ delivery: Delivery) -> Bool {
-        delivery.record.deaths.count >= delivery.declaration?.mostDeaths ?? options.poison.mostDeaths
+        delivery.record.deaths.count >= delivery.declaration?.mostDeaths ?? live.poison.mostDeaths
     }
 
     /// A task that has died as often as one may goes to the dead-letter place with the stories; who waits for it is told.

@@ -20,7 +20,8 @@ public struct SandboxOptions: Sendable, Equatable {
     public var processes: Int?
     /// No program that it starts gains rights, whatever its file says.
     public var forbidsNewPrivileges = false
-    /// Whom it runs as; nil: as the master.
+    /// Whom it runs as, as the operator names it, and who that is; nil: as the master.
+    public var userName: String?
     public var user: UserAccount?
     /// Whether each child has a folder of its own for temporary files, which goes with it.
     public var hasPrivateFolder = false

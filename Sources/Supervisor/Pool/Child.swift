@@ -26,12 +26,15 @@ final class Child {
     var ahead = 0
     var beats = false
 
-    /// Until when it must be ready.
+    /// Seconds in which it must be ready, and until when that is.
+    let startTimeout: Double
     var startDeadline: MonotonicTime
     /// Since it is ready, while nothing is done: from when on its start counts as one that succeeded.
     var probationEnd: MonotonicTime?
     /// When it was last heard of.
     var lastHeard: MonotonicTime
+    /// When the last bytes came of a frame whose end has not come.
+    var inFrameSince: MonotonicTime?
     /// When the running assignment started.
     var runningSince: MonotonicTime?
     /// The running assignment's limits.
@@ -70,17 +73,18 @@ final class Child {
     var writeSource: IOSource?
     var exitSource: IOSource?
 
-    init(_ launched: ChildLauncher.Launched, number: UInt64, in slot: Slot, mostTaken: Int, now: MonotonicTime) {
+    init(_ launched: ChildLauncher.Launched, by launcher: ChildLauncher, number: UInt64, in slot: Slot, now: MonotonicTime) {
         self.slot = slot
         self.number = number
         generation = launched.generation
-        self.mostTaken = mostTaken
+        mostTaken = launcher.mostTaken
+        startTimeout = launcher.startTimeout
         process = launched.process
         channel = launched.channel
         outputs = launched.outputs
         enclosure = launched.enclosure
         spawnedAt = now
-        startDeadline = now.advanced(by: Pool.startTimeout)
+        startDeadline = now.advanced(by: startTimeout)
         lastHeard = now
     }
 

@@ -18,6 +18,8 @@ final class ChildChannel {
     var upDescriptor: Int32 { up.raw }
     var downDescriptor: Int32 { down.raw }
     var hasBacklog: Bool { written < out.count }
+    /// Whether a frame has begun to arrive whose end has not come.
+    var isInFrame: Bool { decoder.pending > 0 }
 
     /// Queues a frame; `flush` sends it.
     func send(_ frame: DownFrame) {
@@ -49,13 +51,17 @@ final class ChildChannel {
         case more
         /// The child has closed its end.
         case end
+        /// The pipe can't be read.
+        case failed(SystemError)
     }
 
     /// Reads at most `limit` bytes and hands every whole frame to `handle`.
     func receive(limit: Int, _ handle: (UpFrame) -> Void) throws(FrameError) -> Reading {
         var read = 0
         while read < limit {
-            switch (try? up.read(upTo: 1 << 16)) ?? .end {
+            let reading: Descriptor.ReadResult
+            do { reading = try up.read(upTo: 1 << 16) } catch { return .failed(error) }
+            switch reading {
             case .wouldBlock: return .empty
             case .end: return .end
             case .bytes(let bytes):

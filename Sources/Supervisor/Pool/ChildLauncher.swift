@@ -14,25 +14,28 @@ struct ChildLauncher {
     let descriptorLimit: DescriptorLimit
     /// What a child is told of the node in its hello.
     let settings: JSONObject
+    /// Seconds in which a child must say ready.
+    let startTimeout: Double
     /// How many tasks a child may be given.
     let mostTaken: Int
     let sandbox: Sandbox
 
-    init(_ options: SupervisorOptions, generation: Int, descriptorLimit: DescriptorLimit, sandbox: Sandbox) {
+    init(_ options: SupervisorOptions, _ live: LiveOptions, generation: Int, descriptorLimit: DescriptorLimit, sandbox: Sandbox) {
         self.generation = generation
-        program = ProgramFile(path: options.workerPath)
+        program = ProgramFile(path: live.workerPath)
         environment = sandbox.environment(
             ChildEnvironment(
-                parent: CurrentProcess.environment, names: options.childEnvironment, timeZone: options.timeZone,
-                backtraces: options.backtraces
+                parent: CurrentProcess.environment, names: live.childEnvironment, timeZone: options.timeZone,
+                backtraces: live.backtraces
             ).entries)
         self.descriptorLimit = descriptorLimit
         self.sandbox = sandbox
-        mostTaken = options.recycling.tasks ?? .max
+        startTimeout = live.startTimeout
+        mostTaken = live.recycling.tasks ?? .max
         var settings = JSONObject()
-        settings.append("max_retries", .int(options.maximumRetries))
+        settings.append("max_retries", .int(live.maximumRetries))
         if let timeZone = options.timeZone { settings.append("timezone", .string(timeZone)) }
-        if options.extendsResults { settings.append("wants_calls", true) }
+        if live.extendsResults { settings.append("wants_calls", true) }
         settings.append("marks_output", true)
         self.settings = settings
     }

@@ -20,7 +20,8 @@ struct ChildLifecycle: Equatable {
     }
 
     enum KillReason: Equatable {
-        case neverReady
+        /// It was not ready within so many seconds.
+        case neverReady(Double)
         case hardTimeLimit(Double)
         case revoked
         case silent

@@ -40,10 +40,10 @@ final class ChildOutput {
     /// - Parameters:
     ///   - isKnown: whether the child was given the assignment that a mark names; another is no mark.
     ///   - line: is called with each line and its `owner`.
-    func receive(limit: Int = piece, isKnown: (UInt64) -> Bool, line: (String, UInt64) -> Void) -> Bool {
+    func receive(limit: Int = piece, isKnown: (UInt64) -> Bool, line: (String, UInt64) -> Void) throws(SystemError) -> Bool {
         var left = limit
         while left > 0 {
-            switch (try? pipe.read(upTo: ChildOutput.piece)) ?? .end {
+            switch try pipe.read(upTo: ChildOutput.piece) {
             case .wouldBlock: return true
             case .end:
                 finish(line)

@@ -38,7 +38,8 @@ extension Pool {
         for child in children {
             child.lastHeard = now
             child.awaited?.since = now
-            if child.lifecycle.isStarting { child.startDeadline = now.advanced(by: Pool.startTimeout) }
+            if child.inFrameSince != nil { child.inFrameSince = now }
+            if child.lifecycle.isStarting { child.startDeadline = now.advanced(by: child.startTimeout) }
             if child.killDeadline != nil { child.killDeadline = now.advanced(by: Pool.killDelay) }
             if child.goneDeadline != nil { child.goneDeadline = now.advanced(by: Pool.corpseDelay) }
             if let pledge = child.pledge { child.pledge?.until = now.advanced(by: pledge.seconds) }
@@ -103,8 +104,10 @@ extension Pool {
         }
         if child.lifecycle.isStarting {
             if reached(child.startDeadline), !isStarved(child, since: child.spawnedAt, now: now) {
-                log.error("\(child.name) did not become ready within \(Int(Pool.startTimeout)) s; it is killed", metadata: child.fields)
-                kill(child, .neverReady)
+                log.error(
+                    "\(child.name) did not become ready within \(Death.seconds(child.startTimeout)) (--child-start-timeout); it is killed",
+                    metadata: child.fields)
+                kill(child, .neverReady(child.startTimeout))
             }
             return
         }
@@ -112,6 +115,10 @@ extension Pool {
         if child.beats, reached(child.lastHeard.advanced(by: Pool.silence)), !isStarved(child, since: child.lastHeard, now: now) {
             log.error("\(child.name) has been silent for \(Pool.silence) s; it is killed", metadata: child.fields)
             kill(child, .silent)
+            return
+        }
+        if let since = child.inFrameSince, reached(since.advanced(by: Pool.frameTimeout)), !isStarved(child, since: since, now: now) {
+            complain("nothing has followed the beginning of a frame within \(Death.seconds(Pool.frameTimeout))", child)
             return
         }
         if let awaited = child.awaited, reached(awaited.since.advanced(by: Pool.beginTimeout)),

@@ -123,7 +123,7 @@ extension Pool {
     /// The child has crashed, and its runtime holds it for seconds to report how. It gets a successor at once, unless as many as there are
     /// slots report already; the task that crashed has its verdict, with the report, when the process has ended.
     func beginsReport(_ child: Child, now: MonotonicTime) {
-        guard options.backtraces, child.crashingSince == nil, !child.quotesReports, !child.lifecycle.isKilled else { return }
+        guard live.backtraces, child.crashingSince == nil, !child.quotesReports, !child.lifecycle.isKilled else { return }
         child.crashingSince = now
         child.lastLines.beginReport()
         wake(at: now.advanced(by: Pool.reportTimeout))

@@ -39,7 +39,14 @@ extension Pool {
     }
 
     private func readOutput(_ output: ChildOutput, of child: Child, limit: Int = ChildOutput.piece) {
-        let isOpen = output.receive(limit: limit, isKnown: { child.labels[$0] != nil }) { say($0, $1, output, child) }
+        let isOpen: Bool
+        do throws(SystemError) {
+            isOpen = try output.receive(limit: limit, isKnown: { child.labels[$0] != nil }) { say($0, $1, output, child) }
+        } catch {
+            output.source = nil
+            log.warning("the \(output.stream.rawValue) of \(child.name) is not heard any more: \(error)", metadata: child.fields)
+            return
+        }
         // The line is finished only when the report is about to begin.
         if output.stream == .standardError, output.hasBegun(Pool.reportMark) { beginsReport(child, now: .now) }
         // Without a reader's interest the loop would spin on the hang-up.

@@ -66,7 +66,7 @@ extension Pool {
 
     /// What has taken a process along before gets less memory, if the node is told so.
     private func tighten(_ child: Child) {
-        guard let bytes = options.poison.suspectMemory, child.ordinaryDataLimit == nil,
+        guard let bytes = live.poison.suspectMemory, child.ordinaryDataLimit == nil,
             let before = child.process.setSoftDataLimit(UInt64(bytes))
         else { return }
         child.ordinaryDataLimit = before
@@ -83,20 +83,26 @@ extension Pool {
 
     /// Sends what has been queued for children in this turn.
     func flush() {
+        var unwatched: [Child] = []
         for child in unflushed where child.lifecycle.state != .ended {
             child.channel.flush()
-            if child.channel.hasBacklog { watchWrites(child) }
+            if child.channel.hasBacklog, !watchWrites(child) { unwatched.append(child) }
         }
         unflushed.removeAll(keepingCapacity: true)
+        guard !unwatched.isEmpty else { return }
+        unflushed = unwatched
+        wake(at: MonotonicTime.now.advanced(by: Pool.unwatchedPause))
     }
 
-    private func watchWrites(_ child: Child) {
-        guard child.writeSource == nil else { return }
+    /// Whether what is left is sent when the pipe takes it: there may be no more memory or watches for that.
+    private func watchWrites(_ child: Child) -> Bool {
+        guard child.writeSource == nil else { return true }
         child.writeSource = try? loop.watch(child.channel.downDescriptor, for: .write, priority: LoopPriority.childFrames) {
             [weak child] _ in
             guard let child else { return }
             child.channel.flush()
             if !child.channel.hasBacklog { child.writeSource = nil }
         }
+        return child.writeSource != nil
     }
 }

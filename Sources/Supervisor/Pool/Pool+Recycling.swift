@@ -20,10 +20,10 @@ extension Pool {
 
     /// What a frame tells of the time to look at a child's memory: between tasks, and at its beats if the limit holds for those that run.
     func measure(_ child: Child, after frame: UpFrame, now: MonotonicTime) {
-        guard let most = options.recycling.memory else { return }
+        guard let most = live.recycling.memory else { return }
         switch frame {
         case .done where child.replacementDue == nil: measure(child, most: most, now: now)
-        case .heartbeat where options.recycling.killsOverMemory && child.lifecycle.hand.running != nil && !child.lifecycle.isKilled:
+        case .heartbeat where live.recycling.killsOverMemory && child.lifecycle.hand.running != nil && !child.lifecycle.isKilled:
             guard let held = ResidentMemory.of(child.process.pid), held > most else { return }
             log.error(
                 "\(child.name) holds \(held >> 10) KiB while its task runs, more than \(most >> 10): it is killed", metadata: child.fields)
@@ -34,7 +34,7 @@ extension Pool {
 
     /// The look that was too early when the last task ended.
     func measureIfDue(_ child: Child, now: MonotonicTime) {
-        guard let due = child.measureDue, let most = options.recycling.memory, child.replacementDue == nil else { return }
+        guard let due = child.measureDue, let most = live.recycling.memory, child.replacementDue == nil else { return }
         if due <= now { measure(child, most: most, now: now) } else { wake(at: due) }
     }
 

@@ -11,7 +11,7 @@ extension Pool {
     ///   tried again, as all that follow.
     func spawnFirst() throws(SystemError) {
         try sandbox.open(
-            children: max(options.concurrency, options.scaling?.maximum ?? 0), tightensSuspects: options.poison.suspectMemory != nil)
+            children: live.mostChildren, tightensSuspects: live.poison.suspectMemory != nil)
         sweepSandbox(now: .now)
         do { slots[0].child = try spawn(in: slots[0], by: launcher, now: .now) } catch {
             guard error.mayPass else { throw error }
@@ -80,7 +80,7 @@ extension Pool {
     func spawn(in slot: Slot, by launcher: ChildLauncher, now: MonotonicTime) throws(SystemError) -> Child {
         let launched = try launcher.launch(slot: slot.number)
         newestStart += 1
-        let child = Child(launched, number: newestStart, in: slot, mostTaken: launcher.mostTaken, now: now)
+        let child = Child(launched, by: launcher, number: newestStart, in: slot, now: now)
         do {
             try watch(child)
         } catch {

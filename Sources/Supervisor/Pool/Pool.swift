@@ -9,8 +9,6 @@ import Logging
 ///
 /// Facts go to the owner through the closures, at most one frame's worth at a time; the owner acts on them in its `reconcile`.
 final class Pool {
-    /// Seconds in which a child must say ready.
-    static let startTimeout = 10.0
     /// Seconds between a child's heartbeats, and how long it may be silent.
     static let heartbeat = 1.0
     static let silence = 3.0
@@ -28,8 +26,12 @@ final class Pool {
     static let mostAhead = 16
     /// Seconds within which a child must begin what is next in its hand.
     static let beginTimeout = 10.0
+    /// Seconds that a child may let pass between two bytes of a frame.
+    static let frameTimeout = 10.0
     /// When there was no turn for so many seconds the loop has stood still: in rest there is one each second.
     static let standstill = 2.0
+    /// Seconds until a pipe is written to again that could not be watched.
+    static let unwatchedPause = 0.1
     /// How many children are spawned in one turn.
     static let mostSpawnsInTurn = 16
     /// How many children may be starting at a time.
@@ -44,8 +46,9 @@ final class Pool {
     /// Seconds after which a frame proves that a child that seemed to crash has not: its threads stand still while it reports.
     static let crashDoubt = 0.5
 
+    let options: SupervisorOptions
     /// Those of the present generation.
-    var options: SupervisorOptions
+    var live: LiveOptions
     let loop: EventLoop
     let log: Logger
     var launcher: ChildLauncher
@@ -87,14 +90,15 @@ final class Pool {
     /// A line on a child's standard output or error.
     var onOutput: (Child, OutputLine) -> Void = { _, _ in }
 
-    init(options: SupervisorOptions, loop: EventLoop, log: Logger, childLimits: DescriptorLimit) throws(SystemError) {
+    init(options: SupervisorOptions, live: LiveOptions, loop: EventLoop, log: Logger, childLimits: DescriptorLimit) throws(SystemError) {
         self.options = options
+        self.live = live
         self.loop = loop
         self.log = log
         sandbox = Sandbox(options.sandbox, loop: loop, log: log)
-        launcher = ChildLauncher(options, generation: 1, descriptorLimit: childLimits, sandbox: sandbox)
-        slots = (1...options.concurrency).map(Slot.init)
-        size = options.concurrency
+        launcher = ChildLauncher(options, live, generation: 1, descriptorLimit: childLimits, sandbox: sandbox)
+        slots = (1...live.concurrency).map(Slot.init)
+        size = live.concurrency
         frames = try loop.group(priority: LoopPriority.childFrames)
         timer = try loop.timer(priority: LoopPriority.timeLimits) { [unowned self] in deadlinesReached(now: .now) }
     }
@@ -181,11 +185,18 @@ final class Pool {
         readPendingOutput(of: child)
         do {
             let reading = try child.channel.receive(limit: Pool.readLimit) { frame in accept(frame, from: child, now: now) }
-            // The other end is closed: the exit follows, or a process that can't say anything any more.
-            if reading == .end {
+            child.inFrameSince = child.channel.isInFrame ? now : nil
+            wake(at: child.inFrameSince?.advanced(by: Pool.frameTimeout))
+            switch reading {
+            case .empty, .more: break
+            case .end:
+                // The other end is closed: the exit follows, or a process that can't say anything any more.
                 child.frameSource = nil
                 child.hangUpDeadline = now.advanced(by: Pool.hangUpDelay)
                 wake(at: child.hangUpDeadline)
+            case .failed(let error):
+                child.frameSource = nil
+                complain("its pipe can't be read: \(error)", child)
             }
         } catch {
             complain("a bad frame: \(error)", child)

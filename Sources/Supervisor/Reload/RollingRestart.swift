@@ -24,17 +24,17 @@ final class RollingRestart {
 
     /// What children are started from, and what the node does by.
     private struct Generation {
-        var options: SupervisorOptions
+        var live: LiveOptions
         var launcher: ChildLauncher
     }
 
     /// The node does by these from now on.
-    var onOptions: (SupervisorOptions) -> Void = { _ in }
+    var onOptions: (LiveOptions) -> Void = { _ in }
     var onEnd: (ReloadReport.Outcome) -> Void = { _ in }
 
     init(pool: Pool) {
         self.pool = pool
-        old = Generation(options: pool.options, launcher: pool.launcher)
+        old = Generation(live: pool.live, launcher: pool.launcher)
         new = old
     }
 
@@ -44,12 +44,13 @@ final class RollingRestart {
     /// The generation that children are to be of.
     private var wanted: Int { lifecycle.state == .trying ? new.launcher.generation : pool.launcher.generation }
 
-    func begin(_ options: SupervisorOptions) {
-        old = Generation(options: pool.options, launcher: pool.launcher)
+    func begin(_ live: LiveOptions) {
+        old = Generation(live: pool.live, launcher: pool.launcher)
         new = Generation(
-            options: options,
+            live: live,
             launcher: ChildLauncher(
-                options, generation: new.launcher.generation + 1, descriptorLimit: pool.launcher.descriptorLimit, sandbox: pool.sandbox))
+                pool.options, live, generation: new.launcher.generation + 1, descriptorLimit: pool.launcher.descriptorLimit,
+                sandbox: pool.sandbox))
         awaited = nil
         lifecycle.begins()
     }
@@ -119,9 +120,9 @@ final class RollingRestart {
     }
 
     private func adopt(_ generation: Generation) {
-        pool.options = generation.options
+        pool.live = generation.live
         pool.launcher = generation.launcher
-        onOptions(generation.options)
+        onOptions(generation.live)
     }
 
     private func name(_ child: Child) -> String { child.generation == new.launcher.generation ? "new" : "old" }

@@ -20,7 +20,7 @@ extension Death {
 
     private var hand: String {
         switch end.killed {
-        case .neverReady: return "killed: it was not ready within \(Death.seconds(Pool.startTimeout))"
+        case .neverReady(let seconds): return "killed: it was not ready within \(Death.seconds(seconds))"
         case .hardTimeLimit(let limit): return "killed at the hard time limit of \(Death.seconds(limit))"
         case .revoked: return "ended since the task was revoked"
         case .silent: return "killed: it had been silent for \(Death.seconds(Pool.silence))\(doing)"
@@ -96,7 +96,7 @@ extension Death {
         return isOfSwift ? "\(line); a host without Swift wants a worker that was built with --static-swift-stdlib" : line
     }
 
-    private static func seconds(_ value: Double) -> String { "\(fixed(value, value < 100 ? 2 : 0)) s" }
+    static func seconds(_ value: Double) -> String { "\(fixed(value, value < 100 ? 2 : 0)) s" }
 
     private static func megabytes(_ bytes: Int) -> String { fixed(Double(bytes) / 1_048_576, 1) }
 

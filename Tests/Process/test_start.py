@@ -223,12 +223,12 @@ def test_a_pidfile_of_a_killed_worker_is_taken_over(redis_worker, folder):
     assert pidfile.read_text().strip() == str(worker.pid)
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="looks at a master's descriptors")
 def test_a_pidfile_whose_number_is_another_process_by_now_is_taken_over(redis_worker, command, folder):
     pidfile, report = folder / "pid", folder / "pid.reload"
     redis_worker("--pidfile", pidfile).ready().kill()
     told = json.loads(report.read_text())
-    with subprocess.Popen(["sleep", "60"]) as other:
+    other = subprocess.Popen(["sleep", "60"])
+    try:
         # As if the killed master's number had been given to it.
         pidfile.write_text(f"{other.pid}\n")
         report.write_text(json.dumps(told | {"pid": other.pid}))
@@ -238,9 +238,12 @@ def test_a_pidfile_whose_number_is_another_process_by_now_is_taken_over(redis_wo
         # Where nothing tells when its owner was started, it is believed.
         pidfile.write_text(f"{other.pid}\n")
         refuse(command, "-A", DRILL, "--pidfile", pidfile, mentions=[str(pidfile), str(other.pid)], code=73)
+    finally:
         other.kill()
+        other.wait()
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="looks at a master's descriptors")
 def test_of_two_that_start_at_once_one_gets_a_stale_pidfile(redis_worker, folder):
     pidfile = folder / "pid"
     gone = subprocess.Popen(["true"])

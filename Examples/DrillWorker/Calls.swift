@@ -1,4 +1,5 @@
 import CoppiceWorkerProcess
+import FoundationEssentials
 
 struct Add: TaskCall {
     static let name: TaskName = "drill.add"
@@ -26,6 +27,23 @@ struct Retry: TaskCall {
     static let name: TaskName = "drill.retry"
     typealias Output = Int
     var times: Int
+}
+
+/// Returns its arguments.
+struct Echo: TaskCall {
+    static let name: TaskName = "drill.echo"
+    enum Size: String, Codable { case small, large }
+    struct Line: Codable {
+        var product: String
+        @Default var count = 1
+    }
+    typealias Output = Echo
+    var text: String
+    @Default var times: Int = 1
+    var link: URL?
+    var data: Data?
+    @Default var size = Size.small
+    @Default var lines: [Line] = []
 }
 
 struct Sum: TaskCall {

@@ -10,7 +10,7 @@ import CoppiceWorkerProcess
         }
         tasks.on(Fail.self) { call, _ in throw ValueError(call.message) }
         tasks.on(Retry.self) { call, context in
-            if context.retries < call.times { throw context.retry(after: .seconds(1)) }
+            if context.retries < call.times { try context.retry(after: .seconds(1)) }
             return context.retries
         }
         tasks.on(Sum.self) { call, _ in call.numbers.reduce(0, +) }
@@ -30,6 +30,7 @@ import CoppiceWorkerProcess
         tasks.on(Spin.self) { call, _ in
             let clock = ContinuousClock()
             let end = clock.now + .seconds(call.seconds)
+        tasks.on(Echo.self) { call, _ in call }
             while clock.now < end {}
             return call.seconds
         }

@@ -50,21 +50,38 @@ public struct TaskContext: Sendable {
         if seconds > 0 { attempt.pledge(seconds: seconds) }
     }
 
-    /// The error to throw for another attempt.
+    // Each of the following is there twice: as the error to throw, and throwing it. So `context.retry()` alone, which would do nothing, does
+    // not compile: it wants a `throw` or a `try`.
+
+    /// Another attempt: `throw context.retry()`.
     ///
     /// - Parameters:
     ///   - delay: Until then. nil: as the task's policy says; without one, three minutes.
     ///   - cause: What went wrong: the task's error once no attempt is left.
+    @_disfavoredOverload
     public func retry(after delay: Duration? = nil, because cause: (any Error)? = nil) -> any Error {
         RetryRequest(delay: delay, cause: cause)
     }
 
-    /// The error to throw where another attempt would be no use, although the task's policy allows one.
+    public func retry(after delay: Duration? = nil, because cause: (any Error)? = nil) throws {
+        throw RetryRequest(delay: delay, cause: cause)
+    }
+
+    /// Another attempt would be no use, although the task's policy allows one: `throw context.fail(because: error)`.
+    @_disfavoredOverload
     public func fail(because cause: any Error) -> any Error { FinalFailure(cause: cause) }
 
-    /// The error to throw to refuse the message: back to its queue, or away as a failure.
+    public func fail(because cause: any Error) throws { throw FinalFailure(cause: cause) }
+
+    /// The task refuses the message: back to its queue, or away as a failure.
+    @_disfavoredOverload
     public func reject(requeue: Bool = false, reason: String) -> any Error { Rejection(requeue: requeue, reason: reason) }
 
-    /// The error to throw to end without a result.
+    public func reject(requeue: Bool = false, reason: String) throws { throw Rejection(requeue: requeue, reason: reason) }
+
+    /// The task ends without a result.
+    @_disfavoredOverload
     public func ignore() -> any Error { IgnoredResult() }
+
+    public func ignore() throws { throw IgnoredResult() }
 }

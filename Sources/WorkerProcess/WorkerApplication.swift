@@ -1,8 +1,10 @@
 @_exported import protocol CoppiceShared.TaskCall
 @_exported import struct CoppiceShared.TaskName
 @_exported import struct CoppiceShared.NoOutput
+@_exported import struct CoppiceShared.Default
 @_exported import struct CoppiceShared.JSONObject
 @_exported import enum CoppiceShared.JSONValue
+@_exported import struct Logging.Logger
 
 /// A worker's executable: what `coppice worker -A PATH` starts, once per child process.
 ///

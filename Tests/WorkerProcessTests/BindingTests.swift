@@ -98,7 +98,7 @@ import Testing
             text == """
                 {"date": {"__type__": "datetime", "__value__": "2025-01-02T03:04:05.678901+00:00"}, \
                 "id": {"__type__": "uuid", "__value__": {"hex": "00000000000000000000000000000005"}}, \
-                "data": {"__type__": "base64", "__value__": "//4="}, "amount": {"__type__": "decimal", "__value__": "1.1"}}
+                "data": "//4=", "amount": {"__type__": "decimal", "__value__": "1.1"}}
                 """)
         let plain = try bind(
             Typed.self,
@@ -106,6 +106,103 @@ import Testing
         #expect(plain.date == typed.date)
         #expect(plain.id == id)
         #expect(plain.data == Data("abc".utf8))
+    }
+
+    enum Size: String, Codable { case small, large }
+
+    struct Parcel: Codable, Equatable {
+        struct Line: Codable, Equatable {
+            var product: String
+            @Default var count = 1
+        }
+        var to: String
+        @Default var weight: Int = 2
+        @Default var note: String? = "none"
+        @Default var size = Size.small
+        @Default var lines: [Line] = [Line(product: "leaflet")]
+        @Default var copies: Int = 3
+    }
+
+    @Test func aDefaultIsWhatTheDeclarationSays() throws {
+        #expect(try bind(Parcel.self, ["A"]) == Parcel(to: "A"))
+        #expect(try bind(Parcel.self, ["A", 7]) == Parcel(to: "A", weight: 7))
+        #expect(try bind(Parcel.self, ["A"], ["copies": 7, "size": "large"]) == Parcel(to: "A", size: .large, copies: 7))
+        #expect(try bind(Parcel.self, [], ["to": "A", "note": "x"]) == Parcel(to: "A", note: "x"))
+        // Null is none, unless it is a value of the type.
+        #expect(try bind(Parcel.self, ["A", nil], ["size": nil, "copies": 7]) == Parcel(to: "A", copies: 7))
+        #expect(try bind(Parcel.self, ["A"], ["note": nil]) == Parcel(to: "A", note: nil))
+        // In what stands in an argument, too; one after the other.
+        let lines: JSONValue = [["product": "a"], ["product": "b", "count": 5], ["product": "c", "count": nil]]
+        let parcel = try bind(Parcel.self, ["A"], ["lines": lines])
+        #expect(parcel == Parcel(to: "A", lines: [.init(product: "a"), .init(product: "b", count: 5), .init(product: "c")]))
+    }
+
+    @Test func aDefaultIsNoReasonToTakeAnything() {
+        #expect(message(Parcel.self, ["A", "7"]) == "add() argument 'weight' must be int, not str")
+        #expect(message(Parcel.self, []) == "add() missing 1 required positional argument: 'to'")
+        #expect(message(Parcel.self, [1, 2, 3, 4, 5, 6, 7]) == "add() takes from 1 to 6 positional arguments but 7 were given")
+        #expect(message(Parcel.self, ["A", 1], ["weight": 2]) == "add() got multiple values for argument 'weight'")
+        #expect(
+            message(Parcel.self, ["A"], ["lines": [["product": "a", "count": "1"]]])
+                == "add() argument 'lines[0].count' must be int, not str")
+    }
+
+    /// What other properties begin with has defaults of its own.
+    struct Crate: Codable, Equatable {
+        var parcel = Parcel(to: "plain", weight: 5)
+        @Default var weight: Int = 9
+        @Default var copies: Int = 10
+    }
+
+    @Test func defaultsOfOneTypeAreNotAnothers() throws {
+        #expect(try bind(Crate.self, [["to": "A"]]) == Crate(parcel: Parcel(to: "A"), weight: 9, copies: 10))
+    }
+
+    /// What it makes by itself while it is decoded has defaults of its own, and they are not those of what follows.
+    struct Maker: Decodable {
+        let made = Parcel(to: "made")
+        let given: Parcel
+
+        enum CodingKeys: CodingKey { case given }
+
+        init(from decoder: any Decoder) throws {
+            _ = Parcel(to: "before", weight: 11)
+            let container = try decoder.container(keyedBy: CodingKeys.self)
+            _ = Parcel(to: "after", weight: 12)
+            given = try container.decode(Parcel.self, forKey: .given)
+        }
+    }
+
+    @Test func whatIsMadeMeanwhileLeavesNoDefaults() throws {
+        let maker = try bind(Maker.self, [["to": "A"]])
+        #expect(maker.given == Parcel(to: "A") && maker.made == Parcel(to: "made"))
+    }
+
+    @Test func aWrongCaseNamesTheArgument() {
+        #expect(
+            message(Parcel.self, ["A"], ["size": "huge"])
+                == "add() argument 'size': Cannot initialize Size from invalid String value huge")
+        #expect(message(Parcel.self, ["A"], ["size": 5]) == "add() argument 'size' must be str, not int")
+        struct Sized: Codable { var sizes: [Size] }
+        #expect(
+            message(Sized.self, [["small", "huge"]]) == "add() argument 'sizes[1]': Cannot initialize Size from invalid String value huge")
+    }
+
+    struct Download: Codable, Equatable {
+        var from: URL
+        var digest: Data
+    }
+
+    @Test func urlsAndBase64AreJSONDecoders() throws {
+        let text = #"{"from":"https://example.org/a?b=c","digest":"3q2+7w=="}"#
+        let wanted = try JSONDecoder().decode(Download.self, from: Data(text.utf8))
+        let object = try #require(try JSONValue(parsing: Array(text.utf8)).object)
+        #expect(try bind(Download.self, [], object) == wanted)
+        let encoded = try ResultEncoder.encode(wanted)
+        #expect(try JSONDecoder().decode(Download.self, from: Data(encoded)) == wanted)
+        #expect(message(Download.self, ["", ""]) == "add() argument 'from' is no URL")
+        #expect(message(Download.self, ["a:b", "%"]) == "add() argument 'digest' is not base64")
+        #expect(message(Download.self, [5, 5]) == "add() argument 'from' must be URL, not int")
     }
 
     struct Order: Codable {

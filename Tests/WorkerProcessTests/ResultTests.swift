@@ -44,6 +44,14 @@ import Testing
                 == "{\"kind\": \"full\", \"lines\": [{\"a\": 1}, {}], \"raw\": {\"n\": null, \"big\": 123456789012345678901234567890}}")
     }
 
+    @Test func aDefaultIsTheBareValue() throws {
+        struct Parcel: Codable {
+            @Default var count = 1
+            @Default var note: String? = nil
+        }
+        #expect(try text(Parcel(count: 5)) == "{\"count\": 5, \"note\": null}")
+    }
+
     @Test func anErrorOfTheValuesOwnPassesThrough() {
         struct Broken: Encodable {
             func encode(to encoder: any Encoder) throws { throw ValueError("no") }

@@ -16,6 +16,16 @@ struct BindingError: PythonException, Equatable, CustomStringConvertible {
         self.init("\(function)() argument \(Self.text(path)) must be \(Self.python(type)), not \(Self.python(value))")
     }
 
+    /// A value of the right type that won't do, as an enum's that has no such case.
+    init(_ function: String, _ path: [any CodingKey], _ error: DecodingError) {
+        let place = path.isEmpty ? "" : " argument \(Self.text(path))"
+        switch error {
+        case .dataCorrupted(let context), .keyNotFound(_, let context), .typeMismatch(_, let context), .valueNotFound(_, let context):
+            self.init("\(function)()\(place): \(context.debugDescription)")
+        @unknown default: self.init("\(function)()\(place): \(error)")
+        }
+    }
+
     /// `'items[2].name'`.
     static func text(_ path: [any CodingKey]) -> String {
         var out = ""

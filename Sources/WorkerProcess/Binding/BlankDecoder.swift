@@ -7,7 +7,8 @@ struct BlankDecoder: Decoder, SingleValueDecodingContainer {
     var userInfo: [CodingUserInfoKey: Any] { [:] }
 
     func container<Key: CodingKey>(keyedBy type: Key.Type) throws -> KeyedDecodingContainer<Key> {
-        KeyedDecodingContainer(Keyed<Key>())
+        InitialValues.forget()
+        return KeyedDecodingContainer(Keyed<Key>())
     }
 
     func unkeyedContainer() throws -> any UnkeyedDecodingContainer { ElementContainer([], path: [], function: "") }

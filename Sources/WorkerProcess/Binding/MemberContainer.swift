@@ -5,11 +5,17 @@ struct MemberContainer<Key: CodingKey>: KeyedDecodingContainerProtocol {
     let codingPath: [any CodingKey]
     private let object: JSONObject
     private let function: String
+    private let type: Any.Type
     /// Of big objects only: looking through a few members is quicker than hashing them.
     private let index: [String: JSONValue]?
+    /// What properties have that may be left out.
+    private let initial: InitialValues?
 
-    init(_ object: JSONObject, path: [any CodingKey], function: String) {
+    /// - Parameter type: What is decoded.
+    init(_ object: JSONObject, path: [any CodingKey], function: String, type: Any.Type) {
         self.object = object
+        self.type = type
+        initial = .taken(by: type)
         codingPath = path
         self.function = function
         index = object.members.count <= 8 ? nil : Dictionary(object.members.map { ($0.key, $0.value) }) { _, last in last }
@@ -34,7 +40,13 @@ struct MemberContainer<Key: CodingKey>: KeyedDecodingContainerProtocol {
 
     func contains(_ key: Key) -> Bool { member(key) != nil }
     func decodeNil(forKey key: Key) throws -> Bool { member(key)?.isNull ?? true }
-    func decode<Value: Decodable>(_ type: Value.Type, forKey key: Key) throws -> Value { try decoder(key).decode(type) }
+    func decode<Value: Decodable>(_ type: Value.Type, forKey key: Key) throws -> Value {
+        if let initial = initial?.next(of: type) {
+            let value = member(key)
+            if value == nil || value == .null && !initial.takesNull { return initial.value }
+        }
+        return try decoder(key).decode(type)
+    }
 
     func nestedContainer<NestedKey: CodingKey>(
         keyedBy type: NestedKey.Type, forKey key: Key
@@ -42,6 +54,6 @@ struct MemberContainer<Key: CodingKey>: KeyedDecodingContainerProtocol {
 
     func nestedUnkeyedContainer(forKey key: Key) throws -> any UnkeyedDecodingContainer { try decoder(key).unkeyedContainer() }
 
-    func superDecoder() throws -> any Decoder { ValueDecoder(.object(object), path: codingPath, function: function) }
+    func superDecoder() throws -> any Decoder { ValueDecoder(.object(object), path: codingPath, function: function, type: type) }
     func superDecoder(forKey key: Key) throws -> any Decoder { try decoder(key) }
 }

@@ -3,6 +3,9 @@ import CoppiceShared
 /// Serves a call's properties from the arguments.
 struct ParameterContainer<Key: CodingKey>: KeyedDecodingContainerProtocol {
     let binding: ArgumentBinding
+    /// What parameters have that may be left out.
+    let initial: InitialValues?
+    let type: Any.Type
     var codingPath: [any CodingKey] { [] }
     var allKeys: [Key] { binding.keywordNames.compactMap(Key.init(stringValue:)) }
 
@@ -14,6 +17,12 @@ struct ParameterContainer<Key: CodingKey>: KeyedDecodingContainerProtocol {
     func decodeNil(forKey key: Key) throws -> Bool { binding.argument(key.stringValue)?.isNull ?? true }
 
     func decode<Value: Decodable>(_ type: Value.Type, forKey key: Key) throws -> Value {
+        let initial = initial?.next(of: type)
+        if let initial {
+            binding.mayBeMissing(key.stringValue)
+            let value = binding.argument(key.stringValue)
+            if value == nil || value == .null && !initial.takesNull { return initial.value }
+        }
         guard let value = binding.argument(key.stringValue) else {
             // A blank stands in so that the rest is asked for and the error can name all that is missing; `check` throws it.
             binding.isMissing(key.stringValue)
@@ -23,7 +32,7 @@ struct ParameterContainer<Key: CodingKey>: KeyedDecodingContainerProtocol {
             return try decoder(value, key).decode(type)
         } catch let error as BindingError {
             binding.failed(error)
-            return try Value(from: BlankDecoder())
+            return try initial?.value ?? Value(from: BlankDecoder())
         }
     }
 
@@ -48,7 +57,7 @@ struct ParameterContainer<Key: CodingKey>: KeyedDecodingContainerProtocol {
         try decoder(required(key), key).unkeyedContainer()
     }
 
-    func superDecoder() throws -> any Decoder { ArgumentDecoder(binding: binding) }
+    func superDecoder() throws -> any Decoder { ArgumentDecoder(binding: binding, type: type) }
     func superDecoder(forKey key: Key) throws -> any Decoder { try decoder(required(key), key) }
 
     private func decoder(_ value: JSONValue, _ key: Key) -> ValueDecoder {

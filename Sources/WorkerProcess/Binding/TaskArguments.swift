@@ -105,12 +105,12 @@ struct TaskArguments: Sendable {
         let binding = ArgumentBinding(self)
         let call: Call
         do {
-            call = try Call(from: ArgumentDecoder(binding: binding))
+            call = try InitialValues.whileCollecting { try Call(from: ArgumentDecoder(binding: binding, type: type)) }
         } catch let error as BindingError {
             throw binding.firstFailure ?? error
-        } catch DecodingError.dataCorrupted(let context) {
-            // An enum has no case for the value.
-            throw binding.firstFailure ?? BindingError("\(function)() \(context.debugDescription)")
+        } catch let error as DecodingError {
+            // A blank that can't be made, or an `init(from:)` of the call's own.
+            throw binding.firstFailure ?? BindingError(function, [], error)
         }
         try binding.check()
         return call

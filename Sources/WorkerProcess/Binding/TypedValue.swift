@@ -61,8 +61,6 @@ enum TypedValue {
         }
     }
 
-    static func json(_ data: Data) -> JSONValue { wrap("base64", .string(String(decoding: Base64.encode(Array(data)), as: UTF8.self))) }
-
     /// A decimal, or a number.
     static func decimal(_ value: JSONValue) -> Decimal? {
         if let typed = unwrap(value) {

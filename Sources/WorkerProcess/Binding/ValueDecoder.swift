@@ -8,19 +8,22 @@ struct ValueDecoder: Decoder, SingleValueDecodingContainer {
     let codingPath: [any CodingKey]
     /// For errors.
     let function: String
+    /// What is decoded.
+    private let type: Any.Type
     var userInfo: [CodingUserInfoKey: Any] { [:] }
 
-    init(_ value: JSONValue, path: [any CodingKey], function: String) {
+    init(_ value: JSONValue, path: [any CodingKey], function: String, type: Any.Type = JSONValue.self) {
         self.value = value
         codingPath = path
         self.function = function
+        self.type = type
     }
 
     func mismatch(_ type: Any.Type) -> BindingError { BindingError(function, codingPath, wants: type, got: value) }
 
     func container<Key: CodingKey>(keyedBy type: Key.Type) throws -> KeyedDecodingContainer<Key> {
         guard case .object(let object) = value else { throw mismatch([String: JSONValue].self) }
-        return KeyedDecodingContainer(MemberContainer<Key>(object, path: codingPath, function: function))
+        return KeyedDecodingContainer(MemberContainer<Key>(object, path: codingPath, function: function, type: self.type))
     }
 
     func unkeyedContainer() throws -> any UnkeyedDecodingContainer {
@@ -90,12 +93,32 @@ struct ValueDecoder: Decoder, SingleValueDecodingContainer {
         case is [JSONValue].Type: special = try list { $0 }
         case is Date.Type: special = TypedValue.date(value)
         case is UUID.Type: special = TypedValue.uuid(value)
-        case is Data.Type: special = TypedValue.data(value)
+        case is Data.Type: special = try data()
+        case is URL.Type: special = try url()
         case is Decimal.Type: special = TypedValue.decimal(value)
-        default: return try Value(from: self)
+        default:
+            InitialValues.forget()
+            do { return try Value(from: ValueDecoder(value, path: codingPath, function: function, type: type)) } catch let error
+                as DecodingError
+            { throw BindingError(function, codingPath, error) }
         }
         guard let found = special as? Value else { throw mismatch(type) }
         return found
+    }
+
+    /// Base64, as JSONDecoder has it, or Python's own form of bytes.
+    private func data() throws -> Data? {
+        guard case .string(let text) = value else { return TypedValue.data(value) }
+        guard let bytes = Base64.decode(text.utf8) else {
+            throw BindingError("\(function)() argument \(BindingError.text(codingPath)) is not base64")
+        }
+        return Data(bytes)
+    }
+
+    private func url() throws -> URL? {
+        guard case .string(let text) = value else { return nil }
+        guard let url = URL(string: text) else { throw BindingError("\(function)() argument \(BindingError.text(codingPath)) is no URL") }
+        return url
     }
 
     private func list<Element>(_ read: (JSONValue) -> Element?) throws -> [Element] {

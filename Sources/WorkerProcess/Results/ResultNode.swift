@@ -24,7 +24,8 @@ final class ResultNode {
         case let value as JSONValue: set(value)
         case let value as Date: set(TypedValue.json(value))
         case let value as UUID: set(TypedValue.json(value))
-        case let value as Data: set(TypedValue.json(value))
+        case let value as Data: set(.string(String(decoding: Base64.encode(Array(value)), as: UTF8.self)))
+        case let value as URL: set(.string(value.absoluteString))
         case let value as Decimal: set(TypedValue.json(value))
         default: try value.encode(to: NodeEncoder(node: self, codingPath: path))
         }

@@ -1,9 +1,26 @@
 import CoppiceWorkerProcess
 
 /// The tasks for fault drills: how does this installation behave when a task fails, hangs, eats memory or kills its process?
+///
+/// Two variables say how it starts, for whom lets it have them (`--child-env`): DRILL_START is "fail" (`setUp` does), "twice" (two tasks have
+/// one name) or so many seconds that `setUp` takes; DRILL_NOTES is a file in which `setUp` and `tearDown` note that they ran.
 @main struct DrillWorker: WorkerApplication {
+    static func setUp() async throws {
+        let start = System.variable("DRILL_START")
+        if let seconds = start.flatMap(Double.init) { try await Task.sleep(for: .seconds(seconds)) }
+        if start == "fail" { throw ValueError("as the drill wants it") }
+        try note("up")
+    }
+
+    static func tearDown() async throws { try note("down") }
+
+    private static func note(_ what: String) throws {
+        if let path = System.variable("DRILL_NOTES") { try System.append("\(what) \(System.processID)\n", to: path) }
+    }
+
     static func register(in tasks: inout TaskRegistry) {
         tasks.on(Add.self) { call, _ in call.x + call.y }
+        if System.variable("DRILL_START") == "twice" { tasks.on(Add.self) { _, _ in 0 } }
         tasks.on(Sleep.self) { call, _ in
             try await Task.sleep(for: .seconds(call.seconds))
             return call.seconds
@@ -13,6 +30,7 @@ import CoppiceWorkerProcess
             if context.retries < call.times { try context.retry(after: .seconds(1)) }
             return context.retries
         }
+        tasks.on(Echo.self) { call, _ in call }
         tasks.on(Sum.self) { call, _ in call.numbers.reduce(0, +) }
         tasks.on(ProcessID.self) { _, _ in System.processID }
         tasks.on(Late.self, acksLate: true, rejectOnWorkerLost: true) { call, _ in
@@ -30,7 +48,6 @@ import CoppiceWorkerProcess
         tasks.on(Spin.self) { call, _ in
             let clock = ContinuousClock()
             let end = clock.now + .seconds(call.seconds)
-        tasks.on(Echo.self) { call, _ in call }
             while clock.now < end {}
             return call.seconds
         }

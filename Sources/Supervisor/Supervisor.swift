@@ -166,9 +166,15 @@ public final class Supervisor {
             log.error(
                 "\(child.name) ended \(death.end.wasReady ? "as soon as" : "before") it was ready: \(death.story)\(next)",
                 metadata: child.fields)
-            // What shells and coppice-exec end with where a program can't be executed: to try again is of no use.
-            if lifecycle.state == .booting, !hadChild, death.process == .exit(127) {
-                fail("\(live.workerPath) can't be executed: \(death.whyNotExecuted)", code: 2)
+            // What shells and coppice-exec end with where a program can't be executed, and a worker that is wrong itself: to try again is of
+            // no use.
+            if lifecycle.state == .booting, !hadChild {
+                switch death.process {
+                case .exit(127): fail("\(live.workerPath) can't be executed: \(death.whyNotExecuted)", code: 2)
+                case .exit(PipeProtocol.badWorkerExit):
+                    fail("\(live.workerPath) is no worker that can run: \(death.lastLines.last ?? "exit code 78")", code: 2)
+                default: break
+                }
             }
         } else {
             log.error(

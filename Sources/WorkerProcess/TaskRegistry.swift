@@ -5,11 +5,13 @@ public struct TaskRegistry: Sendable {
     private(set) var tasks: [String: RegisteredTask] = [:]
     /// In the order of registration, as `ready` lists them.
     private(set) var names: [String] = []
+    /// Why a worker with these tasks can't be started; nil: it can.
+    private(set) var complaint: String?
 
     /// A registry of no tasks; for tests. `WorkerApplication.register` is given one.
     public init() {}
 
-    /// Adds a task. A later registration of the same name takes the earlier one's place.
+    /// Adds a task. A worker that registers two of one name does not start.
     ///
     /// - Parameters:
     ///   - retry: What happens when the handler throws. nil: the task fails, and `context.retry` follows the node's settings.
@@ -83,7 +85,10 @@ public struct TaskRegistry: Sendable {
 
     private mutating func add(_ task: RegisteredTask) {
         let name = task.declaration.name
-        if tasks.updateValue(task, forKey: name) == nil { names.append(name) }
+        guard let earlier = tasks.updateValue(task, forKey: name) else { return names.append(name) }
+        complaint =
+            complaint
+            ?? "two tasks are named \(name): at \(earlier.location.file):\(earlier.location.line) and \(task.location.file):\(task.location.line)"
     }
 
     var declarations: [TaskDeclaration] { names.compactMap { tasks[$0]?.declaration } }

@@ -174,6 +174,28 @@ def test_a_node_that_can_start_no_child_any_more_gives_its_messages_back_and_end
     assert redis.llen("celery") == 4
 
 
+def test_children_are_set_up_and_torn_down(redis_worker, folder):
+    notes = folder / "notes"
+    worker = redis_worker("--child-env", "DRILL_NOTES", environment={"DRILL_NOTES": str(notes)}).all_ready()
+    children = worker.children
+    assert worker.stop() == 0
+    assert sorted(notes.read_text().split("\n")) == sorted(["", *(f"{what} {pid}" for what in ("up", "down") for pid in children)])
+
+
+def test_a_worker_that_can_not_be_set_up_is_a_failed_start_with_its_reason(redis_worker):
+    worker = redis_worker("--child-env", "DRILL_START", environment={"DRILL_START": "fail"}, concurrency=1).start()
+    worker.log.wait(r"setUp has failed: as the drill wants it$")
+    worker.log.wait(r"ended before it was ready: exitcode 1.*next attempt in")
+    assert worker.notify.messages("READY") == []
+
+
+def test_a_worker_with_two_tasks_of_one_name_ends_the_node_at_once(redis_worker):
+    worker = redis_worker("--child-env", "DRILL_START", environment={"DRILL_START": "twice"}).start()
+    assert worker.wait(timeout=10) == 2
+    worker.log.finish()
+    assert re.search(r"is no worker that can run: coppice: two tasks are named drill\.add: at .*:\d+ and .*:\d+$", worker.log.lines[-1])
+
+
 def test_a_child_of_another_protocol_version_is_reported_as_such(redis_worker, python_worker):
     worker = redis_worker(app=python_worker("", serve="receive()\nready(version=99)\ntime.sleep(60)")).start()
     worker.log.wait(r"(?i)(version|protocol)", timeout=10)

@@ -1,5 +1,6 @@
 import CoppiceShared
 import CoppiceSystem
+import Foundation
 import Testing
 
 @testable import CoppiceWorkerProcess
@@ -153,6 +154,53 @@ import Testing
         try child.send(bytes: bytes)
         #expect(try child.end() == .exit(PipeProtocol.badFrameExit))
         #expect(try child.complaint().hasPrefix("coppice: bad frame from the master: "))
+    }
+
+    private func withNotes(_ body: (_ environment: [String], _ notes: () throws -> [String]) throws -> Void) throws {
+        let file = FileManager.default.temporaryDirectory.appending(path: "coppice-notes-\(CurrentProcess.id)-\(UUID())")
+        defer { try? FileManager.default.removeItem(at: file) }
+        try body(["DRILL_NOTES=\(file.path)"]) {
+            try String(contentsOf: file, encoding: .utf8).split(separator: "\n").map { String($0.prefix { $0 != " " }) }
+        }
+    }
+
+    @Test func aWorkerIsSetUpBeforeItIsReadyAndTornDownAfterItsLastTask() throws {
+        try withNotes { environment, notes in
+            let child = try PipeDriver(environment: environment)
+            #expect(try notes() == ["up"])
+            try child.send(PipeDriver.run(1, "drill.spin", [0.1]), PipeDriver.run(2, "drill.spin", [0.1]))
+            #expect(try child.next() == .started(assignment: 1))
+            try child.send(.stop)
+            #expect(try child.outcome(of: 1) == .success(Array("0.1".utf8)))
+            #expect(try child.end() == .exit(0))
+            #expect(try notes() == ["up", "down"])
+        }
+    }
+
+    @Test func aWorkerThatCanNotBeSetUpEndsWithALine() throws {
+        let child = try PipeDriver(greets: false, environment: ["DRILL_START=fail"])
+        try child.send(.hello(.init(slot: 1, node: "n", heartbeat: 1000, settings: [:])))
+        #expect(try child.next() == nil)
+        #expect(try child.end() == .exit(1))
+        #expect(try child.complaint() == "coppice: setUp has failed: as the drill wants it\n")
+    }
+
+    @Test func theMastersEndIsTheChildsWhileItIsSetUp() throws {
+        let child = try PipeDriver(greets: false, environment: ["DRILL_START=600"])
+        try child.send(.hello(.init(slot: 1, node: "n", heartbeat: 1000, settings: [:])))
+        child.closeDown()
+        #expect(try child.end() == .exit(0))
+    }
+
+    @Test func twoTasksOfOneNameAreRefused() throws {
+        let child = try PipeDriver(greets: false, environment: ["DRILL_START=twice"])
+        #expect(try child.end() == .exit(PipeProtocol.badWorkerExit))
+        #expect(
+            try child.complaint().wholeMatch(
+                of:
+                    /coppice: two tasks are named drill\.add: at DrillWorker\/DrillWorker\.swift:\d+ and DrillWorker\/DrillWorker\.swift:\d+\n/
+            )
+                != nil)
     }
 
     @Test func anotherVersionIsRefused() throws {

@@ -16,8 +16,9 @@ final class PipeDriver {
 
     /// - Parameters:
     ///   - greets: Whether hello is sent and `ready` awaited.
+    ///   - environment: Of the child, besides PATH.
     ///   - heartbeat: Milliseconds between beats; nil: the beats are passed over. They come at instants of their own, between any two frames.
-    init(greets: Bool = true, heartbeat: UInt32? = nil, settings: JSONObject = [:]) throws {
+    init(greets: Bool = true, heartbeat: UInt32? = nil, settings: JSONObject = [:], environment: [String] = []) throws {
         hearsBeats = heartbeat != nil
         let test = CommandLine.arguments[0]
         let path = test.prefix(upTo: test.lastIndex(of: "/") ?? test.startIndex) + "/drill-worker"
@@ -26,7 +27,7 @@ final class PipeDriver {
         let errors = try Descriptor.pipe()
         let null = try Descriptor.open("/dev/null", flags: 2)
         child = try ChildProcess.spawn(
-            path: String(path), arguments: ["drill-worker"], environment: ["PATH=/usr/bin:/bin"],
+            path: String(path), arguments: ["drill-worker"], environment: ["PATH=/usr/bin:/bin"] + environment,
             descriptors: .init([null, null, errors.write, down.read, up.write]))
         self.down = down.write
         self.up = up.read

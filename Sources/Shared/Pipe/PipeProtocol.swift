@@ -14,6 +14,8 @@ public enum PipeProtocol {
     public static let wrongVersionExit: Int32 = 76
     /// A child's exit code for a frame from the master that is malformed or out of turn (sysexits' EX_DATAERR).
     public static let badFrameExit: Int32 = 65
+    /// A child's exit code when its program is wrong, so that no start of it will do (sysexits' EX_CONFIG).
+    public static let badWorkerExit: Int32 = 78
     /// A child's exit code when it was started without the pipes (sysexits' EX_USAGE).
     public static let noPipesExit: Int32 = 64
 }

@@ -13,13 +13,25 @@ struct ChildRuntime {
     private static let phases: UInt32 = 8
 
     private let tasks: TaskRegistry
+    private let setUp: @Sendable () async throws -> Void
+    private let tearDown: @Sendable () async throws -> Void
 
-    init(_ tasks: TaskRegistry) { self.tasks = tasks }
+    init(
+        _ tasks: TaskRegistry, setUp: @escaping @Sendable () async throws -> Void, tearDown: @escaping @Sendable () async throws -> Void
+    ) {
+        self.tasks = tasks
+        self.setUp = setUp
+        self.tearDown = tearDown
+    }
 
     func run() -> Never {
         guard CurrentProcess.hasDescriptor(PipeProtocol.downDescriptor), CurrentProcess.hasDescriptor(PipeProtocol.upDescriptor) else {
             CurrentProcess.complain("This is a Coppice worker, which a master starts: coppice worker -A PATH-OF-THIS-FILE")
             CurrentProcess.endNow(PipeProtocol.noPipesExit)
+        }
+        if let complaint = tasks.complaint {
+            CurrentProcess.complain("coppice: \(complaint)")
+            CurrentProcess.endNow(PipeProtocol.badWorkerExit)
         }
         // If the parent died before the kernel was asked to watch it, it is another one now. (The pipe's end tells, too.)
         let parent = CurrentProcess.parent
@@ -41,15 +53,24 @@ struct ChildRuntime {
         CurrentProcess.atExit { outlet.drain() }
         let reader = MasterReader(assignments: assignments, outlet: outlet)
         let hello = reader.hello()
-        let ready = UpFrame.Ready(ahead: Self.ahead, beats: true, recalls: true, tasks: tasks.declarations)
-        outlet.append(UpFrame.ready(ready).encoded, flush: true)
         let handlers = HandlerThread()
-        TaskRunner(tasks: tasks, settings: NodeSettings(hello.settings), assignments: assignments, outlet: outlet, handlers: handlers)
-            .begin()
+        let runner = TaskRunner(
+            tasks: tasks, settings: NodeSettings(hello.settings), assignments: assignments, outlet: outlet, handlers: handlers,
+            tearDown: tearDown)
+        // Meanwhile the master's end is noticed. Heartbeats come only after `ready`.
+        Task(executorPreference: handlers) {
+            do { try await setUp() } catch {
+                CurrentProcess.complain("coppice: setUp has failed: \(error)")
+                CurrentProcess.endNow(1)
+            }
+            let ready = UpFrame.Ready(ahead: Self.ahead, beats: true, recalls: true, tasks: tasks.declarations)
+            outlet.append(UpFrame.ready(ready).encoded, flush: true)
+            let interval = Double(max(1, hello.heartbeat)) / 1000
+            let phase = interval * Double(hello.slot % Self.phases) / Double(Self.phases)
+            Self.start("pulse") { outlet.pulse(every: interval, phase: phase) }
+            runner.begin()
+        }
         Self.start("handlers") { handlers.run() }
-        let interval = Double(max(1, hello.heartbeat)) / 1000
-        let phase = interval * Double(hello.slot % Self.phases) / Double(Self.phases)
-        Self.start("pulse") { outlet.pulse(every: interval, phase: phase) }
         reader.run()
     }
 

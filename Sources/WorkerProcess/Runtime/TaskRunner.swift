@@ -8,13 +8,18 @@ final class TaskRunner: Sendable {
     private let assignments: Assignments
     private let outlet: Outlet
     private let handlers: HandlerThread
+    private let tearDown: @Sendable () async throws -> Void
 
-    init(tasks: TaskRegistry, settings: NodeSettings, assignments: Assignments, outlet: Outlet, handlers: HandlerThread) {
+    init(
+        tasks: TaskRegistry, settings: NodeSettings, assignments: Assignments, outlet: Outlet, handlers: HandlerThread,
+        tearDown: @escaping @Sendable () async throws -> Void
+    ) {
         self.tasks = tasks.tasks
         self.settings = settings
         self.assignments = assignments
         self.outlet = outlet
         self.handlers = handlers
+        self.tearDown = tearDown
     }
 
     /// Starts the one Swift task that runs all handlers. Making one for each would cost more than a small handler does; only a
@@ -50,6 +55,7 @@ final class TaskRunner: Sendable {
 
     /// The frame that says what the task is called with; nil where the body can't be read, which its outcome will say, or where it has
     /// grown too long by being written anew, in ASCII.
+        do { try await tearDown() } catch { CurrentProcess.complain("coppice: tearDown has failed: \(error)") }
     private func call(_ run: RunFrame) -> [UInt8]? {
         guard let arguments = try? TaskArguments(run) else { return nil }
         let frame = UpFrame.call(

@@ -132,6 +132,8 @@ public final class Supervisor {
         switch frame {
         case .ready, .heartbeat, .pledge: break
         case .call(let assignment, let arguments, let keywords): intake.called(assignment, arguments: arguments, keywords: keywords)
+        case .canvas(let assignment, let parts): intake.foundCanvas(assignment, parts)
+        case .runtime(let assignment, let seconds): intake.measured(assignment, seconds: seconds)
         case .started(let assignment): intake.started(assignment, on: child)
         case .state(let assignment, let name, let meta): intake.progressed(assignment, state: name, meta: meta)
         case .returned(let assignments): intake.returned(assignments)

@@ -124,10 +124,13 @@ def test_json_lines_have_one_form(redis_worker, app):
         assert record["v"] == 1 and record["node"] == "test@local" and record["level"] in {"info", "warning", "error"}
         assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{6})?\+00:00", record["time"])
         assert set(record) <= {"v", "time", "level", "node", "message", "task_id", "task_name", "queue", "retries", "slot", "child_pid",
-                               "stream"}  # fmt: skip
+                               "stream", "runtime"}  # fmt: skip
     assert [record["message"] for record in parsed if record.get("stream") == "stdout"] == [text]
     error = [record for record in parsed if record.get("task_id") == failed.id and record["level"] == "error"][0]
     assert "no\nway" in error["message"]
+    # What tells a task's end says how long it ran, and nothing else does.
+    assert [record["message"].split("] ")[1][:9] for record in parsed if "runtime" in record] == ["succeeded", "raised un"]
+    assert all(0 < record["runtime"] < 10 for record in parsed if "runtime" in record)
 
 
 def test_the_masters_lines_about_a_task_carry_it(redis_worker, app, results):
@@ -135,8 +138,9 @@ def test_the_masters_lines_about_a_task_carry_it(redis_worker, app, results):
     done = app.send_task("drill.say", ("hello\n",), queue="celery")
     done.get(timeout=10)
     story = wait_records(worker, 3, task_id=done.id)
+    end = f"Task drill.say[{done.id}] succeeded in {story[-1]['runtime']:.6f}".rstrip("0") + "s"
     assert sorted(record["message"].split(": ")[0] for record in story) == sorted([
-        f"Task drill.say[{done.id}] received", "hello", f"Task drill.say[{done.id}] succeeded"])  # fmt: skip
+        f"Task drill.say[{done.id}] received", "hello", end])  # fmt: skip
     assert {(record["task_name"], record["queue"], record["retries"]) for record in story} == {("drill.say", "celery", 0)}
     assert {(record["slot"], record["child_pid"]) for record in story if "slot" in record} == {
         (story[-1]["slot"], story[-1]["child_pid"])}  # fmt: skip
@@ -145,7 +149,10 @@ def test_the_masters_lines_about_a_task_carry_it(redis_worker, app, results):
     pid = results.wait(lost.id, "STARTED")["result"]["pid"]
     os.kill(pid, 9)
     results.wait(lost.id, "FAILURE")
-    assert {record["child_pid"] for record in wait_records(worker, 2, task_id=lost.id, level="error")} == {pid}
+    ends = wait_records(worker, 2, task_id=lost.id, level="error")
+    assert {record["child_pid"] for record in ends} == {pid}
+    # A dead child says nothing of it: it is what the master saw.
+    assert [0 < record["runtime"] < 10 for record in ends if "runtime" in record] == [True]
 
 
 def test_the_last_words_of_a_child_are_its_tasks(redis_worker, app, python_worker):
@@ -201,7 +208,7 @@ def test_the_journal_has_a_tasks_whole_story(redis_worker, app, journal):
     story = journal.wait(3, f"COPPICE_TASK_ID={sent.id}")
     label = f"drill.say[{sent.id}]"
     assert [entry["MESSAGE"] for entry in story if "COPPICE_STREAM" not in entry] == [
-        f"Task {label} received", f'Task {label} succeeded: "{sent.id}"']  # fmt: skip
+        f"Task {label} received", f'Task {label} succeeded in {story[-1]["COPPICE_RUNTIME"]}s: "{sent.id}"']  # fmt: skip
     printed = [entry for entry in story if "COPPICE_STREAM" in entry][0]
     assert {name: printed[name] for name in printed if name.startswith("COPPICE_")} | {"COPPICE_CHILD_PID": None} == {
         "COPPICE_NODE": "test@local", "COPPICE_TASK_ID": sent.id, "COPPICE_TASK_NAME": "drill.say", "COPPICE_QUEUE": "celery",

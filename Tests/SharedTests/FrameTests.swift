@@ -31,6 +31,7 @@ import Testing
         .done(assignment: 1, outcome: .retry(delay: 1.5, because: failure)), .done(assignment: 1, outcome: .ignore),
         .done(assignment: 1, outcome: .reject(requeue: true, reason: "r")),
         .done(assignment: 1, outcome: .reject(requeue: false, reason: "")), .pledge(assignment: 9, seconds: 0.25),
+        .canvas(assignment: 1, parts: ["chain", "callbacks"]), .canvas(assignment: 2, parts: []), .runtime(assignment: 1, seconds: 0.005),
     ]
 
     @Test(arguments: down) func downFramesComeBack(_ frame: DownFrame) throws {

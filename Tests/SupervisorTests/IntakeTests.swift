@@ -34,6 +34,26 @@ import Testing
         }
     }
 
+    /// Celery's beat sends it every day; no worker need have it.
+    @Test func theDailyCleanupIsDoneAndCanvasIsRefusedByName() throws {
+        try inScene { scene in
+            scene.childIsReady(plain)
+            scene.take("1", of: "celery.backend_cleanup")
+            scene.take("2", of: "celery.chord_unlock")
+            scene.take("3", of: "celery.nobodys")
+            scene.flush()
+            let reason = "celery.chord_unlock is a built-in task of Celery's canvas, which is not there yet"
+            #expect(
+                scene.broker.received.map(\.step) == [
+                    .conclude, .setAside(reason: reason), .setAside(reason: "no worker here has the task celery.nobodys"),
+                ])
+            let records = scene.broker.received.flatMap(\.writes).map { try? JSONValue(parsing: $0.record) }
+            #expect(records.map { $0?["status"]?.string } == ["SUCCESS", "FAILURE", "FAILURE"])
+            #expect(records[1]?["result"]?["exc_message"] == [.string(reason)])
+            #expect(records[2]?["result"]?["exc_type"] == "NotRegistered")
+        }
+    }
+
     @Test func ofManyStatesThatAreNotSentTheLastIsKept() throws {
         try inScene { scene in
             scene.childIsReady(plain)

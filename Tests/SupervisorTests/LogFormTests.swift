@@ -41,6 +41,15 @@ struct LogFormTests {
         #expect(line.contains("\\u{"))
     }
 
+    @Test(
+        arguments: [(0, "0.0"), (0.000_031, "0.000031"), (0.0053, "0.0053"), (2, "2.0"), (0.999_999_6, "1.0"), (86_400.25, "86400.25")]
+            as [(Double, String)])
+    func secondsHaveNoExponent(_ seconds: Double, _ text: String) {
+        #expect(Seconds.text(seconds) == text)
+        let entry = JournalEntry(record("up", [LogField.runtime: .double(seconds)]), node: "n")
+        #expect(String(decoding: entry.bytes, as: UTF8.self).contains("COPPICE_RUNTIME=\(text)\n"))
+    }
+
     @Test func tabsAndOtherScriptsStayAsTheyAre() { #expect(human(record("a\tb äß 漢字 🎉")).hasSuffix("] a\tb äß 漢字 🎉\n")) }
 
     @Test func aJSONLineIsOneObjectWithItsFields() throws {

@@ -230,6 +230,20 @@ import Testing
         #expect(try bind(Big.self, [.object(object)]).map.count == 50_000)
     }
 
+    @Test(
+        arguments: [
+            ("{}", []), ("null", []), (#"{"callbacks": null, "errbacks": [], "chain": null, "chord": {}}"#, []),
+            (#"{"callbacks": [{"task": "a"}], "errbacks": null, "chain": [{"task": "b"}], "chord": null}"#, ["callbacks", "chain"]),
+            (#"{"errbacks": [{"task": "a"}], "chord": {"task": "b"}, "other": 1}"#, ["errbacks", "chord"]),
+        ] as [(String, [String])])
+    func canvasIsSeen(_ embed: String, _ parts: [String]) throws {
+        #expect(try TaskArguments(body("[[2, 3], {}, \(embed)]")).canvas == parts)
+    }
+
+    @Test func canvasOfProtocolOneIsSeen() throws {
+        #expect(try TaskArguments(body(#"{"args": [2, 3], "kwargs": {}, "callbacks": [{"task": "a"}]}"#)).canvas == ["callbacks"])
+    }
+
     private func body(_ text: String, base64: Bool = false, type: String = "application/json", compression: String = "") -> RunFrame {
         RunFrame(
             assignment: 1, id: "i", name: "proj.add", contentType: type, compression: compression, bodyIsBase64: base64,

@@ -209,6 +209,32 @@ import Testing
         #expect(try child.end() == .exit(PipeProtocol.wrongVersionExit))
     }
 
+    private static let embed: JSONValue = ["callbacks": nil, "errbacks": [["task": "a"]], "chain": [["task": "b"]], "chord": nil]
+
+    /// Only who asks for it is told of canvas, and of run times.
+    @Test func canvasAndRunTimesAreReported() throws {
+        let quiet = try PipeDriver()
+        try quiet.send(PipeDriver.run(1, "drill.add", [2, 3], embed: Self.embed))
+        #expect(try quiet.next() == .started(assignment: 1))
+        #expect(try quiet.next() == .done(assignment: 1, outcome: .success(Array("5".utf8))))
+        let child = try PipeDriver(settings: ["canvas": "report", "wants_runtimes": true])
+        try child.send(PipeDriver.run(1, "drill.sleep", [0.05], embed: Self.embed))
+        #expect(try child.next() == .started(assignment: 1))
+        #expect(try child.next() == .canvas(assignment: 1, parts: ["errbacks", "chain"]))
+        guard case .runtime(1, let seconds) = try child.next() else { throw PipeDriver.Unexpected() }
+        #expect(0.05 <= seconds && seconds < 5)
+        #expect(try child.next() == .done(assignment: 1, outcome: .success(Array("0.05".utf8))))
+    }
+
+    @Test func refusedCanvasReachesNoHandler() throws {
+        let child = try PipeDriver(settings: ["canvas": "refuse"])
+        try child.send(PipeDriver.run(1, "drill.exit", [3], embed: Self.embed))
+        guard case .failure(let failure) = try child.outcome(of: 1) else { throw PipeDriver.Unexpected() }
+        #expect((failure.type, failure.module) == (TaskFailure.unusableType, TaskFailure.unusableModule))
+        #expect(failure.arguments.first?.string?.contains("errbacks, chain") == true)
+        #expect(try child.result("drill.add", 2, 3) == .success(Array("5".utf8)))
+    }
+
     @Test func itsEndIsSeenHoweverItComes() throws {
         let killed = try PipeDriver()
         try killed.run(1, "drill.kill", 9)

@@ -55,8 +55,10 @@ final class PipeDriver {
         try send(Self.run(assignment, name, arguments, retries: retries))
     }
 
-    static func run(_ assignment: UInt64, _ name: String, _ arguments: [JSONValue], retries: UInt32 = 0) -> DownFrame {
-        let body: JSONValue = [.array(arguments), [:], [:]]
+    static func run(
+        _ assignment: UInt64, _ name: String, _ arguments: [JSONValue], retries: UInt32 = 0, embed: JSONValue = [:]
+    ) -> DownFrame {
+        let body: JSONValue = [.array(arguments), [:], embed]
         return .run(RunFrame(assignment: assignment, id: "id-\(assignment)", name: name, retries: retries, body: body.bytes))
     }
 

@@ -9,7 +9,7 @@ struct WorkerLookup {
     static let names = Set([
         "app", "loglevel", "concurrency", "prefetch-multiplier", "queues", "hostname", "soft-time-limit", "time-limit",
         "child-start-timeout", "child-env",
-        "pidfile", "logfile", "log-format", "backtraces",
+        "pidfile", "logfile", "log-format", "backtraces", "refuse-canvas",
         "child-cgroup", "child-memory", "child-cpu", "child-pids", "child-user", "child-no-new-privs", "child-private-tmp",
         "child-oom-score-adj", "max-tasks-per-child", "max-memory-per-child", "max-memory-kills", "max-deaths", "suspect-memory",
     ]).union(ScalingFlags.names).union(ShutdownFlags.names)

@@ -63,6 +63,9 @@ struct WorkerCommand: ParsableCommand {
     @Flag(help: "Have Swift's runtime report how a child crashed, with a backtrace; wants swift-backtrace on this host.")
     var backtraces = false
 
+    @Flag(help: "Set messages aside that have callbacks, errbacks, a chain or a chord, instead of running their task alone.")
+    var refuseCanvas = false
+
     @Option(help: ArgumentHelp("A file for the process id.", valueName: "path"))
     var pidfile: String?
 
@@ -148,6 +151,7 @@ struct WorkerCommand: ParsableCommand {
         live.extendsResults = settings.extendsResults
         live.storesErrorsEvenIfIgnored = settings.storesErrorsEvenIfIgnored
         live.backtraces = try worker.isOn(backtraces, "backtraces")
+        live.refusesCanvas = try worker.isOn(refuseCanvas, "refuse-canvas")
         live.recycling = try recycling.options(worker)
         live.poison = try poison.options(worker)
         live.shutdown = try shutdown.options(worker)

@@ -15,6 +15,10 @@ public struct TaskFailure: Error, Equatable, Sendable {
         self.traceback = traceback
     }
 
+    /// How a message is called that can't be run as it is: its class, and the module that clients see.
+    public static let unusableType = "MessageError"
+    public static let unusableModule = "coppice.errors"
+
     /// Python's `repr`, near enough for logs and for Retry's text.
     public var summary: String {
         let texts = arguments.map { argument in

@@ -28,7 +28,7 @@ public enum DownFrame: Equatable, Sendable {
         public var node: String
         /// The longest time between two heartbeats, in milliseconds.
         public var heartbeat: UInt32
-        /// Settings that concern tasks: `max_retries` (integer), `timezone` (IANA name).
+        /// Settings that concern tasks; docs/PIPE_PROTOCOL.md lists them.
         public var settings: JSONObject
 
         public init(version: UInt16 = PipeProtocol.version, slot: UInt32, node: String, heartbeat: UInt32, settings: JSONObject) {

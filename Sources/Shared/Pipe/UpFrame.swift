@@ -14,6 +14,11 @@ public enum UpFrame: Equatable, Sendable {
     case heartbeat(assignment: UInt64)
     /// The running task promises to end, or to promise again, within so many seconds; the last promise counts. Only between `started` and `done`.
     case pledge(assignment: UInt64, seconds: Double)
+    /// The running task's message has canvas, of which the child does nothing: which parts. Only between `started` and `done`, and from a
+    /// child that was told `canvas`.
+    case canvas(assignment: UInt64, parts: [String])
+    /// How many seconds the running task took. Just before `done`, from a child that was told `wants_runtimes`.
+    case runtime(assignment: UInt64, seconds: Double)
     /// These were not started and will not be; the answer to `recall`, also when it is empty, and part of the one to `stop`.
     case returned(assignments: [UInt64])
     /// The assignment has ended.
@@ -95,6 +100,14 @@ public enum UpFrame: Equatable, Sendable {
                 out.integer(assignment)
                 out.double(seconds)
                 return 9
+            case .canvas(let assignment, let parts):
+                out.integer(assignment)
+                out.data(JSONValue.array(parts.map { .string($0) }).bytes)
+                return 10
+            case .runtime(let assignment, let seconds):
+                out.integer(assignment)
+                out.double(seconds)
+                return 11
             }
         }
     }
@@ -139,6 +152,17 @@ public enum UpFrame: Equatable, Sendable {
             let seconds = try reader.double()
             guard seconds.isFinite, seconds > 0 else { throw .badValue("pledge") }
             self = .pledge(assignment: assignment, seconds: seconds)
+        case 10:
+            let assignment: UInt64 = try reader.integer()
+            guard let list = (try? JSONValue(parsing: try reader.data()))?.array, case let parts = list.compactMap(\.string),
+                parts.count == list.count
+            else { throw .badValue("canvas") }
+            self = .canvas(assignment: assignment, parts: parts)
+        case 11:
+            let assignment: UInt64 = try reader.integer()
+            let seconds = try reader.double()
+            guard seconds.isFinite, seconds >= 0 else { throw .badValue("runtime") }
+            self = .runtime(assignment: assignment, seconds: seconds)
         default: throw .unknownKind(kind)
         }
         guard reader.isAtEnd else { throw .trailing }

@@ -37,6 +37,11 @@ final class Delivery {
         self.message = message
     }
 
+    /// When its start was heard of.
+    var startedAt: MonotonicTime?
+    /// Seconds that it ran, once that is known.
+    var runtime: Double?
+
     var acksLate: Bool { declaration?.acksLate ?? false }
     /// Acknowledged before it is handed out: it never starts twice.
     var isStrict: Bool { !acksLate && declaration?.isStrict ?? false }
@@ -61,6 +66,13 @@ final class Delivery {
     /// What lines of the log about it carry: the task, and the child that has it.
     var fields: Logger.Metadata {
         let label = TaskLabel(assignment: assignment, id: message.id, name: message.name, queue: queue, retries: message.retries)
-        return label.fields.merging(child?.fields(of: nil) ?? [:]) { own, _ in own }
+        var fields = label.fields.merging(child?.fields(of: nil) ?? [:]) { own, _ in own }
+        if let runtime { fields[LogField.runtime] = .stringConvertible(Seconds.rounded(runtime)) }
+        return fields
+    }
+
+    /// It has ended; where its child has not said how long it took, that is what was seen of it.
+    func ended(now: MonotonicTime) {
+        if runtime == nil { runtime = startedAt.map { now.seconds(since: $0) } }
     }
 }

@@ -8,10 +8,21 @@ extension Intake {
         byAssignment[assignment]?.call = (arguments, keywords)
     }
 
+    func measured(_ assignment: UInt64, seconds: Double) { byAssignment[assignment]?.runtime = seconds }
+
+    /// The task runs, and what its message wants to follow it does not.
+    func foundCanvas(_ assignment: UInt64, _ parts: [String]) {
+        guard let delivery = byAssignment[assignment], canvasWarnings.isDue(delivery.message.name, now: .now) else { return }
+        log.warning(
+            "Task \(delivery.name) is run without its \(parts.joined(separator: ", ")): canvas is not there yet, and none of it will be sent (--refuse-canvas sets such messages aside)",
+            metadata: delivery.fields)
+    }
+
     func started(_ assignment: UInt64, on child: Child) {
         guard let delivery = byAssignment[assignment] else { return }
         claimed -= 1
         delivery.lifecycle.started()
+        delivery.startedAt = .now
         pool.limit(
             child, soft: delivery.message.softTimeLimit ?? delivery.declaration?.softTimeLimit ?? live.softTimeLimit,
             hard: delivery.message.hardTimeLimit ?? delivery.declaration?.timeLimit ?? live.timeLimit, now: .now)
@@ -52,6 +63,7 @@ extension Intake {
     func done(_ assignment: UInt64, _ outcome: Outcome) {
         guard let delivery = byAssignment.removeValue(forKey: assignment) else { return }
         processed += 1
+        delivery.ended(now: .now)
         let message = delivery.message
         switch outcome {
         case .success(let json) where json.count > SupervisorOptions.largestResult:
@@ -59,8 +71,13 @@ extension Intake {
             log.error("Task \(delivery.name) is set aside: \(reason)", metadata: delivery.fields)
             conclude(delivery, Verdict.failure(message, Verdict.unusable(reason)), .setAside(reason: reason))
         case .success(let json):
-            log.info("Task \(delivery.name) succeeded: \(String(decoding: json.prefix(1024), as: UTF8.self))", metadata: delivery.fields)
+            log.info("Task \(delivery.name) succeeded in \(Self.seconds(delivery))s: \(Self.shown(json))", metadata: delivery.fields)
             conclude(delivery, Verdict.success(message, json))
+        case .failure(let failure) where failure.type == TaskFailure.unusableType && failure.module == TaskFailure.unusableModule:
+            // The message, not the task, is what won't do.
+            let reason = failure.arguments.first?.string ?? failure.summary
+            log.error("Task \(delivery.name) is set aside: \(reason)", metadata: delivery.fields)
+            conclude(delivery, Verdict.failure(message, failure), .setAside(reason: reason))
         case .failure(let failure):
             log.error(
                 "Task \(delivery.name) raised unexpected: \(failure.summary)\(failure.traceback.map { "\n\($0)" } ?? "")",
@@ -75,7 +92,7 @@ extension Intake {
                 conclude(delivery, Verdict.failure(message, failure))
                 return
             }
-            log.info("Task \(delivery.name) retry: Retry in \(delay)s: \(failure.summary)", metadata: delivery.fields)
+            log.info("Task \(delivery.name) retry: \(Verdict.retryText(delay: delay, because: failure))", metadata: delivery.fields)
             var routed = publication
             // Back to this queue, whatever else its exchange would lead to.
             routed.exchange = ""
@@ -85,7 +102,7 @@ extension Intake {
             log.info("Task \(delivery.name) ignored", metadata: delivery.fields)
             conclude(delivery, nil)
         case .reject(let requeue, let reason):
-            log.warning("Task \(delivery.name) reject requeue=\(requeue): \(reason)", metadata: delivery.fields)
+            log.warning("Task \(delivery.name) reject requeue=\(requeue ? "True" : "False"): \(reason)", metadata: delivery.fields)
             if requeue {
                 conclude(delivery, nil, .putBack(front: false))
             } else {
@@ -94,6 +111,13 @@ extension Intake {
                     .setAside(reason: "rejected by the task: \(reason)"))
             }
         }
+    }
+
+    private static func seconds(_ delivery: Delivery) -> String { Seconds.text(delivery.runtime ?? 0) }
+
+    /// A result as the log shows it: its JSON text, cut where Celery cuts.
+    private static func shown(_ json: [UInt8]) -> String {
+        json.count <= 1024 ? String(decoding: json, as: UTF8.self) : String(decoding: json.prefix(1021), as: UTF8.self) + "..."
     }
 
     private func conclude(
@@ -131,6 +155,7 @@ extension Intake {
         if let next = end.hand.next, end.killed == nil, !end.wasStopping, isTooMuch(next, death) { waiting.removeFirst() }
         returned(waiting)
         guard let running = end.hand.running, let delivery = byAssignment.removeValue(forKey: running) else { return }
+        delivery.ended(now: .now)
         let message = delivery.message
         switch end.killed {
         case _ where end.hitAnother && delivery.acksLate:

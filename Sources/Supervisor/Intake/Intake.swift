@@ -14,6 +14,8 @@ final class Intake {
     private let dueTimer: TimerSource
     private(set) var revoked = RevocationTable()
     var outbox = Outbox()
+    /// Of tasks that are run without what their messages want to follow.
+    var canvasWarnings = WarningPace()
 
     var byAssignment: [UInt64: Delivery] = [:]
     /// Every delivery whose settlement is not answered.
@@ -166,6 +168,8 @@ final class Intake {
                 TaskFailure(
                     type: "ContentDisallowed", module: "kombu.exceptions",
                     arguments: [.string("Refusing to deserialize content of type \(message.contentType)")]))
+        } else if message.name == BuiltInTask.cleanup {
+            cleanUp(delivery, now: now)
         } else if !pool.has(message.name), pool.oldestStart == nil {
             refuseUnknown(delivery)
         } else if discardIfOver(delivery, now: now) {
@@ -179,10 +183,21 @@ final class Intake {
         }
     }
 
+    /// There is nothing to do, at whatever time.
+    private func cleanUp(_ delivery: Delivery, now: WallTime) {
+        if discardIfOver(delivery, now: now) { return }
+        log.info("Task \(delivery.name) succeeded: results expire by themselves", metadata: delivery.fields)
+        discard(delivery, .conclude, Verdict.success(delivery.message, Array("null".utf8)))
+    }
+
     private func refuseUnknown(_ delivery: Delivery) {
         let name = delivery.message.name
         log.error("Received unregistered task of type \(PythonRepr.string(name))", metadata: delivery.fields)
-        refuse(delivery, "no worker here has the task \(name)", Verdict.notRegistered(name))
+        if let refusal = BuiltInTask.refusal(of: name) {
+            refuse(delivery, refusal)
+        } else {
+            refuse(delivery, "no worker here has the task \(name)", Verdict.notRegistered(name))
+        }
     }
 
     private func wait(_ delivery: Delivery, until eta: WallTime, now: WallTime) {

@@ -22,6 +22,8 @@ public struct LiveOptions: Sendable {
     public var storesErrorsEvenIfIgnored = false
     /// Whether Swift's runtime reports the crashes of children, with backtraces.
     public var backtraces = false
+    /// Whether messages with canvas are set aside; else their task is run, with a warning.
+    public var refusesCanvas = false
     public var recycling = RecyclingOptions()
     public var poison = PoisonOptions()
     public var shutdown = ShutdownOptions()

@@ -37,6 +37,8 @@ struct ChildLauncher {
         if let timeZone = options.timeZone { settings.append("timezone", .string(timeZone)) }
         if live.extendsResults { settings.append("wants_calls", true) }
         settings.append("marks_output", true)
+        settings.append("wants_runtimes", true)
+        settings.append("canvas", live.refusesCanvas ? "refuse" : "report")
         self.settings = settings
     }
 

@@ -240,6 +240,8 @@ final class Pool {
             if complaint == nil { child.took(-assignments.count) }
             child.recallSent = false
             if child.lifecycle.hand.isEmpty { loosen(child) }
+        case .canvas(let assignment, _), .runtime(let assignment, _):
+            complaint = child.lifecycle.isRunning(assignment) ? nil : "a report of what does not run"
         case .state(let assignment, _, _):
             complaint = child.lifecycle.isRunning(assignment) ? nil : "a state of what does not run"
         case .heartbeat, .log: complaint = child.lifecycle.isStarting ? "a frame before ready" : nil
@@ -257,8 +259,8 @@ final class Pool {
     /// What a child wrote before it was killed counts if it settles something.
     private func isResult(_ frame: UpFrame) -> Bool {
         switch frame {
-        case .call, .started, .done, .returned, .state: true
-        case .ready, .log, .heartbeat, .pledge: false
+        case .call, .started, .done, .returned, .state, .runtime: true
+        case .ready, .log, .heartbeat, .pledge, .canvas: false
         }
     }
 

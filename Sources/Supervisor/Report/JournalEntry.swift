@@ -11,7 +11,14 @@ struct JournalEntry {
         append("SYSLOG_IDENTIFIER", "coppice")
         append("COPPICE_NODE", node)
         for (name, value) in record.fields.members {
-            if let text = value.string ?? value.int.map(String.init) { append("COPPICE_" + name.uppercased(), text) }
+            let text: String
+            switch value {
+            case .string(let value): text = value
+            case .int(let number): text = String(number)
+            case .double(let number): text = Seconds.text(number)
+            default: continue
+            }
+            append("COPPICE_" + name.uppercased(), text)
         }
     }
 

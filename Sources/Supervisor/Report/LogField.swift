@@ -9,6 +9,8 @@ enum LogField {
     static let queue = "queue"
     /// 0 at the first attempt.
     static let retries = "retries"
+    /// Seconds that it ran; in what tells its end.
+    static let runtime = "runtime"
     /// The child's number, and its process.
     static let slot = "slot"
     static let childPID = "child_pid"

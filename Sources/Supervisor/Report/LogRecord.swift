@@ -6,7 +6,7 @@ struct LogRecord {
     var time: WallTime
     var level: Logger.Level
     var text: String
-    /// `LogField`'s names and what parts add of their own: lower case, digits and underscores. Texts and integers.
+    /// `LogField`'s names and what parts add of their own: lower case, digits and underscores. Texts and numbers.
     var fields = JSONObject()
 
     /// A longer text or field is cut: a record fits into one datagram whatever a message's headers hold.

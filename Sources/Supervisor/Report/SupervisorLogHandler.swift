@@ -32,6 +32,7 @@ struct SupervisorLogHandler: LogHandler {
         for (name, value) in metadata.sorted(by: { $0.key < $1.key }) {
             switch value {
             case .stringConvertible(let number as Int): fields.append(name, .int(number))
+            case .stringConvertible(let number as Double): fields.append(name, .double(number))
             case .string(let text): fields.append(name, .string(cut(text, LogRecord.longestField)))
             default: fields.append(name, .string(cut(value.description, LogRecord.longestField)))
             }

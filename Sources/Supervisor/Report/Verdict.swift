@@ -22,9 +22,15 @@ enum Verdict {
     }
 
     static func retry(_ message: TaskMessage, delay: Double, because failure: TaskFailure) -> ResultRecord {
-        let text = "Retry in \(delay)s: \(failure.summary)"
+        let text = retryText(delay: delay, because: failure)
         let traceback = (failure.traceback.map { $0 + "\n" } ?? "") + "celery.exceptions.Retry: \(text)\n"
         return record(message, .retry, ResultRecord.exception(failure), traceback: traceback)
+    }
+
+    /// `Retry in 60s: ValueError('no')`, as Celery says it; without what went wrong where the task has not said that.
+    static func retryText(delay: Double, because failure: TaskFailure) -> String {
+        let text = "Retry in \(number(delay).text)s"
+        return failure.type == "Retry" && failure.module == "celery.exceptions" ? text : "\(text): \(failure.summary)"
     }
 
     static func revoked(_ message: TaskMessage, _ why: String) -> ResultRecord {
@@ -70,7 +76,7 @@ enum Verdict {
 
     /// The message can't be run.
     static func unusable(_ reason: String) -> TaskFailure {
-        TaskFailure(type: "MessageError", module: "coppice.errors", arguments: [.string(reason)])
+        TaskFailure(type: TaskFailure.unusableType, module: TaskFailure.unusableModule, arguments: [.string(reason)])
     }
 
     private static func number(_ value: Double) -> JSONValue {

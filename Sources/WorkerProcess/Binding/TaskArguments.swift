@@ -7,11 +7,14 @@ struct TaskArguments: Sendable {
     let function: String
     let positional: [JSONValue]
     let keyword: JSONObject
+    /// Which parts of canvas the message has: what is to follow the task, and is not done.
+    let canvas: [String]
 
     init(function: String, positional: [JSONValue] = [], keyword: JSONObject = JSONObject()) {
         self.function = function
         self.positional = positional
         self.keyword = keyword
+        canvas = []
     }
 
     init(_ run: RunFrame) throws(TaskFailure) {
@@ -26,7 +29,7 @@ struct TaskArguments: Sendable {
         }
         if !run.compression.isEmpty { body = try Self.inflate(body, run.compression) }
         do {
-            (positional, keyword) = try Self.parse(body)
+            (positional, keyword, canvas) = try Self.parse(body)
         } catch let error as JSONError {
             throw .decodeError("the body is not JSON: \(error)")
         } catch {
@@ -56,14 +59,13 @@ struct TaskArguments: Sendable {
 
     private struct BadShape: Error {}
 
-    /// `[args, kwargs, embed]`; what stands behind `kwargs` is checked and passed over. Or an object with both, as protocol 1 and
-    /// hybrid messages have it (celery-wire §1.1).
-    private static func parse(_ body: [UInt8]) throws -> (positional: [JSONValue], keyword: JSONObject) {
+    /// `[args, kwargs, embed]`, or one object with all of it, as protocol 1 and hybrid messages have it (celery-wire §1.1).
+    private static func parse(_ body: [UInt8]) throws -> (positional: [JSONValue], keyword: JSONObject, canvas: [String]) {
         var scanner = JSONScanner(body)
         if try scanner.peekKind() == .object {
             let object = try JSONValue(parsing: body)
             guard object["args"] != nil else { throw BadShape() }
-            return try (elements(object["args"]), members(object["kwargs"]))
+            return try (elements(object["args"]), members(object["kwargs"]), canvas(in: object))
         }
         guard try scanner.peekKind() == .array else {
             try JSONScanner.check(body)
@@ -73,12 +75,24 @@ struct TaskArguments: Sendable {
         var count = 0
         try scanner.beginArray()
         while try scanner.nextElement(first: count == 0) {
-            if count < 2 { parts.append(try JSONValue.read(&scanner)) } else { _ = try scanner.skipValue() }
+            if count < 3 { parts.append(try JSONValue.read(&scanner)) } else { _ = try scanner.skipValue() }
             count += 1
         }
         try scanner.expectEnd()
         guard count == 3 else { throw BadShape() }
-        return try (elements(parts[0]), members(parts[1]))
+        return try (elements(parts[0]), members(parts[1]), canvas(in: parts[2]))
+    }
+
+    /// The parts that are not empty.
+    private static func canvas(in embed: JSONValue) -> [String] {
+        ["callbacks", "errbacks", "chain", "chord"].filter { name in
+            switch embed[name] {
+            case nil, .null, .bool(false): false
+            case .array(let elements): !elements.isEmpty
+            case .object(let object): !object.members.isEmpty
+            default: true
+            }
+        }
     }
 
     private static func elements(_ value: JSONValue?) throws -> [JSONValue] {

@@ -40,6 +40,15 @@ extension TaskFailure {
         TaskFailure(type: "DecodeError", module: "kombu.exceptions", arguments: [.string(message)])
     }
 
+    /// The message asks for what is not done, and the node refuses such ones.
+    static func canvasRefused(_ parts: [String]) -> TaskFailure {
+        TaskFailure(
+            type: unusableType, module: unusableModule,
+            arguments: [
+                .string("the message has canvas (\(parts.joined(separator: ", "))), which is not done yet, and the node refuses it")
+            ])
+    }
+
     static let softTimeLimitExceeded = TaskFailure(type: "SoftTimeLimitExceeded", module: "billiard.exceptions", arguments: [])
 
     static let revoked = TaskFailure(type: "TaskRevokedError", module: "celery.exceptions", arguments: ["revoked"])

@@ -41,7 +41,12 @@ final class TaskRunner: Sendable {
             }
             outlet.start(run.assignment, call: settings.wantsCalls ? call(run) : nil)
             if settings.marksOutput { CurrentProcess.beginOutput(of: run.assignment) }
+            let began = MonotonicTime.now
             let outcome = await perform(run)
+            if settings.wantsRuntimes {
+                let seconds = MonotonicTime.now.seconds(since: began)
+                outlet.appendWhileRunning(run.assignment, UpFrame.runtime(assignment: run.assignment, seconds: seconds).encoded)
+            }
             if settings.marksOutput { CurrentProcess.endOutput() }
             outlet.finish(run.assignment, outcome)
             if assignments.finish() {
@@ -50,12 +55,12 @@ final class TaskRunner: Sendable {
             }
         }
         outlet.drain()
+        do { try await tearDown() } catch { CurrentProcess.complain("coppice: tearDown has failed: \(error)") }
         CurrentProcess.end(0)
     }
 
     /// The frame that says what the task is called with; nil where the body can't be read, which its outcome will say, or where it has
     /// grown too long by being written anew, in ASCII.
-        do { try await tearDown() } catch { CurrentProcess.complain("coppice: tearDown has failed: \(error)") }
     private func call(_ run: RunFrame) -> [UInt8]? {
         guard let arguments = try? TaskArguments(run) else { return nil }
         let frame = UpFrame.call(
@@ -71,6 +76,15 @@ final class TaskRunner: Sendable {
         }
         let arguments: TaskArguments
         do { arguments = try TaskArguments(run) } catch { return .failure(error) }
+        if !arguments.canvas.isEmpty {
+            switch settings.canvas {
+            case .ignore: break
+            case .report:
+                outlet.appendWhileRunning(
+                    run.assignment, UpFrame.canvas(assignment: run.assignment, parts: arguments.canvas).encoded)
+            case .refuse: return .failure(.canvasRefused(arguments.canvas))
+            }
+        }
         let attempt = Attempt(run, outlet: outlet, assignments: assignments)
         do {
             let result = try await task.run(arguments, TaskContext(attempt: attempt))

@@ -39,7 +39,7 @@ final class IntakeScene {
         for task in tasks { child.tasks[task.name] = task }
     }
 
-    func take(_ ids: String..., of task: String = "t") {
+    func take(_ ids: String..., of task: String = "t", size: Int = 1) {
         intake.taken(
             ids.map { id in
                 lastTag += 1
@@ -47,7 +47,7 @@ final class IntakeScene {
                     id: id, name: task, headers: Array("{}".utf8), contentType: "application/json", routingKey: "celery", body: [],
                     bodyIsBase64: false)
                 return ReceivedMessage(
-                    tag: DeliveryTag("tag-\(lastTag)"), queue: "celery", size: 1, content: .success(message), envelope: nil)
+                    tag: DeliveryTag("tag-\(lastTag)"), queue: "celery", size: size, content: .success(message), envelope: nil)
             })
     }
 

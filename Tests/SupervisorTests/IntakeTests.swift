@@ -54,6 +54,19 @@ import Testing
         }
     }
 
+    @Test func noMoreIsTakenWhileWhatIsClaimedIsLong() throws {
+        try inScene { scene in
+            scene.childIsReady(plain)
+            scene.take("1", size: 40 << 20)
+            #expect(scene.intake.room == 3)
+            scene.take("2", size: 24 << 20)
+            #expect(scene.intake.room == 0)
+            scene.handOut()
+            scene.start()
+            #expect(scene.intake.room == 3, "what runs is not claimed")
+        }
+    }
+
     @Test func ofManyStatesThatAreNotSentTheLastIsKept() throws {
         try inScene { scene in
             scene.childIsReady(plain)

@@ -7,6 +7,8 @@ final class Delivery {
     let tag: DeliveryTag
     let queue: String
     let message: TaskMessage
+    /// Bytes of the message as it stood with the broker.
+    var size = 0
     /// The master's number for its handing-out; a new one each time. 0: not handed out.
     var assignment: UInt64 = 0
     var lifecycle = DeliveryLifecycle()

@@ -20,7 +20,7 @@ extension Intake {
 
     func started(_ assignment: UInt64, on child: Child) {
         guard let delivery = byAssignment[assignment] else { return }
-        claimed -= 1
+        unclaim(delivery)
         delivery.lifecycle.started()
         delivery.startedAt = .now
         pool.limit(

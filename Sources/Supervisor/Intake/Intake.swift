@@ -26,6 +26,8 @@ final class Intake {
     private var due = DueSchedule()
     private var lastAssignment: UInt64 = 0
     var claimed = 0
+    /// Bytes of what is claimed.
+    var claimedBytes = 0
     /// Deliveries for which something is being written, and those ready ones for which it stands.
     private var recording = 0
     private var recordedReady = 0
@@ -48,9 +50,12 @@ final class Intake {
     /// How many deliveries are held whose settlement is not answered.
     var unsettled: Int { open.count }
     /// How many messages may be taken now: no more than the window are claimed, and of what has ended only so much waits for answers as
-    /// a few batches hold, so that a store that is away stops the work. What waits for a child that starts has a window of its own: the others
-    /// have work meanwhile.
-    var room: Int { min(window - claimed + min(undecided, window), 4 * (window + pool.size) - unsettled) }
+    /// a few batches hold, so that a store that is away stops the work; none if what is claimed is long. What waits for a child that starts
+    /// has a window of its own: the others have work meanwhile.
+    var room: Int {
+        guard claimedBytes < TakeLimit.bytes else { return 0 }
+        return min(window - claimed + min(undecided, window), 4 * (window + pool.size) - unsettled)
+    }
     /// How many messages may be claimed without running.
     var window: Int { pool.size * options.prefetchMultiplier }
     var hasReady: Bool { ready.count > undecided }
@@ -127,7 +132,7 @@ final class Intake {
         case .begun(let earlier): delivery.record.stands(earlier: earlier)
         }
         if isExhausted(delivery) {
-            claimed -= 1
+            unclaim(delivery)
             delivery.lifecycle.discarded()
             setAsidePoison(delivery)
         } else {
@@ -155,10 +160,18 @@ final class Intake {
             writes: write(delivery, Verdict.failure(delivery.message, Verdict.poisonous(deaths))))
     }
 
+    /// It has started, or is not for us to start.
+    func unclaim(_ delivery: Delivery) {
+        claimed -= 1
+        claimedBytes -= delivery.size
+    }
+
     private func accept(_ delivery: Delivery, size: Int, now: WallTime) {
         let message = delivery.message
         open[delivery.tag] = delivery
         claimed += 1
+        delivery.size = size
+        claimedBytes += size
         delivery.declaration = pool.declaration(of: message.name)
         if size > SupervisorOptions.largestMessage {
             refuse(delivery, "a message of \(size) bytes; at most \(SupervisorOptions.largestMessage) are taken")
@@ -228,14 +241,14 @@ final class Intake {
     /// Lets go of what others have.
     private func abandon(_ delivery: Delivery) {
         if delivery.isRecordedReady { recordedReady -= 1 }
-        claimed -= 1
+        unclaim(delivery)
         delivery.lifecycle.discarded()
         settled(delivery, held: false)
     }
 
     private func discard(_ delivery: Delivery, _ step: Commit.Step, _ record: ResultRecord? = nil) {
         if delivery.isRecordedReady { recordedReady -= 1 }
-        claimed -= 1
+        unclaim(delivery)
         delivery.lifecycle.discarded()
         outbox.add(delivery, step, attempt: delivery.record.note(for: step), writes: record.map { write(delivery, $0) } ?? [])
     }

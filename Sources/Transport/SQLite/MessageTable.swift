@@ -31,9 +31,6 @@ struct MessageTable {
     /// What is parked is handed out so many seconds early: the last bit is waited for by who has it.
     static let releaseLead = 1.0
 
-    /// A take ends when it has come to so many bytes: what a window of the largest messages would need, no master has.
-    private static let mostBytes = 64 << 20
-
     private static func releasable(_ now: WallTime) -> SQLiteValue { .int(Int(now.advanced(by: releaseLead).microseconds)) }
 
     // MARK: sending
@@ -89,13 +86,13 @@ struct MessageTable {
             .first(.text(queue), MessageTable.releasable(now)) { WallTime(microseconds: Int64($0.int(0))) }
     }
 
-    /// Takes what is due, then what waits: step by step, within a step one queue after the other. Ends early when that is many bytes.
+    /// Takes what is due, then what waits: step by step, within a step one queue after the other. Ends early at `TakeLimit.bytes`.
     ///
     /// - Parameter queues: the first is asked first.
     func take(upTo count: Int, from queues: [String], node: Int, firstSequence: Int, now: WallTime) throws(SQLiteError) -> [Taken] {
         var taken: [Taken] = []
         var bytes = 0
-        func hasRoom() -> Bool { taken.count < count && bytes < MessageTable.mostBytes }
+        func hasRoom() -> Bool { taken.count < count && bytes < TakeLimit.bytes }
         func hold(_ message: Int, _ queue: String) throws(SQLiteError) {
             let sequence = firstSequence + taken.count
             try database.statement("INSERT INTO held (node, sequence, message) VALUES (?, ?, ?)")

@@ -47,7 +47,7 @@ import Testing
         #expect(try session.commit(taken[4], .putBack(front: false)))
         #expect(try lengths("celery") == [0, 1, 0, 0, 1])
         #expect(try session.commit(taken[2], .park(until: .now)))
-        #expect(try session.takeAll(3).map(\.id) == ["p2", "p1", "p9"])
+        #expect(try Set(session.takeAll(3).map(\.id)) == ["p1", "p2", "p9"])
     }
 
     @Test func whatWasLostWithAConnectionGoesBackToItsStep() throws {
@@ -83,6 +83,8 @@ import Testing
         #expect(try session.take(4).map(\.id) == expected)
         // Whoever takes one at a time sees the order as well, but in turns.
         for queue in ["a", "b"] { try scene.send(["\(queue)3", "\(queue)4"], queue: queue) }
+        // All bells have rung.
+        try scene.stage.pass(seconds: 0.2)
         let singly = try (0..<4).flatMap { _ in try session.take(1).map(\.queue) }
         #expect(singly == [.priority: ["b", "b", "a", "a"], .sorted: ["a", "a", "b", "b"], .roundRobin: ["a", "b", "a", "b"]][order])
     }

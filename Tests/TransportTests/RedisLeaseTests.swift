@@ -47,10 +47,10 @@ import Testing
 
     @Test func aTakeWithoutALeaseTakesNothing() throws {
         let session = try scene.session()
-        // With the lease's renewal.
-        try session.rang()
-        try scene.stage.pass(seconds: 0.1)
+        let lease = try ask("HGET", "coppice.nodes", session.incarnation.id)
+        try scene.stage.wait("a renewal") { try? ask("HGET", "coppice.nodes", session.incarnation.id) != lease ? true : nil }
         try scene.send(["1"])
+        try session.rang()
         try ask("DEL", "coppice.nodes")
         #expect(try session.take(1).isEmpty)
         #expect(try ask("LLEN", "celery").integer == 1)

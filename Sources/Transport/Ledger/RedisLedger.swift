@@ -7,6 +7,7 @@ import CoppiceSystem
 public final class RedisLedger: Ledger {
     private let keys: RedisKeys
     private let encoding: CommitEncoding
+    private let rights: RedisRights
     private let incarnation: Incarnation
     private let book: ClaimBook
     private let commands: RedisDialogue
@@ -14,8 +15,6 @@ public final class RedisLedger: Ledger {
 
     private var events: [LedgerEvent] = []
     private var phase = Phase.connecting
-    /// What has yet to be answered before the ledger stands.
-    private var stepsLeft = 2
 
     private enum Phase { case connecting, preparing, standing, closing, over }
 
@@ -25,6 +24,7 @@ public final class RedisLedger: Ledger {
     ) {
         keys = RedisKeys(url)
         encoding = CommitEncoding(keys: keys, database: url.database, results: url, resultExpiry: resultExpiry, deadLetters: deadLetters)
+        rights = RedisRights(keys, places: [], results: url, database: url.database)
         self.incarnation = incarnation
         self.book = book
         commands = RedisDialogue(RedisConnection(url, clientName: "coppice-ledger", now: .now))
@@ -151,19 +151,17 @@ public final class RedisLedger: Ledger {
             return lose("the servers of the list changed places while we connected")
         }
         phase = .preparing
-        member.join(scripts: [.check], except: Set(book.marks.keys)) { [unowned self] in proved() }
-        commands.load([.claim, .record, .probe]) { [unowned self] in
-            encoding.probe(on: commands) { [unowned self] in
-                if let refusal = $0 { lose(refusal) } else { proved() }
+        commands.load([.rights, .claim, .record]) { [unowned self] in
+            rights.probe(on: commands) { [unowned self] in
+                if let refusal = $0 { return lose(refusal) }
+                member.join(scripts: [.check], except: Set(book.marks.keys)) { [unowned self] in proved() }
             }
-            commands.flush()
         }
         commands.flush()
     }
 
     private func proved() {
-        stepsLeft -= 1
-        guard stepsLeft == 0, phase == .preparing else { return }
+        guard phase == .preparing else { return }
         phase = .standing
         events.append(.standing)
     }

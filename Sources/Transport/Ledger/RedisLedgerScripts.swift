@@ -37,7 +37,7 @@ enum RedisLedgerScripts {
     /// is remembered. K keep, S start, C finish, X release, D set aside.
     static let record = """
         \(RedisScripts.effects)
-        call('HLEN', KEYS[3])
+        call('HDEL', KEYS[3], '')
         local operands = { S = 1, D = 3 }
         local at = 9
         local verdicts = {}
@@ -56,8 +56,12 @@ enum RedisLedgerScripts {
           if held then
             look(op, note, ARGV[rest])
             if nw > 0 then writeAll(writes, nw) end
-            if op == 'D' then verdict = setAside(ARGV[operand], ARGV[operand + 1], ARGV[operand + 2]) end
             if note ~= '' then attempt(note, ARGV[rest], ARGV[rest + 1]) end
+            if op == 'D' then
+              -- As it is, to see whether it can be written: who fails behind the dead letter would make another.
+              if now then call('SET', claim, now, 'KEEPTTL') end
+              verdict = setAside(ARGV[operand], ARGV[operand + 1], ARGV[operand + 2])
+            end
             if op == 'S' then
               call('HSET', KEYS[3], mark, ARGV[operand])
               if now == mark then call('SET', claim, 'started ' .. mark, 'KEEPTTL') end

@@ -13,30 +13,12 @@ struct CommitEncoding {
 
     /// The beginning of a call of the script.
     func command(_ script: RedisScripts.Name, on dialogue: RedisDialogue) -> RedisCommand {
-        command(script, on: dialogue, expiry: resultExpiry)
-    }
-
-    /// Tries whether results can be written, and says why not.
-    func probe(on dialogue: RedisDialogue, then done: @escaping (_ refusal: String?) -> Void) {
-        var command = command(.probe, on: dialogue, expiry: 1)
-        let record = ResultRecord(taskID: "coppice-probe-" + Incarnation.randomID(), state: .started, result: Array("null".utf8))
-        CommitEncoding.append([ResultWrite(record)], to: &command)
-        dialogue.ask(command, tolerant: true) { [results] answer in
-            done(
-                answer.error.map { error in
-                    let reason = error.contains("DB index") ? "the server has no database \(results.database)" : RedisFault.explain(error)
-                    return "results can't be written: \(reason)"
-                })
-        }
-    }
-
-    private func command(_ script: RedisScripts.Name, on dialogue: RedisDialogue, expiry: Int) -> RedisCommand {
         var command = dialogue.command(
             script,
             keys: [
                 keys.unacked, keys.unackedIndex, keys.started, keys.dead, keys.deadMessages, keys.deadOrder, keys.deadSize,
             ])
-        command.append(expiry)
+        command.append(resultExpiry)
         command.append(results.resultPrefix)
         command.append(results.database)
         command.append(database)

@@ -4,18 +4,14 @@ import CoppiceSystem
 
 /// A master's session with a Redis broker: one connection for commands, one that listens, one for what it is as a member.
 ///
-/// The doorbell: the command connection asks whether the lists exist with tracking on, and Redis tells the listening one when any of
-/// them is written to. One bell for all queues and priorities, no polling, no connection a key (docs/ARCHITECTURE.md).
+/// The doorbell: the command connection looks at what is empty with tracking on, and Redis tells the listening one which of it is written
+/// to. No polling, no connection a key, and a take asks only where something may be (`RedisDoorbell`, docs/ARCHITECTURE.md).
 public final class RedisBrokerSession: BrokerSession {
-    /// How long before its time a parked message is taken; a little more than the time between two looks.
-    private static let horizon = 1.2
     /// Seconds between two looks where the doorbell is forbidden.
     private static let pollInterval = 0.1
 
     /// Commits in one script: Redis serves no other client meanwhile.
     private static let commitsInScript = 64
-
-    private let joinsResults: Bool
 
     private let keys: RedisKeys
     private let encoding: CommitEncoding
@@ -25,6 +21,7 @@ public final class RedisBrokerSession: BrokerSession {
     private let commands: RedisDialogue
     private let listener: RedisListener
     private let member: RedisMember
+    private let rights: RedisRights
     private let sweep: RedisSweep
     private let memory: RedisMemoryWatch
 
@@ -32,9 +29,8 @@ public final class RedisBrokerSession: BrokerSession {
     private var phase = Phase.connecting
     /// What has yet to be answered before the session stands.
     private var stepsLeft = 0
+    private var doorbell: RedisDoorbell
     private var hasDoorbell = true
-    /// The queues in the order in which the next take visits them.
-    private var rotation: [Int]
     private var nextPoll: MonotonicTime?
     /// Numbers of the commits that are under way; they are answered in their order.
     private var batches: [UInt64] = []
@@ -50,14 +46,13 @@ public final class RedisBrokerSession: BrokerSession {
         holding: [DeliveryTag], deadLetters: DeadLetterLimits = DeadLetterLimits()
     ) {
         keys = RedisKeys(url)
-        joinsResults = results != nil
         encoding = CommitEncoding(
             keys: keys, database: url.database, results: results ?? url, resultExpiry: resultExpiry, deadLetters: deadLetters)
         declarations = queues
         served = RedisServedLists(queues, keys: keys, incarnation: incarnation)
         self.incarnation = incarnation
-        let names = served.names
-        rotation = keys.layout.order == .sorted ? names.indices.sorted { names[$0] < names[$1] } : Array(names.indices)
+        doorbell = RedisDoorbell(served, isStrict: keys.layout.order != .roundRobin)
+        rights = RedisRights(keys, places: served.places, results: results, database: url.database)
         // CLIENT SETNAME takes no spaces or control characters.
         let name = "coppice:" + String(String.UnicodeScalarView(node.unicodeScalars.filter { $0.value > 0x20 && $0.value < 0x7F }))
         commands = RedisDialogue(RedisConnection(url, clientName: name, now: .now))
@@ -82,29 +77,29 @@ public final class RedisBrokerSession: BrokerSession {
 
     public func take(upTo count: Int) {
         guard phase == .standing, count > 0 else { return }
+        let places = doorbell.choose(upTo: count)
+        guard !places.isEmpty else { return events.append(.taken([])) }
+        let sets = places.filter { $0 >= served.lists }
         let first = incarnation.reserve(count)
-        let order = rotation
-        var listed = [keys.unacked, keys.unackedIndex, keys.revoked, keys.nodes]
-        for index in order { listed.append(keys.parked(served.queues[index])) }
-        for step in keys.layout.steps {
-            for index in order { listed.append(keys.list(served.names[index], step: step)) }
-        }
-        var command = commands.command(.take, keys: listed)
+        var command = commands.command(
+            .take, keys: [keys.unacked, keys.unackedIndex, keys.revoked, keys.nodes] + places.map { served.places[$0].key })
         command.append(count)
+        command.append(TakeLimit.bytes)
         command.append(incarnation.id)
-        command.append(String(first))
-        command.append(String(RedisBrokerSession.horizon))
-        command.append(served.queues.count)
-        command.append(keys.layout.steps.count)
-        command.append(keys.layout.order == .roundRobin ? "" : "strict")
-        for index in order { command.append(RedisTag.ending(served.queues[index])) }
-        for step in keys.layout.steps { command.append(step) }
         command.append(member.session)
-        let form: (RedisValue) -> [RedisValue]?? = { $0 == .null ? .some(nil) : $0.array }
-        commands.ask(command, for: "the script 'take'", as: form) { [unowned self] in
-            taken($0, asked: count, first: first, order: order)
+        command.append(String(first))
+        command.append(String(RedisDoorbell.horizon))
+        command.append(keys.layout.order == .roundRobin ? "" : "strict")
+        command.append(keys.layout.steps.map(String.init).joined(separator: " "))
+        command.append(sets.count)
+        for place in places {
+            if let step = served.places[place].step { command.append(step) }
+            command.append(RedisTag.ending(served.places[place].queue))
         }
-        if keys.layout.order == .roundRobin { rotation.append(rotation.removeFirst()) }
+        let form: (RedisValue) -> [RedisValue]?? = { $0 == .null ? .some(nil) : $0.array.map { .some($0) } }
+        commands.ask(command, for: "the script 'take'", as: form) { [unowned self] in
+            taken($0, asked: places, count: count, first: first)
+        }
     }
 
     public func commit(_ commits: [Commit], as batch: UInt64) {
@@ -170,12 +165,15 @@ public final class RedisBrokerSession: BrokerSession {
             sweep.turn()
             memory.turn()
             listener.prove()
-            // Parked messages may be due, and a bell may have been lost with its server's memory.
-            events.append(.rang)
+            doorbell.turn(now: now, hearsBells: hasDoorbell)
+            look(at: doorbell.setsToLook())
+            // A bell may have been lost with its server's memory.
+            if hasDoorbell { lookAround() }
+            ringIfReady()
         }
         if let poll = nextPoll, poll <= now {
             nextPoll = now.advanced(by: RedisBrokerSession.pollInterval)
-            if phase == .standing { events.append(.rang) }
+            if phase == .standing { lookAround() }
         }
         drain()
     }
@@ -185,7 +183,7 @@ public final class RedisBrokerSession: BrokerSession {
             dialogue.settle { event in
                 switch event {
                 case .open: opened()
-                case .pushed(let message): if let event = listener.event(of: message) { events.append(event) }
+                case .pushed(let message): for news in listener.read(message) { hear(news) }
                 case .lost(let reason): lose(reason)
                 }
             }
@@ -209,17 +207,18 @@ public final class RedisBrokerSession: BrokerSession {
             return lose("the servers of the list changed places while we connected")
         }
         phase = .preparing
-        stepsLeft = joinsResults ? 4 : 3
+        commands.load([.rights, .take, .look, .commit] + RedisScripts.Name.sweep) { [unowned self] in
+            rights.probe(on: commands) { [unowned self] in
+                if let refusal = $0 { lose(refusal) } else { join() }
+            }
+        }
+        commands.flush()
+    }
+
+    private func join() {
+        stepsLeft = 2
         listener.subscribe { [unowned self] in hang(bell: $0) }
         member.join(except: member.held) { [unowned self] in proved() }
-        commands.load([.take, .commit, .probe] + RedisScripts.Name.sweep) { [unowned self] in
-            proved()
-            guard joinsResults else { return }
-            encoding.probe(on: commands) { [unowned self] in
-                if let refusal = $0 { lose(refusal) } else { proved() }
-            }
-            commands.flush()
-        }
         for declaration in declarations {
             let binding = RedisBinding(declaration).member(keys.layout)
             commands.ask(RedisCommand("SADD", keys.binding(declaration.exchange), binding), tolerant: true)
@@ -236,7 +235,8 @@ public final class RedisBrokerSession: BrokerSession {
                 nextPoll = MonotonicTime.now.advanced(by: interval)
                 events.append(.notice("CLIENT TRACKING is refused: looking for messages every \(interval) s instead of being told"))
             }
-            proved()
+            // From here on every place has a bell, or is known to hold something.
+            look(at: doorbell.listsToLook() + doorbell.setsToLook()) { [unowned self] in proved() }
         }
         commands.flush()
     }
@@ -252,37 +252,86 @@ public final class RedisBrokerSession: BrokerSession {
     // MARK: what comes in
 
     /// - Parameter parts: nil: our lease has run out. The next renewal makes a new one, tells what has gone meanwhile, and rings.
-    private func taken(_ parts: [RedisValue]?, asked: Int, first: UInt64, order: [Int]) {
-        guard let parts else { return events.append(.taken([])) }
-        guard let newest = parts.first?.text else { return lose("an answer to the script 'take' that makes no sense") }
+    private func taken(_ parts: [RedisValue]?, asked: [Int], count: Int, first: UInt64) {
+        guard let parts else {
+            doorbell.notAsked(asked)
+            return events.append(.taken([]))
+        }
+        guard parts.count >= 2, let newest = parts[0].text, let more = parts[1].bytes, more.count == asked.count else {
+            return lose("an answer to the script 'take' that makes no sense")
+        }
+        doorbell.asked(asked, hasMore: more.map { $0 == UInt8(ascii: "1") })
+        look(at: doorbell.listsToLook())
         // Somebody may have revoked since: first what, then what it may concern.
-        member.learnRevocations(upTo: newest) { [unowned self] in received(parts, asked: asked, first: first, order: order) }
+        member.learnRevocations(upTo: newest) { [unowned self] in received(parts.dropFirst(2), from: asked, count: count, first: first) }
     }
 
-    private func received(_ parts: [RedisValue], asked: Int, first: UInt64, order: [Int]) {
+    private func received(_ parts: ArraySlice<RedisValue>, from asked: [Int], count: Int, first: UInt64) {
         var messages: [ReceivedMessage] = []
-        var index = 1
-        while index + 1 < parts.count {
-            guard let list = parts[index].integer, let raw = parts[index + 1].bytes, list >= 1 else {
-                return lose("an answer to the script 'take' that makes no sense")
-            }
-            let queue = served.queues[order[(list - 1) % served.queues.count]]
-            let step = keys.layout.steps[min((list - 1) / served.queues.count, keys.layout.steps.count - 1)]
-            let tag = RedisTag.make(incarnation, first + UInt64((index - 1) / 2), step: step)
+        for start in stride(from: parts.startIndex, to: parts.endIndex - 2, by: 3) {
+            guard let place = parts[start].integer, asked.indices.contains(place - 1), let step = parts[start + 1].text,
+                let raw = parts[start + 2].bytes
+            else { return lose("an answer to the script 'take' that makes no sense") }
+            let tag = RedisTag.make(incarnation, first + UInt64(messages.count), step: step)
             member.held.insert(tag)
-            messages.append(ReceivedMessage(tag: DeliveryTag(tag), queue: queue, raw: raw))
-            index += 2
+            messages.append(ReceivedMessage(tag: DeliveryTag(tag), queue: served.places[asked[place - 1]].queue, raw: raw))
         }
         events.append(.taken(messages))
-        if messages.count < asked, hasDoorbell { arm() }
+        if messages.count < count { ringIfReady() }
     }
 
-    /// Asks to be told of the next message. What has come since the take is in the answer.
-    private func arm() {
-        commands.ask(RedisCommand("CLIENT", "CACHING", "YES"), tolerant: true)
+    private func hear(_ news: RedisListener.News) {
+        switch news {
+        case .event(let event): events.append(event)
+        case .bell(let key?):
+            doorbell.ring(key)
+            ringIfReady()
+        case .bell(nil):
+            doorbell.ringAll()
+            if phase == .standing { look(at: doorbell.listsToLook() + doorbell.setsToLook()) }
+        }
+    }
+
+    private func ringIfReady() {
+        if phase == .standing, doorbell.hasReady { events.append(.rang) }
+    }
+
+    /// Looks whether something is there, and asks to be told of what comes from then on.
+    private func look(at places: [Int], then done: @escaping () -> Void = {}) {
+        guard !places.isEmpty else { return done() }
+        let parts = stride(from: 0, to: places.count, by: RedisDoorbell.batch).map {
+            // The script wants lists first.
+            Array(places[$0..<min($0 + RedisDoorbell.batch, places.count)]).sorted()
+        }
+        for (index, part) in parts.enumerated() {
+            if hasDoorbell { commands.ask(RedisCommand("CLIENT", "CACHING", "YES"), tolerant: true) }
+            let lists = part.count { $0 < served.lists }
+            let keys = part.map { served.places[$0].key }
+            commands.call(.look, keys: keys, arguments: [String(lists)], as: \.array) { [unowned self] answer in
+                var found: [Int: Double] = [:]
+                for at in stride(from: 0, to: answer.count - 1, by: 2) {
+                    guard let number = answer[at].integer, part.indices.contains(number - 1) else { continue }
+                    found[part[number - 1]] = answer[at + 1].text.flatMap { Double($0) } ?? 0
+                }
+                doorbell.looked(at: part, found: found, now: .now)
+                ringIfReady()
+                if index == parts.count - 1 { done() }
+            }
+        }
+        commands.flush()
+    }
+
+    /// Looks whether some of the places that are thought empty are.
+    private func lookAround() {
+        let places = doorbell.round()
+        guard !places.isEmpty else { return }
         var command = RedisCommand("EXISTS")
-        for step in keys.layout.steps { command.append(contentsOf: served.names.map { keys.list($0, step: step) }) }
-        commands.ask(command, for: "EXISTS", as: \.integer) { [unowned self] in if $0 > 0 { events.append(.rang) } }
+        command.append(contentsOf: places.map { served.places[$0].key })
+        commands.ask(command, for: "EXISTS", as: \.integer) { [unowned self] in
+            guard $0 > 0 else { return }
+            doorbell.missed(places)
+            look(at: doorbell.listsToLook() + doorbell.setsToLook())
+        }
         commands.flush()
     }
 }

@@ -172,7 +172,7 @@ final class RedisLeases {
             arguments.append(tag)
             arguments.append(RedisTag.make(incarnation, first + UInt64(offset), step: step(tag)))
         }
-        let form: (RedisValue) -> [ReceivedMessage]?? = { $0 == .null ? .some(nil) : RedisLeases.inherited($0) }
+        let form: (RedisValue) -> [ReceivedMessage]?? = { $0 == .null ? .some(nil) : RedisLeases.inherited($0).map { .some($0) } }
         dialogue.call(.inherit, keys: [keys.nodes, keys.started], arguments: arguments, as: form) { [unowned self] messages in
             // Without a lease of ours they would be under nobody's.
             guard let messages else { return done(false) }

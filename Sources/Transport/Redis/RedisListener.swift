@@ -10,6 +10,13 @@ final class RedisListener {
     /// As in `RedisServedLists`.
     private let fanouts: [String: String]
 
+    /// What a message tells.
+    enum News {
+        /// This key has been written to; nil: any of them may have been.
+        case bell(key: String?)
+        case event(BrokerEvent)
+    }
+
     init(_ url: RedisURL, clientName: String, keys: RedisKeys, fanouts: [String: String], commands: RedisDialogue) {
         self.commands = commands
         self.keys = keys
@@ -31,16 +38,17 @@ final class RedisListener {
         dialogue.flush()
     }
 
-    /// What a message means; nil: nothing that a master must know.
-    func event(of message: RedisValue) -> BrokerEvent? {
-        guard let parts = message.array, parts.count >= 3, let channel = parts[1].text else { return nil }
+    /// What a message tells a master.
+    func read(_ message: RedisValue) -> [News] {
+        guard let parts = message.array, parts.count >= 3, let channel = parts[1].text else { return [] }
         if parts.count == 4 {
             // Of a pattern; the channel comes after it.
             if let list = fanouts[channel], let raw = parts[3].bytes { broadcast(raw, into: list) }
-            return nil
+            return []
         }
-        if channel == RedisKeys.invalidations { return .rang }
-        return parts[2].bytes.flatMap(Envelope.controlBody).map { .control($0) }
+        // The array is null when the server has dropped all keys, or its memory of who was to be told.
+        if channel == RedisKeys.invalidations { return parts[2].array.map { $0.map { .bell(key: $0.text) } } ?? [.bell(key: nil)] }
+        return parts[2].bytes.flatMap(Envelope.controlBody).map { [.event(.control($0))] } ?? []
     }
 
     /// What a fanout exchange has sent waits in a list of our own, from which it is taken as any other message: nobody held it before.

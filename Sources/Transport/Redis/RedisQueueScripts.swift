@@ -54,9 +54,9 @@ enum RedisQueueScripts {
         local tags = redis.call('ZRANGE', KEYS[1], 0, ARGV[1] - 1)
         local count = 0
         for _, tag in ipairs(tags) do
-          redis.call('ZREM', KEYS[1], tag)
-          redis.call('ZREM', KEYS[3], tag)
           count = count + redis.call('HDEL', KEYS[2], tag)
+          redis.call('ZREM', KEYS[3], tag)
+          redis.call('ZREM', KEYS[1], tag)
         end
         return {#tags, count}
         """
@@ -94,15 +94,16 @@ enum RedisQueueScripts {
         redis.call('HDEL', KEYS[2], '')
         local message = redis.call('HGET', KEYS[2], ARGV[1])
         if KEYS[5] and not message then return -1 end
-        -- A wrong type here must end the script before anything is changed.
-        redis.call('LLEN', KEYS[3])
-        redis.call('INCRBY', KEYS[4], 0)
-        if KEYS[5] then redis.call('LLEN', KEYS[5]) end
-        if redis.call('LREM', KEYS[1], -1, ARGV[2]) == 0 then return 0 end
+        -- A wrong type, or a right that is lacked, must end the script before anything is changed.
+        redis.call('LREM', KEYS[3], -1, '')
+        redis.call('DECRBY', KEYS[4], 0)
+        redis.call('LREM', KEYS[1], -1, '')
+        if KEYS[6] then redis.call('DEL', KEYS[6]) end
+        -- Whose message is kept has its record, too.
+        if KEYS[5] then redis.call('LPUSH', KEYS[5], message) end
+        if redis.call('LREM', KEYS[1], -1, ARGV[2]) == 0 and not KEYS[5] then return 0 end
         if redis.call('LREM', KEYS[3], -1, ARGV[1]) > 0 and message then redis.call('DECRBY', KEYS[4], #message) end
         redis.call('HDEL', KEYS[2], ARGV[1])
-        if KEYS[6] then redis.call('DEL', KEYS[6]) end
-        if KEYS[5] then redis.call('LPUSH', KEYS[5], message) end
         return 1
         """
 
@@ -110,16 +111,17 @@ enum RedisQueueScripts {
     /// a record of the one queue and of the other ends. Returns how many were moved, and how many names without a message went.
     static let moveParked = """
         local room, count, stale = tonumber(ARGV[2]), 0, 0
-        redis.call('HLEN', KEYS[3])
-        redis.call('ZCARD', KEYS[2])
+        redis.call('ZREM', KEYS[1], '')
         for _, tag in ipairs(redis.call('ZRANGE', KEYS[1], 0, ARGV[1] - 1)) do
           local entry = room > 0 and redis.call('HGET', KEYS[3], tag)
           if room > 0 and not entry then
             redis.call('ZREM', KEYS[1], tag)
             stale = stale + 1
           elseif entry and string.sub(entry, -#ARGV[3]) == ARGV[3] then
-            redis.call('HSET', KEYS[3], tag, string.sub(entry, 1, -(#ARGV[3] + 1)) .. ARGV[4])
+            -- As it is, to see whether it can be written: what comes into the other set must have its ending.
+            redis.call('HSET', KEYS[3], tag, entry)
             redis.call('ZADD', KEYS[2], redis.call('ZSCORE', KEYS[1], tag), tag)
+            redis.call('HSET', KEYS[3], tag, string.sub(entry, 1, -(#ARGV[3] + 1)) .. ARGV[4])
             redis.call('ZREM', KEYS[1], tag)
             room, count = room - #entry, count + 1
           end

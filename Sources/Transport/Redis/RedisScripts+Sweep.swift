@@ -16,14 +16,17 @@ extension RedisScripts {
         if not score or tonumber(score) > clock[1] + clock[2] / 1000000 - ARGV[1] then return 0 end
         local entry = redis.call('HGET', KEYS[1], ARGV[2])
         if (entry or '') ~= ARGV[3] then return 0 end
-        -- Before anything is removed: a push that fails would lose the message.
+        redis.call('HDEL', KEYS[1], '')
+        redis.call('ZREM', KEYS[2], '')
+        -- Before anything is pushed: all of its lists get it, or none.
         for i = 3, #KEYS do
           local kind = redis.call('TYPE', KEYS[i]).ok
           if kind ~= 'list' and kind ~= 'none' then return 0 end
+          redis.call('RPOP', KEYS[i], 0)
         end
+        for i = 3, #KEYS do redis.call('RPUSH', KEYS[i], ARGV[4]) end
         redis.call('HDEL', KEYS[1], ARGV[2])
         redis.call('ZREM', KEYS[2], ARGV[2])
-        for i = 3, #KEYS do redis.call('RPUSH', KEYS[i], ARGV[4]) end
         return entry and 1 or 0
         """
 
@@ -31,5 +34,21 @@ extension RedisScripts {
     static let unlock = """
         if redis.call('GET', KEYS[1]) == ARGV[1] then redis.call('DEL', KEYS[1]) end
         return 0
+        """
+
+    /// Enters held messages into the index that have no place there: with the time of now, or as overdue if their holder has no lease.
+    /// Whoever holds one could not renew it, and nobody would find it. KEYS: unacked, unacked_index, nodes. Returns how many.
+    static let reindex = """
+        if redis.call('HLEN', KEYS[1]) <= redis.call('ZCARD', KEYS[2]) then return 0 end
+        local now, count = redis.call('TIME')[1], 0
+        redis.call('ZREM', KEYS[2], '')
+        for _, tag in ipairs(redis.call('HKEYS', KEYS[1])) do
+          if not redis.call('ZSCORE', KEYS[2], tag) then
+            local owner = string.match(tag, '^(%x+):%d+:%d+$')
+            redis.call('ZADD', KEYS[2], owner and redis.call('HEXISTS', KEYS[3], owner) == 0 and 0 or now, tag)
+            count = count + 1
+          end
+        end
+        return count
         """
 }

@@ -8,21 +8,24 @@ import CoppiceRedis
 /// A server at its `maxmemory` refuses a script's first write if that may take memory, and none after the first. So they begin with one
 /// that takes none: a Redis that is full of messages must let them be worked off.
 ///
-/// What a script has written stays when its next command fails. So it looks first whether it can go through, and removes a message last.
+/// What a script has written stays when its next command fails, be it for a key of another kind or for a right that the user lacks. So
+/// it tries first what it must be able to do last, in a form that changes nothing (`HDEL key ''`, `ZREM key ''`, `RPOP key 0`): only
+/// what can't fail any more comes behind a message's second place, and a message is removed from its first place last.
 enum RedisScripts {
     enum Name {
-        case take, commit, probe, renew, restore, inherit, bury, claim, record, check, overdue, rescue, unlock
+        case take, look, commit, rights, renew, restore, inherit, bury, claim, record, check, overdue, rescue, unlock, reindex
 
         /// What `RedisMember` wants, and `RedisSweep` besides.
         static let member: [Name] = [.renew, .restore, .inherit, .bury]
-        static let sweep: [Name] = [.overdue, .rescue, .unlock]
+        static let sweep: [Name] = [.overdue, .rescue, .unlock, .reindex]
     }
 
     static func text(_ name: Name) -> String {
         switch name {
         case .take: take
+        case .look: look
         case .commit: commit
-        case .probe: probe
+        case .rights: rights
         case .renew: renew
         case .restore: restore
         case .inherit: inherit
@@ -33,6 +36,7 @@ enum RedisScripts {
         case .overdue: overdue
         case .rescue: rescue
         case .unlock: unlock
+        case .reindex: reindex
         }
     }
 
@@ -43,81 +47,153 @@ enum RedisScripts {
         end
         """
 
-    /// Pops up to a number of messages, those whose time has come first, and records them as held.
+    /// Takes up to a number of messages, those whose time has come first, and records them as held.
     ///
-    /// KEYS: unacked, unacked_index, revoked, nodes, a parked set per queue, then the lists by priority and within it by queue.
-    /// ARGV: count, incarnation, first sequence number, seconds before its time at which a message may be taken, numbers of queues and of
-    /// priority steps, whether a queue is emptied before the next ('strict') or all take turns (''), a record's ending per queue, the
-    /// steps, session.
-    /// Returns the newest revocation's mark, then list number (counted from 1) and message, in turn; null if the lease is not this
-    /// session's: what is taken under no lease, or behind a later session's back, nobody would find.
+    /// KEYS: unacked, unacked_index, revoked, nodes, parked sets, lists in the order of service.
+    /// ARGV: count, bytes after which to end, incarnation, session, first sequence number, seconds before its time at which a message may
+    /// be taken, whether a list is emptied before the next ('strict') or all take turns (''), the priority steps, number of parked sets,
+    /// per set a record's ending, per list its priority step and a record's ending.
+    /// Returns the newest revocation's mark; per set and list 1 if more may be there, else 0; then per message the number of its set or
+    /// list, counted from 1, its step and the message. Null if the lease is not this session's: what is taken under no lease, or behind
+    /// a later session's back, nobody would find.
     private static let take = """
         \(leads)
-        local want, prefix, sequence, horizon = tonumber(ARGV[1]), ARGV[2] .. ':', tonumber(ARGV[3]), tonumber(ARGV[4])
-        local nq, ns, strict = tonumber(ARGV[5]), tonumber(ARGV[6]), ARGV[7] == 'strict'
-        if not leads(KEYS[4], ARGV[2], ARGV[8 + nq + ns]) then return false end
-        -- A wrong type here must end the script before anything is popped.
-        redis.call('HLEN', KEYS[1])
-        redis.call('ZCARD', KEYS[2])
-        for q = 1, nq do redis.call('ZCARD', KEYS[4 + q]) end
+        local want, room, owner = tonumber(ARGV[1]), tonumber(ARGV[2]), ARGV[3]
+        if not leads(KEYS[4], owner, ARGV[4]) then return false end
+        local prefix, sequence, sets = owner .. ':', tonumber(ARGV[5]), tonumber(ARGV[9])
+        local strict = ARGV[7] == 'strict'
         local newest = redis.call('ZREVRANGE', KEYS[3], 0, 0, 'WITHSCORES')
+        redis.call('HDEL', KEYS[1], '')
+        redis.call('ZREM', KEYS[2], '')
         local clock = redis.call('TIME')
         local now = clock[1] + clock[2] / 1000000
-        local out, entries, scores, n = { newest[2] or '' }, {}, {}, 0
         local stamp = string.format('%.6f', now)
-        local function hold(list, message, ending, step)
+        local out, more, entries, scores, n = { newest[2] or '', '' }, {}, {}, {}, 0
+        local function hold(place, step, message, ending)
           local tag = prefix .. string.format('%d', sequence + n) .. ':' .. step
           entries[2 * n + 1], entries[2 * n + 2] = tag, '[' .. message .. ending
           scores[2 * n + 1], scores[2 * n + 2] = stamp, tag
-          out[2 * n + 2], out[2 * n + 3] = list, message
+          out[3 * n + 3], out[3 * n + 4], out[3 * n + 5] = place, step, message
           n = n + 1
+          room = room - #message
         end
-        for q = 1, nq do
-          local due = redis.call('ZRANGEBYSCORE', KEYS[4 + q], '-inf', string.format('%.6f', now + horizon), 'LIMIT', 0, want - n)
-          for _, tag in ipairs(due) do
-            local entry = redis.call('HGET', KEYS[1], tag)
-            redis.call('ZREM', KEYS[4 + q], tag)
-            redis.call('ZREM', KEYS[2], tag)
-            if entry then
-              redis.call('HDEL', KEYS[1], tag)
-              -- It may have been parked with other steps than are ours.
-              local step, place = tonumber(string.match(tag, ':(%d+)$')), 1
-              for s = 1, ns do if tonumber(ARGV[7 + nq + s]) <= step then place = s end end
-              hold((place - 1) * nq + q, string.sub(entry, 2, -(#ARGV[7 + q] + 1)), ARGV[7 + q], ARGV[7 + nq + place])
+        -- What is parked: from one name in the hash to another.
+        local released, kept = {}, {}
+        for p = 1, sets do
+          local set, ending, limit = KEYS[4 + p], ARGV[9 + p], want - n
+          local due = room > 0 and redis.call('ZRANGEBYSCORE', set, '-inf', string.format('%.6f', now + ARGV[6]), 'LIMIT', 0, limit)
+          more[p] = (not due or #due == limit) and '1' or '0'
+          if due and due[1] then
+            redis.call('ZREM', set, '')
+            for _, tag in ipairs(due) do
+              if room <= 0 then
+                more[p] = '1'
+                break
+              end
+              local entry = redis.call('HGET', KEYS[1], tag)
+              if entry then
+                -- It may have been parked with other steps than are ours.
+                local step, place = tonumber(string.match(tag, ':(%d+)$')) or 0
+                for own in string.gmatch(ARGV[8], '%d+') do if not place or tonumber(own) <= step then place = own end end
+                hold(p, place, string.sub(entry, 2, -(#ending + 1)), ending)
+              end
+              released[#released + 1] = { set, tag }
             end
           end
+          kept[p] = true
         end
-        for s = 1, ns do
-          local step = ARGV[7 + nq + s]
-          local base = 4 + nq + (s - 1) * nq
-          if nq == 1 or strict then
-            for q = 1, nq do
-              if n < want then
-                -- Protected: a key of another type must not lose what was popped before it.
-                local messages = redis.pcall('RPOP', KEYS[base + q], want - n)
-                if messages and not messages.err then
-                  for _, message in ipairs(messages) do hold((s - 1) * nq + q, message, ARGV[7 + q], step) end
-                end
-              end
+        -- What waits: step by step, within a step one message of each list after the other. It is read only.
+        local popped = {}
+        local first, last = 1, #KEYS - 4 - sets
+        while first <= last do
+          local step, i = ARGV[9 + sets + 2 * first - 1], first
+          local alive = {}
+          while i <= last and ARGV[9 + sets + 2 * i - 1] == step do
+            -- A key of another kind holds no messages.
+            local length = n >= want and -1 or redis.pcall('LLEN', KEYS[4 + sets + i])
+            if type(length) ~= 'number' then length = 0 end
+            more[sets + i] = length ~= 0 and '1' or '0'
+            if length > 0 then
+              alive[#alive + 1] = { place = sets + i, length = length, taken = 0 }
+              popped[#popped + 1] = alive[#alive]
             end
-          else
-            local more = true
-            while more and n < want do
-              more = false
-              for q = 1, nq do
-                local message = n < want and redis.pcall('RPOP', KEYS[base + q])
-                if type(message) == 'string' then
-                  more = true
-                  hold((s - 1) * nq + q, message, ARGV[7 + q], step)
-                end
-              end
-            end
+            i = i + 1
           end
+          while alive[1] and n < want and room > 0 do
+            local still = {}
+            for turn, list in ipairs(alive) do
+              if n < want and room > 0 and (turn == 1 or not strict) then
+                local count = math.min((strict or #alive == 1) and 4 or 1, want - n, list.length - list.taken)
+                local messages = redis.call('LRANGE', KEYS[4 + list.place], -list.taken - count, -list.taken - 1)
+                local ending = ARGV[9 + sets + 2 * (list.place - sets)]
+                for m = #messages, 1, -1 do hold(list.place, step, messages[m], ending) end
+                list.taken = list.taken + count
+              end
+              if list.taken < list.length then still[#still + 1] = list else more[list.place] = '0' end
+            end
+            alive = still
+          end
+          first = i
+        end
+        -- Held before it leaves its list, and held no more if it can't.
+        local failure
+        local function try(...)
+          local answer = failure or redis.pcall(...)
+          if type(answer) == 'table' and answer.err then failure = answer end
+          return not failure
         end
         for from = 1, 2 * n, 512 do
           local to = math.min(from + 511, 2 * n)
-          redis.call('HSET', KEYS[1], unpack(entries, from, to))
-          redis.call('ZADD', KEYS[2], unpack(scores, from, to))
+          local done = try('HSET', KEYS[1], unpack(entries, from, to)) and try('ZADD', KEYS[2], unpack(scores, from, to))
+        end
+        if failure then kept = {} end
+        for _, list in ipairs(popped) do
+          if list.taken > 0 and try('LTRIM', KEYS[4 + list.place], 0, -list.taken - 1) then kept[list.place] = true end
+        end
+        if failure then
+          for m = 0, n - 1 do
+            if not kept[out[3 * m + 3]] then
+              redis.call('HDEL', KEYS[1], entries[2 * m + 1])
+              redis.call('ZREM', KEYS[2], entries[2 * m + 1])
+            end
+          end
+        end
+        if not failure or kept[1] and sets > 0 then
+          for _, place in ipairs(released) do
+            redis.call('ZREM', place[1], place[2])
+            redis.call('ZREM', KEYS[2], place[2])
+            redis.call('HDEL', KEYS[1], place[2])
+          end
+        end
+        if failure then return failure end
+        out[2] = table.concat(more)
+        return out
+        """
+
+    /// Tells where something is. Called with tracking on, it hangs the bell on all of its keys.
+    ///
+    /// KEYS: lists, then parked sets. ARGV: number of lists. Returns, of those that are not empty, the key's number, counted from 1, and
+    /// in how many seconds the first message is due: 0 for a list.
+    private static let look = """
+        local out = {}
+        local clock = redis.call('TIME')
+        local now = clock[1] + clock[2] / 1000000
+        for i = 1, #KEYS do
+          if i <= tonumber(ARGV[1]) then
+            -- A key of another kind holds no messages.
+            local length = redis.pcall('LLEN', KEYS[i])
+            if type(length) == 'number' and length > 0 then
+              out[#out + 1] = i
+              out[#out + 1] = '0'
+            end
+          else
+            local first = redis.pcall('ZRANGEBYSCORE', KEYS[i], '-inf', '+inf', 'WITHSCORES', 'LIMIT', 0, 1)
+            -- The take says what is wrong with it.
+            if first.err or first[2] then
+              out[#out + 1] = i
+              out[#out + 1] = first.err and '0' or string.format('%.6f', first[2] - now)
+            end
+          end
         end
         return out
         """
@@ -127,21 +203,31 @@ enum RedisScripts {
         local call = redis.call
         local answer = { '' }
         call('HDEL', KEYS[1], '')
-        -- Whether a step can go through, as far as the kinds of its keys go; an error if not.
+        -- Whether a list can be written to; an error if not.
+        local function lookAtList(key)
+          call('LLEN', key)
+          call('RPOP', key, 0)
+        end
+        -- Whether a step can go through, as far as its keys and what comes last in it go; an error if not.
         local function look(op, note, task)
-          if note ~= '' then call('LLEN', ARGV[7] .. task) end
+          if note ~= '' then lookAtList(ARGV[7] .. task) end
           if op == 'D' then
-            call('HLEN', KEYS[5])
-            call('LLEN', KEYS[4])
-            call('LLEN', KEYS[6])
+            call('HDEL', KEYS[5], '')
+            call('HSTRLEN', KEYS[5], '')
+            call('LTRIM', KEYS[4], 0, -1)
+            lookAtList(KEYS[6])
             call('INCRBY', KEYS[7], 0)
+            call('DECRBY', KEYS[7], 0)
           end
         end
         -- To the dead-letter place; tells whether an older message had to make room.
         local function setAside(id, record, message)
           local verdict = '1'
           call('HSET', KEYS[5], id, message)
-          call('LPUSH', KEYS[6], id)
+          if type(redis.pcall('LPUSH', KEYS[6], id)) == 'table' then
+            call('HDEL', KEYS[5], id)
+            call('LPUSH', KEYS[6], id)
+          end
           call('LPUSH', KEYS[4], record)
           call('LTRIM', KEYS[4], 0, ARGV[5] - 1)
           local size = call('INCRBY', KEYS[7], #message)
@@ -182,13 +268,29 @@ enum RedisScripts {
         end
         """
 
-    /// Writes one record, as a commit would, to see whether it can be; and removes it. Keys and arguments are those of commits and of one write.
-    private static let probe = """
-        \(effects)
-        writeAll(10, 1)
-        if ARGV[3] ~= ARGV[4] then call('SELECT', ARGV[3]) end
-        call('DEL', ARGV[2] .. ARGV[10])
-        return 0
+    /// Tries commands, and tells which of them the user may not give.
+    ///
+    /// ARGV: per command its number of words and the words. Returns number, counted from 1, and error of those that are refused; and a
+    /// last error, under the number 0, for which the trial ended.
+    private static let rights = """
+        local out, at, number = {}, 1, 0
+        while ARGV[at] do
+          number = number + 1
+          local last = at + ARGV[at]
+          local answer = redis.pcall(unpack(ARGV, at + 1, last))
+          local failure = type(answer) == 'table' and answer.err
+          if failure and (string.find(failure, 'The user executing the script', 1, true) or string.find(failure, 'NOPERM', 1, true)) then
+            out[#out + 1] = number
+            out[#out + 1] = failure
+          elseif failure and (ARGV[at + 1] == 'SELECT' or string.find(failure, 'OOM', 1, true) or string.find(failure, 'READONLY', 1, true)
+            or string.find(failure, 'MISCONF', 1, true) or string.find(failure, 'NOREPLICAS', 1, true)) then
+            out[#out + 1] = 0
+            out[#out + 1] = failure
+            break
+          end
+          at = last + 1
+        end
+        return out
         """
 
     /// Carries out commits in order, each only if its message is still held. A stored SUCCESS is never overwritten by another state. What
@@ -202,8 +304,8 @@ enum RedisScripts {
     /// had to make room, 0 void; and after it per attempt that begins the list of the earlier ones.
     private static let commit = """
         \(effects)
-        call('ZCARD', KEYS[2])
-        call('HLEN', KEYS[3])
+        call('ZREM', KEYS[2], '')
+        call('HDEL', KEYS[3], '')
         local operands = { F = 2, B = 2, P = 3, D = 3 }
         local at = 9
         local verdicts = {}
@@ -220,9 +322,14 @@ enum RedisScripts {
           local entry = place and op ~= 'C' and op ~= 'K' and call('HGET', place, tag)
           if place then
             look(op, note, ARGV[rest + (operands[op] or 0)])
-            for p = pubs, pubs + 2 * np - 1, 2 do call('LLEN', ARGV[p]) end
-            if op == 'F' or op == 'B' then call('LLEN', ARGV[rest + 1]) end
+            for p = pubs, pubs + 2 * np - 1, 2 do lookAtList(ARGV[p]) end
+            if op == 'F' or op == 'B' then lookAtList(ARGV[rest + 1]) end
+            -- First what may be done twice: who fails behind it tries again.
             if nw > 0 then writeAll(writes, nw) end
+            if note ~= '' then
+              local operand = rest + (operands[op] or 0)
+              attempt(note, ARGV[operand], ARGV[operand + 1])
+            end
             for p = pubs, pubs + 2 * np - 1, 2 do call('LPUSH', ARGV[p], ARGV[p + 1]) end
             if op == 'F' or op == 'B' then
               call(op == 'F' and 'RPUSH' or 'LPUSH', ARGV[rest + 1], string.sub(entry, 2, -(tonumber(ARGV[rest]) + 1)))
@@ -238,11 +345,7 @@ enum RedisScripts {
               call('HSET', KEYS[3], tag, entry)
             end
           end
-          rest = rest + (operands[op] or 0)
-          if note ~= '' then
-            if place then attempt(note, ARGV[rest], ARGV[rest + 1]) end
-            rest = rest + 2
-          end
+          rest = rest + (operands[op] or 0) + (note ~= '' and 2 or 0)
           -- A start record stays one when the start is told again: the answer was lost.
           if place and op ~= 'K' and not (op == 'E' and place == KEYS[3]) then
             call('HDEL', place, tag)
@@ -281,6 +384,7 @@ enum RedisScripts {
     private static let restore = """
         if ARGV[2] ~= '*' and (redis.call('HGET', KEYS[1], ARGV[1]) or '') ~= ARGV[2] then return 0 end
         redis.call('HDEL', KEYS[2], '')
+        redis.call('ZREM', KEYS[3], '')
         local count = 0
         for i = 4, #ARGV, 2 do
           local entry = redis.call('HGET', KEYS[2], ARGV[i])
@@ -296,6 +400,9 @@ enum RedisScripts {
                 count = count + 1
               end
             end
+          else
+            -- A place in the index without a message.
+            redis.call('ZREM', KEYS[3], ARGV[i])
           end
         end
         return count
@@ -309,6 +416,7 @@ enum RedisScripts {
         \(leads)
         if not leads(KEYS[1], ARGV[3], ARGV[4]) then return false end
         if ARGV[2] ~= '*' and (redis.call('HGET', KEYS[1], ARGV[1]) or '') ~= ARGV[2] then return {} end
+        redis.call('HDEL', KEYS[2], '')
         local out = {}
         for i = 5, #ARGV, 2 do
           local entry = redis.call('HGET', KEYS[2], ARGV[i])
@@ -316,8 +424,8 @@ enum RedisScripts {
             if not string.find(string.sub(entry, 1, 1) .. string.sub(entry, -400), '^%[.*,"","[^"]*"%]$') then
               entry = '[' .. entry .. ',"",""]'
             end
-            redis.call('HDEL', KEYS[2], ARGV[i])
             redis.call('HSET', KEYS[2], ARGV[i + 1], entry)
+            redis.call('HDEL', KEYS[2], ARGV[i])
             out[#out + 1] = ARGV[i + 1]
             out[#out + 1] = entry
           end

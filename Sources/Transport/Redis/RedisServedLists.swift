@@ -1,18 +1,27 @@
 import CoppiceShared
 
-/// The lists that a session takes from, and the queue that each belongs to.
+/// What a session takes from: a list of each of its queues and priorities, and for each queue the set in which its messages wait for
+/// their time. All of them are numbered, the lists first.
 ///
-/// A queue of a fanout exchange has two: one of this incarnation's own, into which the session puts what the exchange's channel brings,
-/// and the one of its name, in which a sender puts what it takes for a direct exchange's.
+/// A queue of a fanout exchange has two lists a priority: one of this incarnation's own, into which the session puts what the exchange's
+/// channel brings, and the one of its name, in which a sender puts what it takes for a direct exchange's.
 struct RedisServedLists {
-    /// Equally long.
-    let queues: [String]
-    let names: [String]
+    struct Place {
+        let key: String
+        let queue: String
+        /// nil: the queue's parked set.
+        let step: Int?
+    }
+
+    /// Lists in the order in which they are served: step by step, and within one in the order of the queues. Behind them the parked sets.
+    let places: [Place]
+    /// How many of the places are lists.
+    let lists: Int
     /// Pattern of channels → the own list of a fanout exchange's queue.
     let fanouts: [String: String]
 
     init(_ declarations: [QueueDeclaration], keys: RedisKeys, incarnation: Incarnation) {
-        var places: [(queue: String, list: String)] = []
+        var names: [(queue: String, list: String)] = []
         var fanouts: [String: String] = [:]
         for queue in declarations {
             if queue.exchangeType == .fanout {
@@ -20,12 +29,18 @@ struct RedisServedLists {
                 // kombu's pattern for the channels of a binding key with '#' (celery-wire §2.8).
                 let key = String(queue.routingKey.map { $0 == "#" ? "*" : $0 })
                 fanouts[keys.fanoutChannel(exchange: queue.exchange, routingKey: key)] = own
-                places.append((queue.name, own))
+                names.append((queue.name, own))
             }
-            places.append((queue.name, queue.name))
+            names.append((queue.name, queue.name))
         }
-        queues = places.map(\.queue)
-        names = places.map(\.list)
+        if keys.layout.order == .sorted { names.sort { $0.list < $1.list } }
+        var places: [Place] = []
+        for step in keys.layout.steps {
+            for name in names { places.append(Place(key: keys.list(name.list, step: step), queue: name.queue, step: step)) }
+        }
+        lists = places.count
+        for queue in declarations { places.append(Place(key: keys.parked(queue.name), queue: queue.name, step: nil)) }
+        self.places = places
         self.fanouts = fanouts
     }
 }

@@ -3,7 +3,7 @@ import CoppiceShared
 
 /// Puts back what dead Python workers left: kombu's rule, entries older than the visibility time-out, one sweeper at a time by kombu's own
 /// mutex (celery-wire §2.7). Entries of ours follow the lease rule (`RedisLeases`): those that are overdue, and so have not been renewed for
-/// long, are left to it. Parked ones are passed by.
+/// long, are left to it. Parked ones are passed by. What is held and stands in no index is entered there first.
 ///
 /// Between the reading of an entry and its putting back it may be settled, or put back by another: the script that moves it looks again,
 /// and moves it as a whole or not at all.
@@ -41,6 +41,13 @@ final class RedisSweep {
         defer { turns += 1 }
         guard turns.isMultiple(of: RedisSweep.rhythm), !isSweeping else { return }
         isSweeping = true
+        dialogue.call(.reindex, keys: [keys.unacked, keys.unackedIndex, keys.nodes], arguments: [], as: \.integer) { [unowned self] count in
+            guard count > 0 else { return }
+            member.report(
+                .notice(
+                    "\(count) held message(s) had no place in '\(keys.unackedIndex)', where their holder's death is noticed: they have it now"
+                ))
+        }
         let arguments = [timeout, String(passed), String(RedisSweep.page)]
         dialogue.call(.overdue, keys: [keys.unackedIndex], arguments: arguments, as: \.array) { [unowned self] in
             let tags = $0.compactMap(\.text)

@@ -11,7 +11,7 @@ VENV_53 := .build/venv-celery-5.3
 PYTEST  := $(VENV)/bin/python -m pytest -c Tests/pytest.ini
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check chaos faults bench bench-children bench-reload fuzz build clean deps deps-test format unit blackbox golden install deb test-systemd systemd-short
+.PHONY: help demo test check chaos faults bench bench-children bench-reload bench-queues fuzz build clean deps deps-test format unit blackbox golden install deb test-systemd systemd-short
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -53,6 +53,9 @@ bench: build deps-test ## Side by side with Celery and Huey, and the brokers' ow
 
 bench-children: build deps-test ## What 500 idle children cost the master
 	$(VENV)/bin/python benchmarks/many_children.py
+
+bench-queues: build deps-test ## What 1,000 queues, and 5,000 idle ones, cost
+	$(VENV)/bin/python benchmarks/queues.py
 
 bench-reload: build deps-test ## What a reload costs the work
 	$(VENV)/bin/python benchmarks/reload.py

@@ -386,7 +386,9 @@ def test_a_units_default_name_goes_behind_the_file_and_the_flag(redis_worker, fo
     settings.write_text("version: 1\n")
     unit = {"COPPICE_DEFAULT_HOSTNAME": "mail@%h"}
     host = os.uname().nodename
-    redis_worker("--config", settings, node=None, environment=unit).ready().log.wait(f" mail@{host} ready")
+    worker = redis_worker("--config", settings, node=None, environment=unit).ready()
+    worker.log.wait(f" mail@{host} ready")
+    assert "COPPICE_DEFAULT_HOSTNAME" not in worker.log.text
     settings.write_text("worker: {hostname: filed@%h}\n")
     redis_worker("--config", settings, node=None, environment=unit).ready().log.wait(f" filed@{host} ready")
     redis_worker("--config", settings, node="flagged@%h", environment=unit).ready().log.wait(f" flagged@{host} ready")

@@ -8,7 +8,7 @@ enum UnknownVariables {
     ///
     /// - Parameter variables: as `NAME=value`. Values are not told.
     static func remark(_ variables: [String]) -> String? {
-        let known = SettingName.all.union([SettingName.config]).sorted()
+        let known = SettingName.all.union([SettingName.config, NodeName.defaultVariable]).sorted()
         let names = variables.map { String($0.prefix { $0 != "=" }) }
             .filter { name in prefixes.contains { name.hasPrefix($0) } && !known.contains(name) }
         guard !names.isEmpty else { return nil }

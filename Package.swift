@@ -38,7 +38,7 @@ let package = Package(
         .target(name: "CoppiceSystem", dependencies: ["CLinux", "CoppiceShared"], path: "Sources/System"),
         .target(name: "CoppiceEventLoop", dependencies: ["CSystemd", "CoppiceSystem", "CoppiceShared"], path: "Sources/EventLoop"),
         .target(name: "CoppiceNames", dependencies: ["CAres", "CoppiceSystem", "CoppiceShared"], path: "Sources/Names"),
-        .target(name: "CoppiceTLS", dependencies: ["COpenSSL", "CoppiceSystem"], path: "Sources/TLS"),
+        .target(name: "CoppiceTLS", dependencies: ["COpenSSL", "CoppiceSystem", "CoppiceShared"], path: "Sources/TLS"),
         .target(name: "CoppiceDial", dependencies: ["CoppiceNames", "CoppiceTLS", "CoppiceSystem", "CoppiceShared"], path: "Sources/Dial"),
         .target(
             name: "CoppiceRedis", dependencies: ["CHiredis", "CoppiceDial", "CoppiceTLS", "CoppiceSystem", "CoppiceShared"],

@@ -307,6 +307,11 @@ public final class RedisConnection: Pollable {
             waiting.removeAll(keepingCapacity: true)
             waitingStart = 0
         } else {
+            // On a connection that is never idle they would pile up; each is moved once at most on the average.
+            if waitingStart >= max(1024, waiting.count / 2) {
+                waiting.removeFirst(waitingStart)
+                waitingStart = 0
+            }
             // Its time begins now: the server had the one before it to answer, which may have been long.
             let soonest = now.advanced(by: RedisConnection.replyTimeout)
             waiting[waitingStart].deadline = max(waiting[waitingStart].deadline, soonest)

@@ -49,11 +49,14 @@ public final class Descriptor {
 
     /// Writes what fits of `bytes` from `offset` on; the count written, 0 if the descriptor would block.
     public func write(_ bytes: [UInt8], from offset: Int = 0, upTo count: Int = .max) throws(SystemError) -> Int {
+        try write(bytes[offset...].prefix(count))
+    }
+
+    /// The same.
+    public func write(_ bytes: ArraySlice<UInt8>) throws(SystemError) -> Int {
         while true {
-            let written = bytes.withUnsafeBytes { buffer in
-                // `offset` is at most `count`, so the pointer stays inside the buffer or at its end.
-                Glibc.write(raw, buffer.baseAddress.map { $0 + offset }, min(count, buffer.count - offset))
-            }
+            // The buffer is the slice's and holds as many bytes as are told.
+            let written = bytes.withUnsafeBytes { Glibc.write(raw, $0.baseAddress, $0.count) }
             if written >= 0 { return written }
             switch errno {
             case EINTR: continue

@@ -5,8 +5,7 @@ import Glibc
 /// A non-blocking stream connection with a buffer for what can't be written yet.
 public final class StreamSocket: ByteStream {
     private let descriptor: Descriptor
-    private var out: [UInt8] = []
-    private var written = 0
+    private var out = ByteQueue()
     public private(set) var isConnected = false
 
     public let serial = PollInterest.newSerial()
@@ -43,24 +42,20 @@ public final class StreamSocket: ByteStream {
     }
 
     /// Whether bytes wait for the peer to read.
-    public var hasBacklog: Bool { written < out.count }
+    public var hasBacklog: Bool { !out.isEmpty }
 
     /// How many bytes wait for the peer to read.
-    public var backlog: Int { out.count - written }
+    public var backlog: Int { out.count }
 
     /// Queues bytes; `flush` sends them.
-    public func enqueue(_ append: (inout [UInt8]) -> Void) { append(&out) }
+    public func enqueue(_ append: (inout [UInt8]) -> Void) { out.append(append) }
 
     /// Sends what the kernel takes.
     public func flush() throws(SystemError) {
         while isConnected, hasBacklog {
-            let count = try descriptor.write(out, from: written)
+            let count = try descriptor.write(out.waiting)
             if count == 0 { return }
-            written += count
-        }
-        if written == out.count {
-            out.removeAll(keepingCapacity: out.capacity < 1 << 20)
-            written = 0
+            out.consume(count)
         }
     }
 

@@ -1,4 +1,5 @@
 import COpenSSL
+import CoppiceShared
 import CoppiceSystem
 
 /// TLS over a stream. OpenSSL works on two buffers in memory: bytes that the stream has read go in, bytes that the stream is to write
@@ -16,8 +17,8 @@ public final class TLSStream: ByteStream {
     private let ssl: OpaquePointer
     private let incoming: OpaquePointer
     private let outgoing: OpaquePointer
-    private var out: [UInt8] = []
-    private var encrypted = 0
+    /// What has not been encrypted yet.
+    private var out = ByteQueue()
     public private(set) var isReady = false
 
     /// TLS with `host` over a socket that is connected. `handshake` comes next.
@@ -76,9 +77,9 @@ public final class TLSStream: ByteStream {
 
     public var serial: Int { stream.serial }
 
-    public var hasBacklog: Bool { encrypted < out.count || stream.hasBacklog }
+    public var hasBacklog: Bool { !out.isEmpty || stream.hasBacklog }
 
-    public func enqueue(_ append: (inout [UInt8]) -> Void) { append(&out) }
+    public func enqueue(_ append: (inout [UInt8]) -> Void) { out.append(append) }
 
     public func flush() throws {
         do { try push() } catch {
@@ -90,21 +91,14 @@ public final class TLSStream: ByteStream {
 
     private func push() throws {
         try stream.flush()
-        while isReady, encrypted < out.count, stream.backlog < TLSStream.largestBacklog {
+        while isReady, !out.isEmpty, stream.backlog < TLSStream.largestBacklog {
             ERR_clear_error()
             var count = 0
-            let size = min(TLSStream.portion, out.count - encrypted)
-            let result = out.withUnsafeBytes { buffer in
-                // `encrypted` is below the count: the pointer stays inside the buffer, with `size` bytes behind it.
-                SSL_write_ex(ssl, buffer.baseAddress.map { $0 + encrypted }, size, &count)
-            }
+            // The buffer is the slice's and holds as many bytes as are told.
+            let result = out.waiting.prefix(TLSStream.portion).withUnsafeBytes { SSL_write_ex(ssl, $0.baseAddress, $0.count, &count) }
             guard result == 1 else { throw TLSFailure.explain(ssl, host: host, isReady: true) }
-            encrypted += count
+            out.consume(count)
             try passOn()
-        }
-        if encrypted == out.count {
-            out.removeAll(keepingCapacity: out.capacity < 1 << 20)
-            encrypted = 0
         }
     }
 

@@ -6,8 +6,7 @@ final class ChildChannel {
     private let down: Descriptor
     private let up: Descriptor
     private var decoder = FrameDecoder()
-    private var out: [UInt8] = []
-    private var written = 0
+    private var out = ByteQueue()
 
     /// Takes both over; they must not block.
     init(down: Descriptor, up: Descriptor) {
@@ -17,13 +16,13 @@ final class ChildChannel {
 
     var upDescriptor: Int32 { up.raw }
     var downDescriptor: Int32 { down.raw }
-    var hasBacklog: Bool { written < out.count }
+    var hasBacklog: Bool { !out.isEmpty }
     /// Whether a frame has begun to arrive whose end has not come.
     var isInFrame: Bool { decoder.pending > 0 }
 
     /// Queues a frame; `flush` sends it.
     func send(_ frame: DownFrame) {
-        out.append(contentsOf: frame.encoded)
+        out.append { $0 += frame.encoded }
     }
 
     /// Sends what the pipe takes. A pipe without a reader takes nothing ever again, and the loop would call it writable for ever: what is
@@ -31,16 +30,12 @@ final class ChildChannel {
     func flush() {
         do {
             while hasBacklog {
-                let count = try down.write(out, from: written)
+                let count = try down.write(out.waiting)
                 if count == 0 { break }
-                written += count
+                out.consume(count)
             }
         } catch {
-            written = out.count
-        }
-        if !hasBacklog {
-            out.removeAll(keepingCapacity: out.capacity < 1 << 20)
-            written = 0
+            out.removeAll()
         }
     }
 

@@ -11,7 +11,7 @@ VENV_53 := .build/venv-celery-5.3
 PYTEST  := $(VENV)/bin/python -m pytest -c Tests/pytest.ini
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check chaos faults bench bench-children bench-reload bench-queues fuzz build clean deps deps-test format unit blackbox golden install deb test-systemd systemd-short
+.PHONY: help demo test check chaos faults bench bench-children bench-reload bench-queues bench-nodes fuzz build clean deps deps-test format unit blackbox golden install deb test-systemd systemd-short
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -59,6 +59,9 @@ bench-queues: build deps-test ## What 1,000 queues, and 5,000 idle ones, cost
 
 bench-reload: build deps-test ## What a reload costs the work
 	$(VENV)/bin/python benchmarks/reload.py
+
+bench-nodes: deps .build/.deps-test ## What 25, 50 and 100 idle nodes cost their Redis
+	COPPICE_BENCH_NODES=1 $(SWIFT) test --filter ManyNodesTests | grep -a " nodes: "
 
 FUZZ_SECONDS ?= 300
 FUZZ_SEED    ?= $(shell date +%s)

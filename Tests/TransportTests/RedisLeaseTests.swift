@@ -123,6 +123,34 @@ import Testing
         #expect(try session.commit(message, .conclude))
     }
 
+    // MARK: who watches
+
+    /// A cluster of many would else tell each node of each other one, every second.
+    @Test func aFewNodesWatchForAll() throws {
+        let nodes = try (0..<6).map { _ in try scene.session() }
+        _ = try fixture.ask(RedisCommand("CONFIG", "RESETSTAT"))
+        try scene.stage.pass(seconds: 2.2)
+        let stats = try #require(try fixture.ask(RedisCommand("INFO", "commandstats")).text)
+        let calls = stats.split(whereSeparator: \.isNewline).first { $0.hasPrefix("cmdstat_hgetall:calls=") }?
+            .split(separator: "=")[1].prefix { $0.isNumber }
+        #expect((1...9).contains(Int(calls ?? "") ?? 0), "three nodes, at most three times each")
+        #expect(try ask("ZCARD", "coppice.watchers").integer == 3)
+        // Whoever closes makes room.
+        for node in nodes { if try ask("ZSCORE", "coppice.watchers", node.incarnation.id) != .null { _ = try node.close() } }
+        try scene.stage.wait("other watchers", seconds: 2) { try? ask("ZCARD", "coppice.watchers").integer == 3 ? true : nil }
+    }
+
+    @Test func whatTheWatchersHeldIsFoundWhenAllOfThemDieAtOnce() throws {
+        let watchers = try (0..<3).map { _ in try scene.session() }
+        try scene.send(["1", "2", "3"])
+        for watcher in watchers { #expect(try watcher.take(1).count == 1) }
+        let heir = try scene.session()
+        for watcher in watchers { scene.stage.leave(watcher.seat) }
+        let start = MonotonicTime.now
+        #expect(Set(try heir.takeAll(3).map(\.id)) == ["1", "2", "3"])
+        #expect(MonotonicTime.now.seconds(since: start) < 10)
+    }
+
     // MARK: what makes no sense
 
     /// What a server, or something between, answers in place of what was asked for.

@@ -19,6 +19,8 @@ struct RedisKeys {
     var unackedMutex: String { prefix + "unacked_mutex" }
     /// Hash, incarnation → `<session>.<counter>`: the leases. A field goes with its incarnation.
     var nodes: String { prefix + "coppice.nodes" }
+    /// Zset, incarnation → the server's time when it last said so: who watches all leases, on behalf of the others too.
+    var watchers: String { prefix + "coppice.watchers" }
     /// Hash, tag → the entry that was in `unacked`: tasks that were acknowledged when they started. A field goes with its verdict.
     var started: String { prefix + "coppice.started" }
     /// List, newest first, of dead-letter records (JSON, version 1); and hash, record id → message.

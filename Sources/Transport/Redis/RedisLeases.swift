@@ -9,6 +9,10 @@ import CoppiceSystem
 final class RedisLeases {
     /// Seconds between two renewals.
     static let interval = 1.0
+    /// How many nodes watch the leases of all. With one alone its own death would be noticed late.
+    static let watchers = 3
+    /// Seconds after which the place of a watcher that has not renewed its lease is another's.
+    private static let watchPatience = 2.5
     /// Tags in one command of a recovery.
     private static let batch = 200
 
@@ -18,8 +22,8 @@ final class RedisLeases {
     /// Gets `.recovered`, `.orphaned` and `.lost`.
     var report: (BrokerEvent) -> Void = { _ in }
     private var observer = LeaseObserver()
-    /// Who had a lease when ours was renewed last.
-    private var known: Set<String> = []
+    /// Whether this node is one of those who watch.
+    private(set) var isWatching = false
     /// Whose recovery is under way.
     private var recovering: Set<String> = []
     /// This session's number, as the lease has it.
@@ -40,18 +44,22 @@ final class RedisLeases {
     /// - Parameter done: is told which tags were not there to be renewed, and whether there was no lease before.
     func renew(_ held: Set<String>, then done: @escaping (_ gone: Set<String>, _ isNew: Bool) -> Void) {
         let asked = MonotonicTime.now
-        var command = dialogue.command(.renew, keys: [keys.nodes, keys.unackedIndex, keys.started])
+        var command = dialogue.command(.renew, keys: [keys.nodes, keys.unackedIndex, keys.started, keys.watchers])
         command.append(incarnation.id)
         command.append(session)
+        command.append(RedisLeases.watchers)
+        command.append(String(RedisLeases.watchPatience))
         command.append(contentsOf: held)
         dialogue.ask(command, for: "the lease's renewal", as: Renewal.init) { [unowned self] in
-            observe($0.leases, asked: asked)
+            isWatching = $0.leases != nil
+            if let leases = $0.leases { observe(leases, asked: asked) }
             done($0.gone, $0.isNew)
         }
     }
 
     /// Gives the lease up.
     func release(then done: @escaping () -> Void) {
+        dialogue.ask(RedisCommand("ZREM", keys.watchers, incarnation.id))
         dialogue.ask(RedisCommand("HDEL", keys.nodes, incarnation.id)) { _ in done() }
     }
 
@@ -67,35 +75,39 @@ final class RedisLeases {
 
     /// Recovers what stands under incarnations that have no lease: what came in behind a burial, and what a recovery left behind.
     func recoverLeaseless(_ incarnations: some Sequence<String>) {
-        for incarnation in Set(incarnations) where Incarnation.isID(incarnation) && !known.contains(incarnation) {
-            recover(LeaseObserver.Death(incarnation: incarnation, counter: ""))
+        let suspects = Set(incarnations).filter(Incarnation.isID)
+        guard !suspects.isEmpty else { return }
+        dialogue.call(.leaseless, keys: [keys.nodes], arguments: Array(suspects), as: \.array) { [unowned self] in
+            for dead in $0.compactMap(\.text) { recover(LeaseObserver.Death(incarnation: dead, counter: "")) }
         }
+        dialogue.flush()
     }
 
     /// What the script says.
     private struct Renewal {
         var gone: Set<String>
-        /// By incarnation.
-        var leases: [String: String] = [:]
+        /// By incarnation; nil: not ours to watch.
+        var leases: [String: String]?
         var isNew: Bool
 
         init?(_ value: RedisValue) {
-            guard let parts = value.array, parts.count == 3, let gone = parts[0].array, let fields = parts[1].array,
-                let isNew = parts[2].integer
-            else { return nil }
+            guard let parts = value.array, parts.count == 3, let gone = parts[0].array, let isNew = parts[2].integer else { return nil }
             self.gone = Set(gone.compactMap(\.text))
             self.isNew = isNew == 1
+            guard parts[1] != .null else { return }
+            guard let fields = parts[1].array else { return nil }
+            var leases: [String: String] = [:]
             for index in stride(from: 0, to: fields.count - 1, by: 2) {
                 // What else somebody has put there is nobody's lease.
                 guard let id = fields[index].text, Incarnation.isID(id), let lease = fields[index + 1].text else { continue }
                 leases[id] = lease
             }
+            self.leases = leases
         }
     }
 
     private func observe(_ leases: [String: String], asked: MonotonicTime) {
         var counters = leases
-        known = Set(counters.keys)
         counters[incarnation.id] = nil
         for death in observer.look(counters, asked: asked, answered: .now) { recover(death) }
     }

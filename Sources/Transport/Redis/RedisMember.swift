@@ -92,8 +92,7 @@ final class RedisMember {
                 proven = asked
                 done()
             }
-            // The first time the lease is only just there.
-            if renewals.isMultiple(of: RedisMember.rhythm) { seekLeaseless() }
+            if leases.isWatching, renewals.isMultiple(of: RedisMember.rhythm) { seekLeaseless() }
             renewals += 1
         }
         dialogue.flush()
@@ -107,7 +106,7 @@ final class RedisMember {
         report(.gone(gone.map { DeliveryTag($0) }))
     }
 
-    /// Start records of incarnations that are long gone.
+    /// Start records of incarnations that are long gone. A watcher's business, since it reads those of all nodes.
     private func seekLeaseless() {
         dialogue.ask(RedisCommand("HKEYS", keys.started), for: "HKEYS", as: \.array) { [unowned self] in
             recoverLeaseless($0.compactMap(\.text))

@@ -6,6 +6,7 @@ enum RedisRevocations {
         var command = RedisCommand("EVAL", RedisScripts.revoke, "1", keys.revoked)
         command.append(Revocations.lifetime * 1_000_000)
         command.append(Revocations.limit)
+        command.append(Revocations.renewal * 1_000_000)
         command.append(contentsOf: ids)
         return command
     }

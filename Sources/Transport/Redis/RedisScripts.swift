@@ -13,10 +13,10 @@ import CoppiceRedis
 /// what can't fail any more comes behind a message's second place, and a message is removed from its first place last.
 enum RedisScripts {
     enum Name {
-        case take, look, commit, rights, renew, restore, inherit, bury, claim, record, check, overdue, rescue, unlock, reindex
+        case take, look, commit, rights, renew, leaseless, restore, inherit, bury, claim, record, check, overdue, rescue, unlock, reindex
 
         /// What `RedisMember` wants, and `RedisSweep` besides.
-        static let member: [Name] = [.renew, .restore, .inherit, .bury]
+        static let member: [Name] = [.renew, .leaseless, .restore, .inherit, .bury]
         static let sweep: [Name] = [.overdue, .rescue, .unlock, .reindex]
     }
 
@@ -27,6 +27,7 @@ enum RedisScripts {
         case .commit: commit
         case .rights: rights
         case .renew: renew
+        case .leaseless: leaseless
         case .restore: restore
         case .inherit: inherit
         case .bury: bury
@@ -358,8 +359,12 @@ enum RedisScripts {
         return answer
         """
 
-    /// Counts the lease on, and re-scores what is held. KEYS: nodes, unacked_index, started. ARGV: incarnation, session, tags.
-    /// Returns the tags that are not there any more, all leases (incarnation and counter in turn), and 1 if there was none of ours.
+    /// Counts the lease on, and re-scores what is held. A few nodes watch all leases, since each that did would be told of each other one:
+    /// whoever has a place among them keeps it by this, and whoever does not takes one that is free or has not been kept.
+    ///
+    /// KEYS: nodes, unacked_index, started, watchers. ARGV: incarnation, session, how many watch, seconds for which a place is kept, tags.
+    /// Returns the tags that are not there any more, all leases (incarnation and counter in turn) or null for who does not watch, and 1 if
+    /// there was none of ours.
     private static let renew = """
         redis.call('HDEL', KEYS[1], '')
         local lease = redis.call('HGET', KEYS[1], ARGV[1])
@@ -367,15 +372,30 @@ enum RedisScripts {
         if session and tonumber(session) > tonumber(ARGV[2]) then return redis.error_reply('ERR a later session has the lease') end
         redis.call('HSET', KEYS[1], ARGV[1], ARGV[2] .. '.' .. string.format('%d', (count or 0) + 1))
         local clock = redis.call('TIME')
-        local now = string.format('%.6f', clock[1] + clock[2] / 1000000)
+        local seconds = clock[1] + clock[2] / 1000000
+        local now = string.format('%.6f', seconds)
+        redis.call('ZREMRANGEBYSCORE', KEYS[4], '-inf', string.format('%.6f', seconds - ARGV[4]))
+        -- Kept by a clock that has been set back since.
+        redis.call('ZREMRANGEBYSCORE', KEYS[4], string.format('%.6f', seconds + ARGV[4]), '+inf')
+        local watches = redis.call('ZSCORE', KEYS[4], ARGV[1]) or redis.call('ZCARD', KEYS[4]) < tonumber(ARGV[3])
+        if watches then redis.call('ZADD', KEYS[4], now, ARGV[1]) end
         local gone = {}
-        for i = 3, #ARGV do
+        for i = 5, #ARGV do
           -- The time is another one each time, so that no change means no entry: unless it is an early task that has started.
           if redis.call('ZADD', KEYS[2], 'XX', 'CH', now, ARGV[i]) == 0 and redis.call('HEXISTS', KEYS[3], ARGV[i]) == 0 then
             gone[#gone + 1] = ARGV[i]
           end
         end
-        return { gone, redis.call('HGETALL', KEYS[1]), lease and 0 or 1 }
+        return { gone, watches and redis.call('HGETALL', KEYS[1]), lease and 0 or 1 }
+        """
+
+    /// Which incarnations have no lease. KEYS: nodes. ARGV: incarnations.
+    private static let leaseless = """
+        local out = {}
+        for _, incarnation in ipairs(ARGV) do
+          if redis.call('HEXISTS', KEYS[1], incarnation) == 0 then out[#out + 1] = incarnation end
+        end
+        return out
         """
 
     /// Puts a dead incarnation's messages back to the front of their lists. KEYS: nodes, unacked, unacked_index.
@@ -439,17 +459,23 @@ enum RedisScripts {
         return 0
         """
 
-    /// Stores ids as revoked, each under a mark that is the time in microseconds and still higher than all before it.
-    /// KEYS: revoked. ARGV: lifetime in microseconds, how many are kept, ids.
+    /// Stores ids as revoked, each under a mark that is the time in microseconds and still higher than all before it. An id that is revoked
+    /// again gets a new one, and so is kept as long as one that is revoked now; but not within seconds, since every node that hears of an
+    /// order stores it.
+    ///
+    /// KEYS: revoked. ARGV: lifetime in microseconds, how many are kept, microseconds for which a mark is not renewed, ids.
     static let revoke = """
         redis.call('ZREM', KEYS[1], '')
         local clock = redis.call('TIME')
         local now = clock[1] * 1000000 + clock[2]
         local newest = redis.call('ZREVRANGE', KEYS[1], 0, 0, 'WITHSCORES')
         local mark = tonumber(newest[2] or 0)
-        for i = 3, #ARGV do
-          mark = math.max(mark + 1, now)
-          redis.call('ZADD', KEYS[1], 'NX', string.format('%.0f', mark), ARGV[i])
+        for i = 4, #ARGV do
+          local old = redis.call('ZSCORE', KEYS[1], ARGV[i])
+          if not old or now - old > tonumber(ARGV[3]) then
+            mark = math.max(mark + 1, now)
+            redis.call('ZADD', KEYS[1], string.format('%.0f', mark), ARGV[i])
+          end
         end
         redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', string.format('%.0f', now - ARGV[1]))
         redis.call('ZREMRANGEBYRANK', KEYS[1], 0, -1 - ARGV[2])

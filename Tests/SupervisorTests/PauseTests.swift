@@ -14,9 +14,20 @@ import Testing
                 #expect(pause <= bound && pause >= bound * 0.75, "round \(round)")
                 bound = min(bound * 2, Backoff.cap)
             }
-            backoff.succeeded()
+            backoff.stood(seconds: Backoff.proof)
         }
         #expect(Backoff.cap < 1)
+    }
+
+    @Test func aConnectionThatStandsAndFallsIsStillAFailure() {
+        var backoff = Backoff()
+        for _ in 0..<10 {
+            _ = backoff.next()
+            backoff.stood(seconds: 1)
+        }
+        #expect(backoff.next() >= Backoff.cap * 0.75)
+        backoff.stood(seconds: 3600)
+        #expect(backoff.next() <= Backoff.first)
     }
 
     @Test func childrenThatAreNeverReadyComeSlower() {

@@ -90,7 +90,6 @@ final class BrokerLink {
             for event in session.takeEvents() {
                 switch event {
                 case .standing: state.stood()
-                case .taken: state.proved()
                 case .lost(let reason):
                     lost(reason)
                     onEvent(event)

@@ -4,7 +4,7 @@ import CoppiceSystem
 import Logging
 
 /// How a server is reached over all connections to it: whether one stands, why the last one does not, and when the next is tried. Says
-/// in the log what changes: one line a change, not one an attempt.
+/// in the log what changes: one line a change, not one an attempt; and once a minute what goes on, with how often.
 final class LinkState {
     private let server: String
     private let place: String
@@ -12,6 +12,10 @@ final class LinkState {
     private var backoff = Backoff()
     private var retryTimer: TimerSource?
     private var lastReason: String?
+    private var repetition = Repetition()
+    /// Whether the log knows that there is no connection.
+    private var isLossSaid = false
+    private var standingSince = MonotonicTime.distantFuture
     /// Opens the next connection.
     var onRetry: () -> Void = {}
 
@@ -29,28 +33,34 @@ final class LinkState {
         retryTimer = try loop.timer(priority: LoopPriority.broker) { [unowned self] in onRetry() }
     }
 
-    func stood() {
-        if wasStanding || lastReason != nil {
+    func stood(now: MonotonicTime = .now) {
+        if isLossSaid {
             log.warning("Connected to the \(server) \(place)\(wasStanding ? " again" : "")")
-        } else {
+        } else if !wasStanding {
             log.info("Connected to the \(server) \(place)")
         }
+        isLossSaid = false
         isStanding = true
         wasStanding = true
+        standingSince = now
         lastReason = nil
     }
 
-    /// It has answered a question: one that stands and falls at its first is still a failure.
-    func proved() { backoff.succeeded() }
-
     /// The connection is lost, or was never made; the next one is tried after a pause.
-    func lost(_ reason: String) {
-        if isStanding || reason != lastReason {
-            log.error("\(isStanding ? "Lost the" : "Can't reach the") \(server) \(place): \(reason); trying again")
+    func lost(_ reason: String, now: MonotonicTime = .now) {
+        if isStanding {
+            let seconds = now.seconds(since: standingSince)
+            backoff.stood(seconds: seconds)
+            if seconds >= Backoff.proof { repetition.forget() }
+        }
+        let what = "\(isStanding ? "Lost the" : "Can't reach the") \(server) \(place): \(reason)"
+        if let count = repetition.happened(what, now: now) {
+            log.error("\(what); trying again\(count > 1 ? " (\(count) times since this was last said)" : "")")
+            isLossSaid = true
         }
         isStanding = false
         lastReason = reason
-        retryTimer?.set(MonotonicTime.now.advanced(by: backoff.next()))
+        retryTimer?.set(now.advanced(by: backoff.next()))
     }
 
     /// No other connection is wanted.

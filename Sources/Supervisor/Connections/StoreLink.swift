@@ -51,7 +51,6 @@ final class StoreLink {
                 state.stood()
                 onStanding(store)
             case .stored:
-                state.proved()
                 onStored()
             case .record: break
             case .notice(let text): log.warning("\(text)")

@@ -64,10 +64,10 @@ final class IntakeScene {
         intake.started(assignment, on: child)
     }
 
-    func end() {
+    func end(_ outcome: Outcome = .success([0x31])) {
         guard let child = slot.child, let assignment = intake.byAssignment.keys.max() else { return }
         _ = child.lifecycle.done(assignment)
-        intake.done(assignment, .success([0x31]))
+        intake.done(assignment, outcome)
     }
 
     /// Sends what is in the outbox.

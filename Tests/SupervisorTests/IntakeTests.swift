@@ -67,6 +67,30 @@ import Testing
         }
     }
 
+    /// RabbitMQ may not take what is to be sent on. The record that the end had, as RETRY, is not the last.
+    @Test func whatSendsOnWhatIsRefusedIsADeadLetterWithAVerdict() throws {
+        try inScene { scene in
+            scene.childIsReady(plain)
+            scene.take("1")
+            scene.handOut()
+            scene.start()
+            scene.flush()
+            scene.answer()
+            scene.end(.reject(requeue: true, reason: "not now"))
+            scene.flush()
+            #expect(scene.broker.received.last?.step == .putBack(front: false))
+            scene.answer(.refused("403 ACCESS_REFUSED"))
+            scene.flush()
+            let reason = "what it sends on can't be published: 403 ACCESS_REFUSED"
+            #expect(scene.broker.received.last?.step == .setAside(reason: reason))
+            let record = scene.broker.received.last?.writes.first.flatMap { try? JSONValue(parsing: $0.record) }
+            #expect(record?["status"] == "FAILURE" && record?["result"]?["exc_message"]?.text.contains(reason) == true)
+            #expect(scene.intake.unsettled == 1)
+            scene.answer()
+            #expect(scene.intake.unsettled == 0 && scene.intake.isSettled && scene.intake.claimed == 0)
+        }
+    }
+
     @Test func ofManyStatesThatAreNotSentTheLastIsKept() throws {
         try inScene { scene in
             scene.childIsReady(plain)

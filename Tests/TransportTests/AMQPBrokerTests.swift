@@ -120,13 +120,16 @@ import Testing
         #expect(Set(try scene.session(["nowhere"]).takeAll(2).map(\.id)) == ["2", "3"])
     }
 
-    @Test func aMessageWhoseFollowUpDoesNotFitIsSetAside() throws {
+    @Test func aMessageWhoseFollowUpDoesNotFitIsHeldStill() throws {
         let (fixture, scene) = try fixture()
         try scene.send(["1"])
         let session = try scene.session()
         let message = try #require(try session.takeAll(1).first)
-        try session.commit(message, .conclude, publications: [.named("2", queue: String(repeating: "x", count: 256))])
-        #expect(try notice(session, "what follows task 1").contains("256 bytes"))
+        let followUp = TaskPublication.named("2", queue: String(repeating: "x", count: 256))
+        let verdict = try session.verdicts([Commit(message.tag, queue: "celery", .conclude, publications: [followUp])]).first
+        guard case .refused(let why) = verdict else { Issue.record("\(String(describing: verdict))"); return }
+        #expect(why.contains("256 bytes"))
+        #expect(try session.commit(message, .setAside(reason: why)))
         #expect(try fixture.deadLetters().map(\.taskID) == ["1"])
     }
 

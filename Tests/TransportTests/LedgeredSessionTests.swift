@@ -176,13 +176,15 @@ struct LedgeredSessionTests {
         #expect(desk.take().map(\.id) == ["1"])
     }
 
-    @Test func whatCannotBeSentOnIsSetAside() throws {
+    @Test func whatCannotBeSentOnIsStillHeldAndCanBeSetAside() throws {
         let desk = Desk()
         try desk.carrier.deliver("a", message)
         let taken = try #require(desk.take().first)
         #expect(desk.commit(taken, .conclude, publications: [message]) == nil)
         desk.carrier.confirm(failure: "its name is too long")
-        #expect(desk.answer() == [.done])
+        #expect(desk.answer() == [.refused("its name is too long")])
+        #expect(desk.pages.written.isEmpty && desk.carrier.acknowledged.isEmpty && desk.pages.claims.count == 1)
+        #expect(desk.commit(taken, .setAside(reason: "its name is too long")) == [.done])
         #expect(desk.pages.written.count == 1 && desk.pages.written.first?.contains("its name is too long") == true)
         #expect(desk.carrier.acknowledged == ["a"])
     }

@@ -107,12 +107,27 @@ final class Intake {
             switch entry.commit.step {
             case .startEarly, .keep: if delivery.record.state == .ordered { recorded(delivery, verdict) }
             case .conclude, .putBack, .park, .setAside:
+                if case .refused(let why) = verdict {
+                    refused(entry, why)
+                    continue
+                }
                 settled(delivery, held: !verdict.isVoid)
                 if verdict.isVoid, !entry.isReplay {
                     log.warning("Task \(delivery.name): settlement is void, the message is not ours any more", metadata: delivery.fields)
                 }
             }
         }
+    }
+
+    /// What was to be sent on can't be: that is the task's end, whatever it had come to.
+    private func refused(_ entry: Outbox.Entry, _ why: String) {
+        let delivery = entry.delivery
+        let reason = "what it sends on can't be published: \(why)"
+        log.error("Task \(delivery.name) is set aside: \(reason)", metadata: delivery.fields)
+        let step = Commit.Step.setAside(reason: reason)
+        outbox.add(
+            delivery, step, attempt: delivery.record.note(for: step),
+            writes: write(delivery, Verdict.failure(delivery.message, Verdict.unusable(reason))))
     }
 
     private func settled(_ delivery: Delivery, held: Bool) {
@@ -128,7 +143,7 @@ final class Intake {
         case .void:
             abandon(delivery)
             return
-        case .done: delivery.record.stands(earlier: [])
+        case .done, .refused: delivery.record.stands(earlier: [])
         case .begun(let earlier): delivery.record.stands(earlier: earlier)
         }
         if isExhausted(delivery) {

@@ -73,18 +73,17 @@ extension LedgeredSession {
     }
 
     private func sendOn(_ plans: [Plan], _ verdicts: [CommitVerdict], _ batch: UInt64) {
-        var sending = zip(plans, verdicts).filter { plan, verdict in !verdict.isVoid && !plan.sendings.isEmpty }.map(\.0)
-        send(sending.flatMap(\.sendings)) { [unowned self] failures in
+        let sending = plans.indices.filter { !verdicts[$0].isVoid && !plans[$0].sendings.isEmpty }
+        send(sending.flatMap { plans[$0].sendings }) { [unowned self] failures in
+            var verdicts = verdicts
             var rest = failures[...]
-            for index in sending.indices {
-                let own = rest.prefix(sending[index].sendings.count).compactMap(\.self)
-                rest = rest.dropFirst(sending[index].sendings.count)
-                guard let failure = own.first else { continue }
-                // What can't be sent on is not lost without a word.
-                sending[index].step = .setAside(reason: "what follows it can't be published: \(failure)", deaths: [])
-                events.append(.notice("what follows task \(sending[index].commit.taskID) can't be published: \(failure)"))
+            for index in sending {
+                let count = plans[index].sendings.count
+                if let failure = rest.prefix(count).compactMap(\.self).first { verdicts[index] = .refused(failure) }
+                rest = rest.dropFirst(count)
             }
-            record(sending.map { $0.entry(isFirst: false) }) { [unowned self] _ in settle(plans, verdicts, batch) }
+            let sent = sending.filter { if case .refused = verdicts[$0] { false } else { true } }
+            record(sent.map { plans[$0].entry(isFirst: false) }) { [unowned self] _ in settle(plans, verdicts, batch) }
         }
     }
 
@@ -92,6 +91,7 @@ extension LedgeredSession {
     private func settle(_ plans: [Plan], _ verdicts: [CommitVerdict], _ batch: UInt64) {
         for (plan, verdict) in zip(plans, verdicts) {
             let mark = plan.commit.tag.value
+            if case .refused = verdict { continue }
             guard !verdict.isVoid else {
                 letGo(mark)
                 continue

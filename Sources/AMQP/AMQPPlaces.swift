@@ -20,6 +20,10 @@ final class AMQPPlaces {
 
     func knows(exchange: String) { exchanges.insert(exchange) }
 
+    func forget(exchange: String) {
+        if !exchange.isEmpty { exchanges.remove(exchange) }
+    }
+
     /// Finds out whether an exchange is there; `then` is told if not.
     func find(exchange: String, now: MonotonicTime, _ then: @escaping Handler) {
         asking[exchange, default: []].append(then)

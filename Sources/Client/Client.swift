@@ -93,7 +93,7 @@ public final class Client {
                     guard let text, let result = StoredResult(text) else { break }
                     changed(result)
                     if result.state.isReady { return result }
-                case .stored, .notice: break
+                case .stored, .refused, .notice: break
                 case .lost(let reason): throw ClientError("the result store \(results): \(reason)")
                 }
             }
@@ -116,7 +116,7 @@ public final class Client {
                     left -= 1
                     if let text, let result = StoredResult(text) { found.append((id, result)) }
                     deadline = MonotonicTime.now.advanced(by: Client.patience)
-                case .stored, .notice: break
+                case .stored, .refused, .notice: break
                 case .lost(let reason): throw ClientError("the result store \(results): \(reason)")
                 }
             }

@@ -108,9 +108,9 @@ public final class Supervisor {
         broker.holding = { [unowned self] in intake.holding }
         broker.onHopeless = { [unowned self] reason in fail(reason) }
         broker.onEvent = { [unowned self] event in accept(event) }
-        store?.onStored = { [unowned self] in
+        store?.onStored = { [unowned self] batch in
             progressed()
-            intake.outbox.recordsStored()
+            intake.outbox.recordsStored(batch)
         }
         store?.onStanding = { [unowned self] store in intake.outbox.storeReturned(store) }
         control = ControlPanel(

@@ -50,7 +50,10 @@ final class FakeBroker: BrokerSession {
 }
 
 final class FakeStore: ResultStore {
+    let takesSeveral: Bool
+    var isHeldUp = false
     private(set) var batches: [[ResultWrite]] = []
+    private var numbers: [UInt64] = []
     private(set) var received: [ResultWrite] = []
 
     var interests: [PollInterest] { [] }
@@ -61,10 +64,17 @@ final class FakeStore: ResultStore {
     func fetch(_ taskID: String) {}
     func watch(_ taskID: String) {}
 
-    func store(_ writes: [ResultWrite]) {
+    init(takesSeveral: Bool = false) { self.takesSeveral = takesSeveral }
+
+    func store(_ writes: [ResultWrite], as batch: UInt64) {
         batches.append(writes)
+        numbers.append(batch)
         received += writes
     }
 
-    func answer() -> [ResultWrite]? { batches.isEmpty ? nil : batches.removeFirst() }
+    /// Answers the oldest batch, or a later one that has overtaken it.
+    func answer(_ index: Int = 0) -> (number: UInt64, writes: [ResultWrite])? {
+        guard batches.indices.contains(index) else { return nil }
+        return (numbers.remove(at: index), batches.remove(at: index))
+    }
 }

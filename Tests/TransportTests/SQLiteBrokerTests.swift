@@ -245,7 +245,7 @@ import Testing
         let fixture = try SQLiteFixture()
         let stage = Stage()
         let store = StoreSeat(stage, fixture.makeStore())
-        store.store.store([.named("1", .success, "1")])
+        store.store.store([.named("1", .success, "1")], as: 1)
         store.store.fetch("1")
         #expect(try store.stand().record("1") == .init(state: "SUCCESS", result: 1))
         if case .stored? = store.seat.inbox.first {} else { Issue.record("no .stored before the record") }

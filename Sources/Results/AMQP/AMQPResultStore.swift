@@ -6,20 +6,19 @@ import CoppiceSystem
 ///
 /// Nothing is kept. Who asks for a record is given what has come into the reply queue of this object; a store without one, as a
 /// master's, has none to give.
+///
+/// A record that RabbitMQ does not take is given up after a few tries. In place of a task's end that is too large its caller gets a small
+/// FAILURE that says so.
 public final class AMQPResultStore: ResultStore {
-    /// One `store` under way.
-    private final class Batch {
-        var left: Int
-        init(left: Int) { self.left = left }
-    }
-
     private let connection: AMQPClientConnection
     /// For our own reply queue.
     private let replies: AMQPRequestLine
     private let replyQueue: String?
     private let expiry: Int
     private var events: [ResultEvent] = []
-    private var batches: [Batch] = []
+    /// How many records of each batch are under way.
+    private var left: [UInt64: Int] = [:]
+    private var repetition = Repetition()
     /// The newest record of each task that has come.
     private var records: [String: [UInt8]] = [:]
     private var watched: Set<String> = []
@@ -47,30 +46,57 @@ public final class AMQPResultStore: ResultStore {
         return events
     }
 
-    public func store(_ writes: [ResultWrite]) {
+    public let takesSeveral = true
+    public var isHeldUp: Bool { connection.connection.isBlocked }
+
+    public func store(_ writes: [ResultWrite], as batch: UInt64) {
         let addressed = writes.filter { !($0.replyTo ?? "").isEmpty }
-        let batch = Batch(left: addressed.count)
-        batches.append(batch)
+        left[batch] = addressed.count
         for write in addressed {
-            var properties = AMQPProperties()
-            properties.contentType = "application/json"
-            properties.contentEncoding = "utf-8"
-            properties.headers = JSONObject()
-            properties.deliveryMode = 1
-            properties.priority = 0
-            properties.correlationID = write.correlationID ?? write.taskID
-            let message = AMQPMessage(routingKey: write.replyTo ?? "", properties: properties, body: write.record)
-            // A caller that is gone has taken its queue along.
-            connection.publisher.publish(message, .none, now: .now) { [unowned self] refusal in
-                if let refusal {
-                    events.append(.notice("a result of \(write.taskID) can't be sent to its caller: \(refusal)"))
-                }
-                batch.left -= 1
-                report()
+            publish(write) { [unowned self] in
+                left[batch]? -= 1
+                report(batch)
             }
         }
-        report()
+        report(batch)
         connection.flush()
+    }
+
+    /// - Parameter isReplacement: of a record that could not be sent.
+    private func publish(_ write: ResultWrite, isReplacement: Bool = false, then done: @escaping () -> Void) {
+        var properties = AMQPProperties()
+        properties.contentType = "application/json"
+        properties.contentEncoding = "utf-8"
+        properties.headers = JSONObject()
+        properties.deliveryMode = 1
+        properties.priority = 0
+        properties.correlationID = write.correlationID ?? write.taskID
+        let message = AMQPMessage(routingKey: write.replyTo ?? "", properties: properties, body: write.record)
+        // A state on the way is tried once: later it might come behind the end.
+        connection.publisher.publish(message, write.state.isReady ? .reply : .standingWay, now: .now) { [unowned self] refusal in
+            guard let refusal else { return done() }
+            if refusal.code == AMQPRefusal.noRoute {
+                notice(
+                    "a result of task \(write.taskID) is for nobody: its caller is gone, and with it the queue \(message.routingKey)",
+                    as: "nobody")
+                done()
+            } else if !write.state.isReady {
+                notice("a state of task \(write.taskID) can't be sent to its caller: \(refusal)", as: "state")
+                done()
+            } else if refusal.code == 406, !isReplacement {
+                let text = "a result of \(write.record.count) bytes can't be sent: \(refusal)"
+                events.append(.refused("Task \(write.taskID): \(text); its caller is sent a FAILURE that says so"))
+                publish(write.replaced(because: text), isReplacement: true, then: done)
+            } else {
+                events.append(.refused("Task \(write.taskID): its result can't be sent to its caller and is dropped: \(refusal)"))
+                done()
+            }
+        }
+    }
+
+    private func notice(_ text: String, as kind: String) {
+        guard let count = repetition.happened(kind, now: .now) else { return }
+        events.append(.notice(count > 1 ? "\(text) (\(count) such since this was last said)" : text))
     }
 
     public func fetch(_ taskID: String) { events.append(.record(taskID: taskID, text: records[taskID])) }
@@ -95,6 +121,7 @@ public final class AMQPResultStore: ResultStore {
         case .delivery(_, let delivery): arrived(delivery)
         case .cancelled: connection.lose("the reply queue is gone")
         case .blocked(let reason): events.append(.notice("RabbitMQ takes no results (\(reason)): they wait"))
+        case .unblocked: events.append(.notice("RabbitMQ takes results again"))
         case .lost(let reason): events.append(.lost(reason))
         default: _ = replies.accept(event, now: .now)
         }
@@ -121,10 +148,21 @@ public final class AMQPResultStore: ResultStore {
         if watched.contains(taskID) { events.append(.record(taskID: taskID, text: delivery.body)) }
     }
 
-    private func report() {
-        while let batch = batches.first, batch.left == 0 {
-            batches.removeFirst()
-            events.append(.stored)
-        }
+    private func report(_ batch: UInt64) {
+        guard left[batch] == 0 else { return }
+        left[batch] = nil
+        events.append(.stored(batch: batch))
+    }
+}
+
+extension ResultWrite {
+    /// The end of the same task for the same caller, without what can't be sent.
+    fileprivate func replaced(because text: String) -> ResultWrite {
+        let failure = TaskFailure(type: "MessageError", module: "coppice.errors", arguments: [.string(text)])
+        var write = ResultWrite(
+            ResultRecord(taskID: taskID, state: .failure, result: ResultRecord.exception(failure), dateDone: .now), reach: reach)
+        write.replyTo = replyTo
+        write.correlationID = correlationID
+        return write
     }
 }

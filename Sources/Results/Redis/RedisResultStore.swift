@@ -27,6 +27,7 @@ public final class RedisResultStore: ResultStore {
     private let prefix: String
     private var digest = ""
     private var events: [ResultEvent] = []
+    private var storing: [UInt64] = []
     private var fetching: [String] = []
     private var watched: [String] = []
     private var isOver = false
@@ -44,7 +45,8 @@ public final class RedisResultStore: ResultStore {
         return events
     }
 
-    public func store(_ writes: [ResultWrite]) {
+    public func store(_ writes: [ResultWrite], as batch: UInt64) {
+        storing.append(batch)
         var command = RedisCommand("EVALSHA", digest, "0", String(expiry), prefix)
         for write in writes { command.append(write) }
         send(command, .stored)
@@ -147,7 +149,7 @@ public final class RedisResultStore: ResultStore {
             guard let name = value.text else { return lose("an answer to SCRIPT LOAD that makes no sense") }
             digest = name
             events.append(.standing)
-        case .stored: events.append(.stored)
+        case .stored: if !storing.isEmpty { events.append(.stored(batch: storing.removeFirst())) }
         case .fetched:
             guard value == .null || value.bytes != nil else { return lose("an answer to GET that makes no sense") }
             if !fetching.isEmpty { events.append(.record(taskID: fetching.removeFirst(), text: value.bytes)) }

@@ -31,13 +31,13 @@ public final class SQLiteResultStore: ResultStore {
         return events
     }
 
-    public func store(_ writes: [ResultWrite]) {
+    public func store(_ writes: [ResultWrite], as batch: UInt64) {
         line.write { [unowned self] database throws(SQLiteError) in
             let results = ResultTable(database)
             for write in writes { try results.put(write, now: .now, keptFor: expiry) }
             try results.sweep(upTo: 2 * writes.count + 8, now: .now)
             return { [unowned self] in
-                events.append(.stored)
+                events.append(.stored(batch: batch))
                 // The file tells us only of what others write.
                 look()
             }

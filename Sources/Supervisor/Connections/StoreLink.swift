@@ -16,7 +16,7 @@ final class StoreLink {
     private let state: LinkState
 
     /// A batch of records has been confirmed.
-    var onStored: () -> Void = {}
+    var onStored: (_ batch: UInt64) -> Void = { _ in }
     /// A new connection stands.
     var onStanding: (any ResultStore) -> Void = { _ in }
 
@@ -50,8 +50,8 @@ final class StoreLink {
             case .standing:
                 state.stood()
                 onStanding(store)
-            case .stored:
-                onStored()
+            case .stored(let batch): onStored(batch)
+            case .refused(let text): log.error("\(text)")
             case .record: break
             case .notice(let text): log.warning("\(text)")
             case .lost(let reason):

@@ -30,6 +30,10 @@ final class Delivery {
     /// Where in the outbox its start and its progress stand, while they have not been sent.
     var unsentStart: Int?
     var unsentProgress: Int?
+    /// Records of its start and progress that a store of its own has not been given. The outbox's alone.
+    var untoldStates: [ResultWrite] = []
+    /// Its start was taken back from the outbox, since its end had come: the message is not acknowledged before that is.
+    var isStartWithheld = false
     /// How many of its steps are in the outbox.
     var openSteps = 0
 

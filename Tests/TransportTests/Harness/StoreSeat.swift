@@ -23,7 +23,7 @@ final class StoreSeat {
     }
 
     func put(_ writes: [ResultWrite]) throws {
-        store.store(writes)
+        store.store(writes, as: 1)
         try seat.next("stored") { if case .stored = $0 { true } else { nil } }
     }
 

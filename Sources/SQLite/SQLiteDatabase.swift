@@ -93,6 +93,13 @@ public final class SQLiteDatabase {
     /// Rows that the last INSERT, UPDATE or DELETE has changed.
     public var changes: Int { Int(sqlite3_changes64(handle)) }
     public var lastInsertedRow: Int { Int(sqlite3_last_insert_rowid(handle)) }
+    /// Its path leads to another file, or to none: who opens it now does not meet this connection.
+    public var hasMoved: Bool {
+        var moved: Int32 = 0
+        // The operation writes one int.
+        return sqlite3_file_control(handle, "main", SQLITE_FCNTL_HAS_MOVED, &moved) == SQLITE_OK && moved != 0
+    }
+
     /// The operating system let it be opened for reading only.
     public var isReadOnly: Bool { sqlite3_db_readonly(handle, "main") == 1 }
     /// Some errors end a transaction by themselves.

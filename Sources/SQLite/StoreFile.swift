@@ -106,7 +106,16 @@ public enum StoreFile {
     private static func upgrade(_ database: SQLiteDatabase) throws(SQLiteError) -> Identity {
         try database.execute("BEGIN IMMEDIATE")
         do throws(SQLiteError) {
-            if try Identity(database).version < version {
+            let identity = try Identity(database)
+            if identity.version < version {
+                guard try !hasAdditions(database) else {
+                    throw SQLiteError(
+                        code: SQLITE_ERROR,
+                        message: """
+                            its header says format \(identity.version), and its tables are of format \(version): if nothing but the number \
+                            was changed, `sqlite3 \(database.path) 'PRAGMA user_version = \(version)'` sets it right; else take a copy
+                            """)
+                }
                 try database.execute(additions)
                 try database.execute("PRAGMA user_version = \(version)")
             }
@@ -116,6 +125,12 @@ public enum StoreFile {
             throw error
         }
         return try Identity(database)
+    }
+
+    /// Whether the tables are those of version 2 already.
+    private static func hasAdditions(_ database: SQLiteDatabase) throws(SQLiteError) -> Bool {
+        let found = try database.statement("SELECT 1 FROM pragma_table_info('dead') WHERE name = 'deaths'").first { $0.int(0) }
+        return found != nil
     }
 
     /// What the file's header and catalogue say.

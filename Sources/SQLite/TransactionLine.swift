@@ -12,9 +12,9 @@ public final class TransactionLine {
         case open
         /// Another connection has committed something.
         case changedElsewhere
-        /// Something for the operator; once each.
+        /// Something for the operator.
         case notice(String)
-        /// There is no space; what waits is tried again each second. Once.
+        /// There is no space; what waits is tried again each second. Once, until something could be written again.
         case full(String)
         /// The end, with the reason.
         case lost(String)
@@ -111,6 +111,11 @@ public final class TransactionLine {
         if let database, !isLost {
             let rung = watch?.drain() ?? false
             let isDue = lookAt <= now
+            if isDue, database.hasMoved {
+                lose(
+                    "\(path) was replaced or deleted while it was in use: what stood there and is not in the file of now is lost", &reports)
+                return reports
+            }
             if rung || isDue {
                 // Writers write first and commit then, behind a flush of the disk: what rang may not be there yet.
                 echo = rung ? TransactionLine.firstEcho : echo.map { $0 * 3 }.flatMap { $0 <= TransactionLine.lastEcho ? $0 : nil }
@@ -165,11 +170,16 @@ public final class TransactionLine {
                 }
                 return failed(error, now, &reports)
             }
+            let isWritten = waiting[head].kind != .read
             head += done.count
             if head == waiting.count || head > 1000 {
                 waiting.removeFirst(head)
                 head = 0
             }
+            if isWritten, noticed.remove(.full) != nil {
+                reports.append(.notice("\(path) can be written again: there is room on its disk"))
+            }
+            if isWritten { noticed.remove(.busy) }
             proceed(now)
             database.isCareful = false
             for finish in done { finish() }

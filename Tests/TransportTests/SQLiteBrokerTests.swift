@@ -150,6 +150,29 @@ import Testing
         #expect(reason.contains("has format 3") && reason.contains("upgrade"), "\(reason)")
     }
 
+    /// As after a copy was put back that is older than the program's upgrade, with its number only.
+    @Test func anOlderNumberOnNewerTablesIsExplained() throws {
+        let fixture = try SQLiteFixture()
+        try StoreFile.open(fixture.path).execute("PRAGMA user_version = 1")
+        let reason = try reason(fixture.path)
+        #expect(reason.contains("says format 1") && reason.contains("'PRAGMA user_version = 2'"), "\(reason)")
+    }
+
+    /// Who goes on would write where nobody looks.
+    @Test(arguments: [true, false]) func aFileThatIsTakenAwayIsNoticed(isReplaced: Bool) throws {
+        let fixture = try SQLiteFixture()
+        let stage = Stage()
+        let first = try session(fixture.path, on: stage).stand()
+        let other = fixture.path + "-other"
+        if isReplaced { _ = try StoreFile.open(other) }
+        for name in ["-wal", "-shm", ""] { try FileManager.default.removeItem(atPath: fixture.path + name) }
+        if isReplaced { try FileManager.default.moveItem(atPath: other, toPath: fixture.path) }
+        let start = MonotonicTime.now
+        #expect(try first.lost().contains("was replaced or deleted while it was in use"))
+        #expect(MonotonicTime.now.seconds(since: start) < 3)
+        _ = try session(fixture.path, on: stage).stand()
+    }
+
     @Test func whoOnlyLooksMakesNoFile() throws {
         let folder = try TemporaryFolder()
         let (missing, empty) = (folder.file("missing.db"), folder.file("empty.db"))
@@ -234,9 +257,25 @@ import Testing
         limit = 1_000_000
         try turn { wasCommitted }
         #expect(wasCommitted && tries == 3)
-        let notices = reports.compactMap { if case .full(let text) = $0 { text } else { nil } }
-        #expect(notices.count == 1 && notices[0].contains("no space left"), "\(notices)")
+        func notices() -> [String] { reports.compactMap { if case .full(let text) = $0 { text } else { nil } } }
+        #expect(notices().count == 1 && notices()[0].contains("no space left"), "\(notices())")
         #expect(try database.statement("SELECT count(*) FROM ballast").first { $0.int(0) } == 1)
+        let relief = reports.compactMap { if case .notice(let text) = $0 { text } else { nil } }
+        #expect(relief.count == 1 && relief[0].contains("can be written again"))
+        // The next time is told as well.
+        limit = 1
+        tries = 0
+        wasCommitted = false
+        line.write { database throws(SQLiteError) in
+            tries += 1
+            _ = try database.statement("PRAGMA max_page_count = \(limit)").first { $0.int(0) }
+            try database.statement("INSERT INTO ballast VALUES (zeroblob(1000000))").run()
+            return { wasCommitted = true }
+        }
+        try turn { tries == 1 }
+        limit = 1_000_000
+        try turn { wasCommitted }
+        #expect(notices().count == 2)
     }
 
     // MARK: early orders

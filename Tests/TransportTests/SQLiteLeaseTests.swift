@@ -67,6 +67,32 @@ import Testing
         #expect(try fixture.count("node WHERE incarnation = 'dead'") == 0)
     }
 
+    /// Nobody but the table knows what its claim is called.
+    @Test func aClaimThatCantBeReadLeavesForTheDeadLetterPlace() throws {
+        let incarnation = Incarnation()
+        let book = ClaimBook()
+        let ledger = SQLiteLedger(
+            path: fixture.path, node: "celery@test", joinsResults: true, resultExpiry: 3600, incarnation: incarnation, book: book)
+        let session = LedgeredSession(carrier: FakeCarrier(), ledger: ledger, incarnation: incarnation, book: book)
+        let heir = try SessionSeat(stage, session, incarnation: incarnation).stand()
+        try plantClaim("1:0", node: try plantNode(), isStarted: true)
+        let orphans = try heir.seat.next("orphaned") { if case .orphaned(let messages) = $0 { messages } else { nil } }
+        #expect(orphans.map(\.id).allSatisfy { $0.hasPrefix("defect: ") } && orphans.count == 1)
+        #expect(try heir.commit(orphans[0], .setAside(reason: "test"), writes: [.named("1", .failure)]))
+        #expect(try fixture.count("claim WHERE finished IS NULL") == 0)
+        #expect(try fixture.deadLetters().map(\.body) == [Array("{}".utf8)])
+        #expect(try fixture.count("result") == 1)
+    }
+
+    /// Of a record without a message nothing is left to be told.
+    @Test func aRecordWithoutAMessageGoes() throws {
+        _ = try session()
+        let dead = try plantNode()
+        try fixture.execute("INSERT INTO held VALUES (\(dead), 1, 999, 1)")
+        try wait("its end") { try fixture.count("held") == 0 }
+        #expect(try fixture.count("node WHERE incarnation = 'dead'") == 0)
+    }
+
     @Test func whatADeadNodeHeldIsLeftToABroker() throws {
         _ = try ledger()
         let dead = try plantNode()

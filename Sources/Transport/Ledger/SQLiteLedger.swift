@@ -98,6 +98,9 @@ public final class SQLiteLedger: Ledger {
     private func carryOut(_ entry: LedgerEntry, in database: SQLiteDatabase) throws(SQLiteError) -> CommitVerdict {
         let now = WallTime.now
         let claims = ClaimTable(database)
+        var entry = entry
+        // Of a start record that can't be read nobody but the table knows the name.
+        if entry.message == entry.mark { entry.message = try claims.name(of: entry.mark) ?? entry.message }
         guard try claims.stands(entry.message, entry.mark) else { return .void }
         if joinsResults {
             for write in entry.writes { try ResultTable(database).put(write, now: now, keptFor: resultExpiry) }

@@ -44,6 +44,11 @@ struct ClaimTable {
         try database.statement("SELECT 1 FROM claim WHERE node = ? AND mark = ?").first(.int(node), .text(mark)) { $0.int(0) } != nil
     }
 
+    /// The name of the message that is held under this mark.
+    func name(of mark: String) throws(SQLiteError) -> String? {
+        try database.statement("SELECT message FROM claim WHERE mark = ? AND finished IS NULL").first(.text(mark)) { $0.text(0) }
+    }
+
     /// What is left of the message once it has been acknowledged.
     func start(_ entry: LedgerEntry) throws(SQLiteError) {
         try database.statement("UPDATE claim SET queue = ?, raw = ? WHERE message = ?")

@@ -186,12 +186,14 @@ struct MessageTable {
         try DeadLetterTable(database).bury(record, raw)
     }
 
-    /// Another node's start record becomes this node's.
+    /// Another node's start record becomes this node's. nil: there is no message; the record is gone then.
     func adopt(_ held: Held, node: Int, sequence: Int) throws(SQLiteError) -> Taken? {
         try database.statement("UPDATE held SET node = ?, sequence = ? WHERE node = ? AND sequence = ?")
             .run(.int(node), .int(sequence), .int(held.node), .int(held.sequence))
-        return try database.statement("SELECT queue, raw FROM message WHERE id = ?")
+        let taken = try database.statement("SELECT queue, raw FROM message WHERE id = ?")
             .first(.int(held.message)) { Taken(sequence: sequence, queue: $0.text(0), raw: $0.bytes(1)) }
+        if taken == nil { try release(Held(node: node, sequence: sequence, message: held.message, isStarted: true)) }
+        return taken
     }
 
     private func release(_ held: Held) throws(SQLiteError) {

@@ -18,6 +18,8 @@ public struct SupervisorOptions: Sendable {
     public var log: LogOptions
     /// Coppice's file on this host, for the ledger where neither the broker nor the result store keeps one: RabbitMQ with `rpc://`.
     public var ledgerPath = ""
+    /// The same file where RabbitMQ's ledger is elsewhere: what was left there is told at the start. nil: there is no such place.
+    public var formerLedgerPath: String?
     /// Seconds for which records are kept.
     public var resultExpiry = ResultExpiry.standard
     public var sandbox = SandboxOptions()

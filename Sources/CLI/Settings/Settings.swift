@@ -74,8 +74,8 @@ struct Settings {
         }
     }
 
-    /// `$XDG_STATE_HOME/coppice/coppice.db`, with its folder.
-    static func embeddedPath() throws(SettingsError) -> String {
+    /// `$XDG_STATE_HOME/coppice`, which may not be there.
+    static func embeddedFolder() throws(SettingsError) -> String {
         let state: String
         if let folder = CurrentProcess.environment("XDG_STATE_HOME"), folder.hasPrefix("/") {
             state = folder
@@ -84,8 +84,13 @@ struct Settings {
         } else {
             throw SettingsError("embedded broker", "neither XDG_STATE_HOME nor HOME is set: name a file with --broker sqlite:////PATH")
         }
+        return state + "/coppice"
+    }
+
+    /// `$XDG_STATE_HOME/coppice/coppice.db`, with its folder.
+    static func embeddedPath() throws(SettingsError) -> String {
         var path = ""
-        for part in (state + "/coppice").split(separator: "/") {
+        for part in try embeddedFolder().split(separator: "/") {
             path += "/" + part
             if mkdir(path, 0o700) != 0, errno != EEXIST, errno != EISDIR {
                 let reason = String(cString: strerror(errno))

@@ -129,7 +129,12 @@ struct WorkerCommand: ParsableCommand {
             node: node.full, prefetchMultiplier: try worker.integer(prefetchMultiplier, "prefetch-multiplier", 1...10_000) ?? 4,
             queues: try declarations(settings), broker: settings.broker, results: settings.results, timeZone: settings.timeZone,
             log: try log.options(worker, node: node), version: Coppice.version)
-        if case .rabbitmq = settings.results { options.ledgerPath = try Settings.embeddedPath() }
+        if case .rabbitmq = settings.results {
+            options.ledgerPath = try Settings.embeddedPath()
+        } else if case .rabbitmq = settings.broker, let folder = try? Settings.embeddedFolder() {
+            let path = folder + "/coppice.db"
+            if settings.results != .sqlite(path: path) { options.formerLedgerPath = path }
+        }
         options.resultExpiry = settings.resultExpiry
         options.sandbox = try sandbox.options(worker, account: account)
         options.pidfile = try worker.text(pidfile, "pidfile").map { try node.path($0, "--pidfile") }

@@ -10,6 +10,10 @@ public final class AMQPMessageSender: MessageSender {
     private var answers: [SenderEvent?] = []
     /// How many orders have been reported, which is the number of the first in `answers`.
     private var reported = 0
+    /// RabbitMQ has blocked publications, with this reason; and when what was not confirmed till then is given up.
+    private var blocked: (reason: String, until: MonotonicTime)?
+    /// Seconds for confirmations that were on their way.
+    private static let blockedPatience = 1.0
 
     public init(_ url: AMQPURL) {
         connection = AMQPClientConnection(url, messageLimit: 1 << 20)
@@ -64,9 +68,15 @@ public final class AMQPMessageSender: MessageSender {
     // MARK: Pollable
 
     public var interests: [PollInterest] { connection.interests }
-    public var deadline: MonotonicTime? { connection.deadline }
+    public var deadline: MonotonicTime? { [connection.deadline, blocked?.until].compactMap { $0 }.min() }
     public func ready(_ descriptor: Int32, _ happened: PollEvents, now: MonotonicTime) { connection.ready(descriptor, happened, now: now) }
-    public func expired(now: MonotonicTime) { connection.expired(now: now) }
+
+    public func expired(now: MonotonicTime) {
+        connection.expired(now: now)
+        guard let (reason, until) = blocked, until <= now else { return }
+        blocked = nil
+        if connection.connection.isBlocked { connection.lose("RabbitMQ takes no publications for now (\(reason))") }
+    }
 
     private func accept(_ event: AMQPEvent) {
         switch event {
@@ -77,7 +87,10 @@ public final class AMQPMessageSender: MessageSender {
                 connection.publisher.knows(exchange: exchange)
                 connection.publisher.open(now: .now) { [unowned self] in events.append(.standing) }
             }
-        case .lost(let reason): events.append(.lost(reason))
+        case .blocked(let reason): blocked = (reason, MonotonicTime.now.advanced(by: Self.blockedPatience))
+        case .lost(let reason):
+            blocked = nil
+            events.append(.lost(reason))
         default: break
         }
     }

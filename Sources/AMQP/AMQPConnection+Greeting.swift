@@ -20,6 +20,7 @@ extension AMQPConnection {
             state = .greeting(stream)
             stepDeadline = now.advanced(by: AMQPConnection.connectTimeout)
             input = []
+            unread = 0
             write(AMQPFrame.protocolHeader, stream, now: now)
             flush()
         }

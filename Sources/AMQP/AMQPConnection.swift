@@ -29,6 +29,8 @@ public final class AMQPConnection: Pollable {
         /// The number of each request's method, and when its answer is due.
         var waiting: [(method: UInt32, deadline: MonotonicTime)] = []
         var content: PartialContent?
+        /// Bytes of bodies that may still come and be kept.
+        var room = Int.max
 
         mutating func postpone(to time: MonotonicTime) {
             for index in waiting.indices { waiting[index].deadline = max(waiting[index].deadline, time) }
@@ -46,6 +48,8 @@ public final class AMQPConnection: Pollable {
     private var channels: [UInt16: Channel] = [:]
     /// Bytes that were read and are no whole frame yet.
     var input: [UInt8] = []
+    /// Bytes of the last frame that have yet to come and are passed over.
+    var unread = 0
     /// Whether the server takes no publications for now.
     public private(set) var isBlocked = false
     /// `.lost` has been reported.
@@ -125,6 +129,12 @@ public final class AMQPConnection: Pollable {
             channel: channel, exchange: exchange, routingKey: routingKey, mandatory: mandatory, properties, body: body, to: &bytes)
         write(bytes, stream, now: now)
     }
+
+    /// Bounds what is kept of a channel's deliveries: each takes of the room what its body has, until `makeRoom` gives it back. A body
+    /// that finds no room is not kept, and its delivery says so. To be called when the channel has been opened.
+    public func limitRoom(to bytes: Int, on channel: UInt16) { channels[channel]?.room = bytes }
+
+    public func makeRoom(_ bytes: Int, on channel: UInt16) { channels[channel]?.room += bytes }
 
     /// Hands what is queued to the kernel.
     public func flush() {
@@ -251,8 +261,13 @@ public final class AMQPConnection: Pollable {
         var position = 0
         let result = all.withUnsafeBytes { buffer -> Result<Void, AMQPError> in
             Result { () throws(AMQPError) in
-                while let frame = try AMQPFrame(buffer, at: position, limit: encoder.frameMax) {
+                while true {
+                    let passed = min(unread, buffer.count - position)
+                    position += passed
+                    unread -= passed
+                    guard unread == 0, let frame = try AMQPFrame(buffer, at: position, limit: encoder.frameMax) else { return }
                     position = frame.next
+                    unread = frame.unread
                     try accept(frame, UnsafeRawBufferPointer(rebasing: buffer[frame.payload]), stream, now: now)
                     switch state {
                     case .closed, .dialling: return
@@ -278,10 +293,20 @@ public final class AMQPConnection: Pollable {
                 try accept(incoming, frame.channel, stream, now: now)
             }
         case .header:
-            guard payload.count >= 12, channels[frame.channel]?.content != nil else { throw AMQPError("a content header out of turn") }
+            guard payload.count >= AMQPFrame.headerStart, channels[frame.channel]?.content != nil else {
+                throw AMQPError("a content header out of turn")
+            }
             let size = UInt64(bigEndian: payload.loadUnaligned(fromByteOffset: 4, as: UInt64.self))
-            let properties = Result { () throws(AMQPError) in try decoder.properties(UnsafeRawBufferPointer(rebasing: payload[12...])) }
-            try channels[frame.channel]?.content?.begin(size: size, limit: messageLimit, properties)
+            let properties = Result { () throws(AMQPError) in
+                guard frame.unread == 0 else {
+                    let bytes = AMQPFrame.headerStart + frame.unread - 1
+                    throw AMQPError("headers of \(bytes) bytes; at most \(AMQPFrame.largestHeader) are read")
+                }
+                return try decoder.properties(UnsafeRawBufferPointer(rebasing: payload[AMQPFrame.headerStart...]))
+            }
+            let room = channels[frame.channel]?.room ?? 0
+            let kept = try channels[frame.channel]?.content?.begin(size: size, limit: messageLimit, room: room, properties) ?? 0
+            channels[frame.channel]?.room -= kept
             finishContent(frame.channel)
         case .body:
             guard channels[frame.channel]?.content != nil else { throw AMQPError("a body frame out of turn") }

@@ -7,10 +7,12 @@ public struct AMQPDelivery: Equatable, Sendable {
     public var exchange: String
     public var routingKey: String
     public var properties: AMQPProperties
-    /// Empty if the message is larger than the connection's limit.
+    /// Empty if the message is larger than the connection's limit, or was put off.
     public var body: [UInt8]
     /// The body's size in bytes, kept or not.
     public var size: Int
     /// Why the properties can't be read; they are empty then.
     public var defect: String?
+    /// There was no room for the body: the message is only good to be given back.
+    public var isPutOff = false
 }

@@ -10,6 +10,7 @@ struct PartialContent {
     private var missing: Int?
     private var size = 0
     private var isKept = true
+    private var isPutOff = false
     private var properties = AMQPProperties()
     private var defect: String?
     private var body: [UInt8] = []
@@ -20,17 +21,23 @@ struct PartialContent {
 
     /// - Parameters:
     ///   - size: as the server says; of a body above `limit` nothing is kept.
-    mutating func begin(size: UInt64, limit: Int, _ properties: Result<AMQPProperties, AMQPError>) throws(AMQPError) {
+    ///   - room: bytes for which there is room now.
+    /// - Returns: bytes that will be kept.
+    mutating func begin(
+        size: UInt64, limit: Int, room: Int, _ properties: Result<AMQPProperties, AMQPError>
+    ) throws(AMQPError) -> Int {
         guard missing == nil, let size = Int(exactly: size) else { throw AMQPError("a content header out of turn") }
         self.size = size
         missing = size
-        isKept = size <= limit
+        isPutOff = size <= limit && size > room
+        isKept = size <= limit && !isPutOff
         // A size is only a promise: no room is made for more than a frame's worth before the bytes are there.
         if isKept { body.reserveCapacity(min(size, 1 << 17)) }
         switch properties {
         case .success(let value): self.properties = value
         case .failure(let error): defect = error.description
         }
+        return isKept ? size : 0
     }
 
     mutating func append(_ bytes: UnsafeRawBufferPointer) throws(AMQPError) {
@@ -46,7 +53,7 @@ struct PartialContent {
                 channel: channel,
                 AMQPDelivery(
                     consumerTag: consumerTag, deliveryTag: deliveryTag, redelivered: redelivered, exchange: exchange,
-                    routingKey: routingKey, properties: properties, body: body, size: size, defect: defect))
+                    routingKey: routingKey, properties: properties, body: body, size: size, defect: defect, isPutOff: isPutOff))
         case .returned(let code, let text, let exchange, let routingKey):
             .returned(
                 channel: channel,

@@ -53,6 +53,17 @@ public enum BrokerEndpoint: Equatable, Sendable, CustomStringConvertible {
         }
     }
 
+    /// Whether messages come by themselves, so that taking them costs nothing.
+    public var givesUnasked: Bool { if case .rabbitmq = self { true } else { false } }
+
+    public var priorityOrder: PriorityOrder {
+        switch self {
+        case .redis(let url): .lowestFirst(steps: url.layout.steps)
+        case .sqlite: .kombu
+        case .rabbitmq: .highestFirst
+        }
+    }
+
     /// A sender of its own connection.
     ///
     /// - Parameter creates: whether a missing file is made, for what must be there when somebody looks.

@@ -18,6 +18,9 @@ public protocol BrokerSession: Pollable {
     /// Takes up to `count` messages, answered by one `.taken`. One at a time; only while the session stands.
     func take(upTo count: Int)
 
+    /// How many messages a broker that gives them unasked may have given and not seen settled. Others need not know.
+    func allow(unsettled count: Int)
+
     /// Carries the steps out in order; answered by one `.committed` with a verdict each. Several calls may be under way; what publishes
     /// may be answered behind a later one that does not.
     ///
@@ -46,6 +49,7 @@ public protocol BrokerSession: Pollable {
 
 extension BrokerSession {
     /// Most brokers give only what is asked for.
+    public func allow(unsettled count: Int) {}
     public func stopTaking() {}
     public func resumeTaking() {}
 }

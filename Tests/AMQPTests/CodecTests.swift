@@ -57,7 +57,7 @@ import Testing
                             let properties = Result { () throws(AMQPError) in
                                 try decoder.properties(UnsafeRawBufferPointer(rebasing: payload[12...]))
                             }
-                            try content?.begin(size: size, limit: limit, properties)
+                            _ = try content?.begin(size: size, limit: limit, room: .max, properties)
                         case .body: try content?.append(payload)
                         }
                         if let found = content, found.isComplete {

@@ -1,5 +1,6 @@
 import CoppiceShared
 import CoppiceTestSupport
+import CoppiceTransport
 import Testing
 
 @testable import CoppiceSupervisor
@@ -14,8 +15,21 @@ import Testing
         return numbers
     }
 
+    @Test func onRabbitMQTheHighestComesFirst() {
+        var queue = ReadyQueue(.highestFirst)
+        for (number, priority) in [0, 1, 3, 255, 5, 7, 9, 9].enumerated() { queue.append(.numbered(number, priority: priority)) }
+        queue.prepend([.numbered(10, priority: 7), .numbered(11, priority: 200)])
+        #expect(drained(&queue) == [3, 11, 6, 7, 10, 5, 4, 2, 1, 0])
+    }
+
+    @Test func stepsAreTheBrokersToName() {
+        var queue = ReadyQueue(.lowestFirst(steps: [0, 5]))
+        for priority in (0...9).reversed() { queue.append(.numbered(priority, priority: priority)) }
+        #expect(drained(&queue) == [4, 3, 2, 1, 0, 9, 8, 7, 6, 5])
+    }
+
     @Test func kombusFourSteps() {
-        var queue = ReadyQueue()
+        var queue = ReadyQueue(.kombu)
         for priority in (0...9).reversed() { queue.append(.numbered(priority, priority: priority)) }
         #expect(!queue.isEmpty)
         #expect(drained(&queue) == [2, 1, 0, 5, 4, 3, 8, 7, 6, 9])
@@ -23,7 +37,7 @@ import Testing
     }
 
     @Test func whatComesBackStandsInFront() {
-        var queue = ReadyQueue()
+        var queue = ReadyQueue(.kombu)
         for number in [3, 4] { queue.append(.numbered(number)) }
         queue.append(.numbered(30, priority: 3))
         queue.prepend([.numbered(1), .numbered(10, priority: 3), .numbered(2)])
@@ -31,7 +45,7 @@ import Testing
     }
 
     @Test func whatIsRefusedStaysInItsPlace() {
-        var queue = ReadyQueue()
+        var queue = ReadyQueue(.kombu)
         for number in 1...5 { queue.append(.numbered(number)) }
         queue.handOut { $0.number.isMultiple(of: 2) ? .taken : .refused }
         queue.append(.numbered(6))
@@ -40,7 +54,7 @@ import Testing
     }
 
     @Test func fullEndsTheHandingOut() {
-        var queue = ReadyQueue()
+        var queue = ReadyQueue(.kombu)
         for number in 1...4 { queue.append(.numbered(number)) }
         queue.append(.numbered(9, priority: 9))
         var asked: [Int] = []
@@ -56,7 +70,7 @@ import Testing
     @Test func behavesAsAListDoes() throws {
         var random = SeededGenerator()
         for _ in 0..<300 {
-            var queue = ReadyQueue()
+            var queue = ReadyQueue(.kombu)
             var list: [Delivery] = []
             func step(_ delivery: Delivery) -> Int { min(delivery.message.priority / 3, 3) }
             func inOrder(_ deliveries: [Delivery]) -> [Int] { (0..<4).flatMap { at in deliveries.filter { step($0) == at } }.map(\.number) }
@@ -90,7 +104,7 @@ import Testing
     }
 
     @Test func whatIsRecordedComesBeforeTheRestAndInItsOrder() {
-        var queue = ReadyQueue()
+        var queue = ReadyQueue(.kombu)
         for number in 1...3 { queue.append(.numbered(number)) }
         for number in 4...6 {
             let delivery = Delivery.numbered(number)

@@ -143,6 +143,71 @@ import Testing
         #expect(try session.commit(message, .conclude))
     }
 
+    /// Of what was delivered and nobody has asked for only so many bytes lie here, whatever the prefetch limit would have.
+    @Test func whatFindsNoRoomGoesBackToItsQueue() throws {
+        let (fixture, scene) = try fixture()
+        fixture.mostBytes = 1 << 20
+        let ids = (0..<40).map { "\($0)" }
+        try scene.send(ids.map { .named($0, padding: 100_000) })
+        let session = try scene.session()
+        try scene.stage.wait("the rest in its queue") { ((try? fixture.count("celery")) ?? 0) >= 30 ? true : nil }
+        var taken: [String] = []
+        while taken.count < ids.count {
+            let message = try #require(try session.takeAll(1).first)
+            taken.append(message.id)
+            #expect(try session.commit(message, .conclude))
+        }
+        #expect(Set(taken) == Set(ids) && taken.count == ids.count)
+        #expect(try fixture.count("celery") == 0)
+    }
+
+    @Test func thePrefetchLimitChangesWhileTheSessionStands() throws {
+        let (fixture, scene) = try fixture()
+        fixture.prefetch = 2
+        try scene.send((0..<100).map { "\($0)" })
+        let session = try scene.session()
+        func wait(for left: ClosedRange<Int>) throws {
+            try scene.stage.wait("\(left) in the queue") { left.contains((try? fixture.count("celery")) ?? 0) ? true : nil }
+        }
+        try wait(for: 98...98)
+        session.session.allow(unsettled: 20)
+        try wait(for: 78...80)
+        // However often it changes, no more come than twice as many.
+        for _ in 0..<10 {
+            for count in [19, 20] {
+                session.session.allow(unsettled: count)
+                session.session.flush()
+            }
+            try scene.stage.pass(seconds: 0.05)
+        }
+        #expect(try fixture.count("celery") >= 100 - 40)
+        session.session.allow(unsettled: 1)
+        func conclude(_ count: Int) throws {
+            for _ in 0..<count { #expect(try session.commit(try #require(try session.takeAll(1).first), .conclude)) }
+        }
+        try conclude(40)
+        // Once what the larger limit has brought is done, one at a time comes.
+        try scene.stage.pass(seconds: 1.5)
+        try conclude(40)
+        try wait(for: 17...19)
+        try conclude(20)
+        #expect(try fixture.count("celery") == 0)
+    }
+
+    @Test func theHighestPriorityOfWhatLiesHereIsTakenFirst() throws {
+        let (fixture, scene) = try fixture()
+        var queue = QueueDeclaration("celery")
+        queue.maximumPriority = 9
+        let session = try scene.session([queue])
+        // Each is here before the next is sent.
+        for priority in [0, 1, 9, 3, 9] {
+            try scene.send([.named("\(priority)", priority: priority)])
+            try scene.stage.wait("it to be here") { (try? fixture.count("celery")) == 0 ? true : nil }
+        }
+        try scene.stage.pass(seconds: 0.2)
+        #expect(try session.take(5).map(\.id) == ["9", "9", "3", "1", "0"])
+    }
+
     @Test func aMessageThatIsTooLargeIsNotKept() throws {
         let (fixture, scene) = try fixture()
         fixture.largestMessage = 10_000

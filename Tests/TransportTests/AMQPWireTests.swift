@@ -68,6 +68,45 @@ import Testing
         #expect((notice != nil) == (version == UInt8(ascii: "4")))
     }
 
+    /// Of a producer that has agreed on larger frames than we: RabbitMQ never cuts a header. What can be read is; of the rest there is a
+    /// reason, and the next message comes.
+    @Test(arguments: [900_000, 3_000_000]) func aHeaderMayBeLargerThanWasAgreedOn(size: Int) throws {
+        let fixture = try RabbitMQFixture(ledgerInFile: true)
+        let scene = BrokerScene(fixture)
+        let proxy = try TCPProxy(to: fixture.server.port)
+        _ = scene.stage.add(proxy) { [Int]() }
+        let session = try session(fixture, proxy, scene).stand()
+        proxy.bend = { AMQPWireTests.enlarge($0, by: size) }
+        try scene.send(["1"])
+        let first = try #require(try session.takeAll(1).first)
+        if size < 1 << 20 {
+            #expect(first.id == "1")
+        } else {
+            #expect(first.id.hasPrefix("defect: headers of 3000") && first.id.contains("at most 1048576 are read"))
+        }
+        proxy.bend = { $0 }
+        try scene.send(["2"])
+        #expect(try session.takeAll(1).map(\.id) == ["2"])
+        #expect(try session.commit(first, .setAside(reason: "test")))
+    }
+
+    /// Puts one more header of so many bytes into the message that is in this piece.
+    private static func enlarge(_ piece: [UInt8], by size: Int) -> [UInt8] {
+        let number = { (at: Int) in piece[at..<at + 4].reduce(0) { $0 << 8 | Int($1) } }
+        let bytes = { (number: Int) in [24, 16, 8, 0].map { UInt8(truncatingIfNeeded: number >> $0) } }
+        // A header frame of channel 1: its size, class 60, weight, the body's size, flags; then content type, encoding and the table.
+        let start: [UInt8] = [0, 60, 0, 0, 0, 0, 0, 0]
+        guard let found = piece.firstRange(of: start)?.lowerBound, found >= 7, piece[found - 7] == 2 else { return piece }
+        var table = found + 14
+        for _ in 0..<2 { table += 1 + Int(piece[table]) }
+        let entry = [1, UInt8(ascii: "x"), UInt8(ascii: "S")] + bytes(size) + [UInt8](repeating: 0x78, count: size)
+        var bent = piece
+        bent.insert(contentsOf: entry, at: table + 4)
+        bent.replaceSubrange(table..<table + 4, with: bytes(number(table) + entry.count))
+        bent.replaceSubrange(found - 4..<found, with: bytes(number(found - 4) + entry.count))
+        return bent
+    }
+
     @Test func aFarewellThatNothingAskedForIsNoOrderlyEnd() throws {
         let fixture = try RabbitMQFixture(ledgerInFile: true)
         let scene = BrokerScene(fixture)

@@ -5,15 +5,10 @@ import CoppiceTransport
 /// Makes the broker sessions of this master: one incarnation, and what of it outlives a session.
 struct BrokerSessions {
     let options: SupervisorOptions
-    /// How many children there may be.
-    let mostChildren: Int
     private let incarnation = Incarnation()
     private let claims = ClaimBook()
 
-    init(_ options: SupervisorOptions, mostChildren: Int) {
-        self.options = options
-        self.mostChildren = mostChildren
-    }
+    init(_ options: SupervisorOptions) { self.options = options }
 
     /// Whether records reach the result store in the broker's own commits.
     var joinsResults: Bool {
@@ -28,8 +23,10 @@ struct BrokerSessions {
 
     /// A session for one connection attempt.
     ///
-    /// - Parameter holding: what earlier ones took and has not been settled.
-    func make(holding: [DeliveryTag]) -> any BrokerSession {
+    /// - Parameters:
+    ///   - holding: what earlier ones took and has not been settled.
+    ///   - unsettled: as in `BrokerSession.allow`.
+    func make(holding: [DeliveryTag], unsettled: Int) -> any BrokerSession {
         switch options.broker {
         case .redis(let url):
             var joined = Optional(url)
@@ -40,7 +37,7 @@ struct BrokerSessions {
         case .rabbitmq(let url):
             let carrier = AMQPCarrier(
                 url, queues: options.queues, node: options.node, incarnation: incarnation,
-                prefetch: options.unsettled(children: mostChildren), largestMessage: SupervisorOptions.largestMessage)
+                prefetch: unsettled, largestMessage: SupervisorOptions.largestMessage)
             return LedgeredSession(
                 carrier: carrier, ledger: makeLedger(), incarnation: incarnation, book: claims)
         case .sqlite(let path):

@@ -20,7 +20,7 @@ final class Intake {
     var byAssignment: [UInt64: Delivery] = [:]
     /// Every delivery whose settlement is not answered.
     private var open: [DeliveryTag: Delivery] = [:]
-    var ready = ReadyQueue()
+    var ready: ReadyQueue
     /// Begun in this turn, although their end had been ordered.
     var toEnd: [Delivery] = []
     private var due = DueSchedule()
@@ -43,6 +43,7 @@ final class Intake {
         self.live = live
         self.pool = pool
         self.log = log
+        ready = ReadyQueue(options.broker.priorityOrder)
         dueTimer = try loop.timer(priority: LoopPriority.due) {}
     }
 
@@ -58,6 +59,8 @@ final class Intake {
     }
     /// How many messages may be claimed without running.
     var window: Int { pool.size * options.prefetchMultiplier }
+    /// As in `BrokerSession.allow`.
+    var mostUnsettled: Int { options.unsettled(children: pool.size) }
     var hasReady: Bool { ready.count > undecided }
 
     /// How a task in a child's hand is called in the log.

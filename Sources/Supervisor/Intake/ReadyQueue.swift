@@ -1,41 +1,60 @@
 import CoppiceShared
+import CoppiceTransport
 import DequeModule
 
-/// What may be handed out: by priority step, first come first served within it.
+/// What may be handed out: by priority, in the broker's order, first come first served among those of one rank.
 ///
 /// Round robin over queues is the take's doing: messages arrive here in that order.
 struct ReadyQueue {
-    /// Two for each of kombu's four steps: what was up before, since a child gave it back or its record stands now, and what was not.
-    private var lines: [Deque<Delivery>] = Array(repeating: Deque(), count: 8)
+    private struct Line {
+        let rank: Int
+        /// What was up before, since a child gave it back or its record stands now: before all others of its rank.
+        var earlier: Deque<Delivery> = []
+        var rest: Deque<Delivery> = []
 
-    var isEmpty: Bool { lines.allSatisfy(\.isEmpty) }
-    var count: Int { lines.reduce(0) { $0 + $1.count } }
-
-    mutating func append(_ delivery: Delivery) { lines[line(delivery) + 1].append(delivery) }
-
-    /// Puts deliveries that a child gave back before all others of their step, in their order.
-    mutating func prepend(_ deliveries: [Delivery]) {
-        for delivery in deliveries.reversed() { lines[line(delivery)].prepend(delivery) }
+        var isEmpty: Bool { earlier.isEmpty && rest.isEmpty }
     }
 
-    /// Puts a delivery whose record stands behind those that were up before, and before all others of its step.
-    mutating func appendRecorded(_ delivery: Delivery) { lines[line(delivery)].append(delivery) }
+    private let order: PriorityOrder
+    /// One for each rank that has had deliveries, the lowest first: as many as there are priorities at most.
+    private var lines: [Line] = []
 
-    /// Takes out, in order, what `body` accepts; what it refuses stays.
+    init(_ order: PriorityOrder) { self.order = order }
+
+    var isEmpty: Bool { lines.allSatisfy(\.isEmpty) }
+    var count: Int { lines.reduce(0) { $0 + $1.earlier.count + $1.rest.count } }
+
+    mutating func append(_ delivery: Delivery) { lines[line(delivery)].rest.append(delivery) }
+
+    /// Puts deliveries that a child gave back before all others of their rank, in their order.
+    mutating func prepend(_ deliveries: [Delivery]) {
+        for delivery in deliveries.reversed() { lines[line(delivery)].earlier.prepend(delivery) }
+    }
+
+    /// Puts a delivery whose record stands behind those that were up before, and before all others of its rank.
+    mutating func appendRecorded(_ delivery: Delivery) { lines[line(delivery)].earlier.append(delivery) }
+
+    /// Takes out, in order, what `body` accepts; what it refuses stays. `body` puts nothing in.
     mutating func handOut(_ body: (Delivery) -> Verdict) {
         for index in lines.indices {
-            var refused: [Delivery] = []
-            defer { lines[index].prepend(contentsOf: refused) }
-            while let delivery = lines[index].popFirst() {
-                switch body(delivery) {
-                case .taken: continue
-                case .refused: refused.append(delivery)
-                case .full:
-                    refused.append(delivery)
-                    return
-                }
+            guard ReadyQueue.handOut(&lines[index].earlier, body), ReadyQueue.handOut(&lines[index].rest, body) else { return }
+        }
+    }
+
+    /// Returns whether there may be room for more.
+    private static func handOut(_ deliveries: inout Deque<Delivery>, _ body: (Delivery) -> Verdict) -> Bool {
+        var refused: [Delivery] = []
+        defer { deliveries.prepend(contentsOf: refused) }
+        while let delivery = deliveries.popFirst() {
+            switch body(delivery) {
+            case .taken: continue
+            case .refused: refused.append(delivery)
+            case .full:
+                refused.append(delivery)
+                return false
             }
         }
+        return true
     }
 
     enum Verdict {
@@ -50,14 +69,20 @@ struct ReadyQueue {
     mutating func remove(where isOver: (Delivery) -> Bool) -> [Delivery] {
         var removed: [Delivery] = []
         for index in lines.indices {
-            removed += lines[index].filter(isOver)
-            lines[index].removeAll(where: isOver)
+            removed += lines[index].earlier.filter(isOver) + lines[index].rest.filter(isOver)
+            lines[index].earlier.removeAll(where: isOver)
+            lines[index].rest.removeAll(where: isOver)
         }
         return removed
     }
 
     mutating func removeAll() -> [Delivery] { remove { _ in true } }
 
-    /// The first of its step's two.
-    private func line(_ delivery: Delivery) -> Int { 2 * min(delivery.message.priority / 3, 3) }
+    /// The place of a delivery's line, which is made where there is none.
+    private mutating func line(_ delivery: Delivery) -> Int {
+        let rank = order.rank(of: delivery.message.priority)
+        let place = lines.firstIndex { $0.rank >= rank } ?? lines.endIndex
+        if place == lines.endIndex || lines[place].rank != rank { lines.insert(Line(rank: rank), at: place) }
+        return place
+    }
 }

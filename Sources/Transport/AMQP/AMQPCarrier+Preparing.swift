@@ -4,14 +4,13 @@ import CoppiceSystem
 
 /// From two open connections to a session that stands: what is declared, and who consumes.
 extension AMQPCarrier {
-    /// A consumer's tag: this and the number of its queue.
-    static let consumerPrefix = "coppice-"
     private static let controlConsumer = "control"
 
     func prepare(now: MonotonicTime) {
         guard phase == .connecting else { return }
         phase = .preparing
         for line in [tasks, control, declarations, replies] { line.open(now: now) }
+        consuming.limitRoom(to: mostBytes, on: Channel.tasks)
         // Of RabbitMQ 4 on, and with quorum queues, only a consumer has a limit. With one queue that is the same, and costs the server
         // less: a channel's limit is a process there that is asked for every message.
         let isOld = (consuming.serverVersion.first ?? 0) < 4
@@ -36,8 +35,8 @@ extension AMQPCarrier {
             left -= 1
             if left == 0 { stand() }
         }
-        tasks.ask(.qos(count: prefetch, wholeChannel: limitsWholeChannel), now: now) { _ in step() }
-        for index in queues.indices { consume(index, now: now, step) }
+        consumers.setLimit(limit, wholeChannel: limitsWholeChannel, now: now, step)
+        for index in queues.indices { consumers.begin(index, now: now, step) }
         publisher.knows(exchange: AMQPTopology.controlExchange)
         publisher.open(now: now, step)
         consumeControl(now: now, then: step)
@@ -78,24 +77,15 @@ extension AMQPCarrier {
         }
     }
 
-    func consume(_ index: Int, now: MonotonicTime, _ then: @escaping () -> Void) {
-        let tag = AMQPCarrier.consumerPrefix + String(index)
-        tasks.ask(.consume(queue: queues[index].name, tag: tag, noAck: false), now: now) { answer in
-            // A refusal closes the channel, which ends the session with its own reason.
-            if case .success = answer { then() }
-        }
-    }
-
     /// A queue's consumer was ended by the server, since the queue is gone: both are made anew.
     func cancelled(_ consumer: String, now: MonotonicTime) {
-        guard let index = Int(consumer.dropFirst(AMQPCarrier.consumerPrefix.count)), queues.indices.contains(index) else { return }
-        guard isTaking else { return }
+        guard let index = consumers.ended(consumer), isTaking else { return }
         let queue = queues[index]
         events.append(.notice("the queue \(queue.name) was deleted: it is declared anew"))
         declare(queue, now: now)
         declarations.ask(.queueExists(queue.name), now: now) { [unowned self] answer in
             if case .failure(let reason) = answer { return lose("the queue \(queue.name) can't be used: \(reason)") }
-            consume(index, now: .now) {}
+            consumeIfRoom(now: .now)
             delayed.bindAgain(queue, now: .now)
         }
     }

@@ -5,7 +5,9 @@ import CoppiceSystem
 /// A master's connections to RabbitMQ: one that consumes and acknowledges, one that publishes, so that a broker which takes no
 /// publications for want of memory or disk still gives messages and takes acknowledgements.
 ///
-/// Messages come by themselves, up to the prefetch limit, and wait here until they are asked for. What is sent is confirmed.
+/// Messages come by themselves, up to the prefetch limit, and wait here until they are asked for. Their bytes have a bound as well: a
+/// message that finds no room is not kept and goes back to its queue, the consumers end until there is room, and begin with a lower
+/// limit, which rises again while little lies here. What is sent is confirmed.
 public final class AMQPCarrier: MessageCarrier {
     /// Numbers of the channels: three of the consuming connection, two of the publishing one.
     enum Channel {
@@ -33,7 +35,20 @@ public final class AMQPCarrier: MessageCarrier {
     var phase = Phase.connecting
     /// Whether the prefetch limit is the channel's; else each consumer's.
     var limitsWholeChannel = true
-    let prefetch: UInt16
+    let consumers: AMQPConsumers
+
+    /// How many messages may be here or running without an acknowledgement; what is set, and what large messages make of it.
+    private var prefetch: UInt16
+    private var lowered: UInt16?
+    let mostBytes: Int
+    /// Bytes of the messages that lie here and have not been passed on, by delivery tag, and all together.
+    private var lying: [UInt64: Int] = [:]
+    private var lyingBytes = 0
+    /// Delivered, and not kept for want of room. The consumers are ended, and these go back when that is answered: sooner, and they would
+    /// come again.
+    private var putOff: [UInt64] = []
+    /// Nothing is to come until there is room.
+    private var isFull = false
 
     private let serial: UInt64
     /// What has come and was not asked for, by queue: for the first time, and once more.
@@ -53,14 +68,17 @@ public final class AMQPCarrier: MessageCarrier {
     ///   - queues: from where messages are taken; none twice.
     ///   - prefetch: how many messages may be here or running without an acknowledgement; 65,535 at most.
     ///   - largestMessage: bytes of a body above which it is not kept: such a message is only good to be set aside.
+    ///   - mostBytes: bytes of bodies that may lie here; no less than the largest message has.
     public init(
-        _ url: AMQPURL, queues: [QueueDeclaration], node: String, incarnation: Incarnation, prefetch: Int, largestMessage: Int
+        _ url: AMQPURL, queues: [QueueDeclaration], node: String, incarnation: Incarnation, prefetch: Int, largestMessage: Int,
+        mostBytes: Int = 64 << 20
     ) {
         let now = MonotonicTime.now
         self.queues = queues
         self.node = node
         // No limit at all would bring the whole queue here.
-        self.prefetch = UInt16(clamping: prefetch)
+        self.prefetch = UInt16(clamping: max(1, prefetch))
+        self.mostBytes = mostBytes
         serial = incarnation.reserve(1)
         arrived = Array(repeating: Arrivals(), count: queues.count)
         returned = arrived
@@ -71,7 +89,9 @@ public final class AMQPCarrier: MessageCarrier {
         declarations = AMQPRequestLine(consuming, channel: Channel.declarations)
         replies = AMQPRequestLine(publishing, channel: Channel.replies)
         publisher = AMQPPublisher(publishing, channel: Channel.publications, declarations: declarations)
+        consumers = AMQPConsumers(tasks, queues: queues.map(\.name))
         delayed = DelayedDelivery(publisher, declarations: declarations, queues: queues)
+        consumers.onEnded = { [unowned self] in consumersEnded() }
         publisher.onNotice = { [unowned self] in events.append(.notice($0)) }
         publisher.onFailure = { [unowned self] in lose($0) }
         delayed.onNotice = { [unowned self] in events.append(.notice($0)) }
@@ -106,8 +126,21 @@ public final class AMQPCarrier: MessageCarrier {
         return messages
     }
 
+    public func allow(unsettled count: Int) {
+        let count = UInt16(clamping: max(1, count))
+        guard count != prefetch else { return }
+        prefetch = count
+        setLimit(now: .now)
+    }
+
+    public func passedOn(_ tags: [DeliveryTag]) {
+        for number in tags.compactMap(own) { makeRoom(number) }
+        if isFull { consumeIfRoom(now: .now) }
+    }
+
     public func acknowledge(_ tag: DeliveryTag) {
         guard let number = own(tag), held.removeValue(forKey: number) != nil else { return }
+        makeRoom(number)
         acknowledging.append(number)
     }
 
@@ -132,17 +165,13 @@ public final class AMQPCarrier: MessageCarrier {
     public func stopTaking() {
         guard phase == .standing, isTaking else { return }
         isTaking = false
-        let now = MonotonicTime.now
-        for index in queues.indices {
-            tasks.ask(.cancel(tag: AMQPCarrier.consumerPrefix + String(index)), now: now) { [unowned self] _ in giveBackArrived(index) }
-        }
+        consumers.endAll(now: .now)
     }
 
     public func resumeTaking() {
         guard phase == .standing, !isTaking else { return }
         isTaking = true
-        // Answered behind the cancellation, if that is still on its way.
-        for index in queues.indices { consume(index, now: .now) {} }
+        consumeIfRoom(now: .now)
     }
 
     public func reply(_ reply: ControlReply) {
@@ -222,7 +251,8 @@ public final class AMQPCarrier: MessageCarrier {
         switch event {
         case .open: if publishing.isOpen { prepare(now: now) }
         case .delivery(Channel.tasks, let delivery): arrived(delivery)
-        case .delivery(_, let delivery): if delivery.defect == nil { events.append(.control(delivery.body)) }
+        case .delivery(_, let delivery):
+            if delivery.defect == nil { events.append(.control(delivery.body)) }
         case .cancelled(Channel.tasks, let consumer): cancelled(consumer, now: now)
         case .cancelled: consumeControl(now: now) {}
         case .channelClosed(Channel.tasks, let code, let text): lose(AMQPCarrier.explain(code, text))
@@ -254,10 +284,10 @@ public final class AMQPCarrier: MessageCarrier {
 
     private func arrived(_ delivery: AMQPDelivery) {
         window.delivered(delivery.deliveryTag)
-        guard let index = Int(delivery.consumerTag.dropFirst(AMQPCarrier.consumerPrefix.count)), arrived.indices.contains(index)
-        else {
-            return lose("a message for a consumer that is not ours")
-        }
+        guard let index = consumers.queue(of: delivery.consumerTag) else { return lose("a message for a consumer that is not ours") }
+        guard !delivery.isPutOff else { return putOff(delivery.deliveryTag, now: .now) }
+        lying[delivery.deliveryTag] = delivery.body.count
+        lyingBytes += delivery.body.count
         if delivery.redelivered {
             // It stood in front of what has never been delivered.
             returned[index].append(delivery)
@@ -286,6 +316,8 @@ public final class AMQPCarrier: MessageCarrier {
     func stand() {
         guard phase == .preparing else { return }
         phase = .standing
+        // Another limit may have been wanted meanwhile.
+        setLimit(now: .now)
         nextProbe = MonotonicTime.now.advanced(by: AMQPCarrier.probeInterval)
         events.append(.standing)
         if (arrived + returned).contains(where: { !$0.isEmpty }) {
@@ -325,21 +357,84 @@ public final class AMQPCarrier: MessageCarrier {
     }
 
     private func requeue(_ number: UInt64, now: MonotonicTime) {
+        makeRoom(number)
         send(.requeue(number), now: now)
         window.settle(number)
     }
 
-    /// A consumer has ended: nothing comes behind what is here.
-    private func giveBackArrived(_ index: Int) {
-        while let delivery = returned[index].popFirst() ?? arrived[index].popFirst() { requeue(delivery.deliveryTag, now: .now) }
+    // MARK: how much lies here
+
+    /// The prefetch limit that holds now.
+    var limit: UInt16 { min(prefetch, lowered ?? prefetch) }
+
+    /// Where it is each consumer's, what former ones have brought comes on top. So that there is never more than twice as much here as
+    /// there should be, however often the limit changes, it waits until enough of that is settled; till then there is no want of work.
+    private func setLimit(now: MonotonicTime) {
+        guard phase == .standing, consumers.limit != limit, limitsWholeChannel || !consumers.isEnding else { return }
+        guard limitsWholeChannel || broughtByFormer <= max(limit, consumers.limit) - consumers.limit else { return }
+        consumers.setLimit(limit, wholeChannel: limitsWholeChannel, now: now)
         consuming.flush()
+    }
+
+    private var broughtByFormer: Int {
+        let isFormer = { [consumers] (delivery: AMQPDelivery) in !consumers.isCurrent(delivery.consumerTag) }
+        return (arrived + returned).reduce(held.values.count(where: isFormer)) { $0 + $1.count(where: isFormer) }
+    }
+
+    private func makeRoom(_ number: UInt64) {
+        guard let bytes = lying.removeValue(forKey: number) else { return }
+        lyingBytes -= bytes
+        consuming.makeRoom(bytes, on: Channel.tasks)
+    }
+
+    private func putOff(_ number: UInt64, now: MonotonicTime) {
+        putOff.append(number)
+        guard !isFull, isTaking else { return }
+        isFull = true
+        // Half of what there was room for, so that the next ones fit.
+        lowered = UInt16(clamping: max(1, lying.count / 2))
+        consumers.endAll(now: now)
+    }
+
+    /// Nothing comes behind what is here.
+    private func consumersEnded() {
+        let now = MonotonicTime.now
+        for number in putOff { requeue(number, now: now) }
+        putOff = []
+        if isFull, isTaking { consumeIfRoom(now: now) }
+        setLimit(now: now)
+        if !isTaking {
+            for index in queues.indices {
+                while let delivery = returned[index].popFirst() ?? arrived[index].popFirst() { requeue(delivery.deliveryTag, now: now) }
+            }
+        }
+        consuming.flush()
+    }
+
+    /// Sees to it that all queues are consumed, unless nothing is wanted or too much lies here.
+    func consumeIfRoom(now: MonotonicTime) {
+        guard phase == .standing, isTaking else { return }
+        if isFull {
+            guard !consumers.isEnding, lyingBytes <= mostBytes / 2 else { return }
+            isFull = false
+            consumers.setLimit(limit, wholeChannel: limitsWholeChannel, now: now)
+        }
+        consumers.beginMissing(now: now)
+    }
+
+    /// While little lies here the limit rises to what was set.
+    private func raiseLimit() {
+        guard let lowered, lyingBytes <= mostBytes / 8 else { return }
+        self.lowered = lowered < prefetch / 2 ? lowered * 2 : nil
     }
 
     /// Asks for something that changes nothing, so that a server which is silent is found. A refusal closes the channel, and the session
     /// with it.
     private func probe(now: MonotonicTime) {
         nextProbe = now.advanced(by: AMQPCarrier.probeInterval)
-        tasks.ask(.qos(count: prefetch, wholeChannel: limitsWholeChannel), now: now) { _ in }
+        if isFull { consumeIfRoom(now: now) } else { raiseLimit() }
+        setLimit(now: now)
+        consumers.probe(now: now)
     }
 
     private func send(_ request: AMQPRequest, now: MonotonicTime) {

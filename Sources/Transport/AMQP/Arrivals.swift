@@ -7,6 +7,8 @@ struct Arrivals {
 
     var isEmpty: Bool { start == deliveries.count }
 
+    func count(where isMeant: (AMQPDelivery) -> Bool) -> Int { deliveries[start...].count { $0.map(isMeant) ?? false } }
+
     mutating func append(_ delivery: AMQPDelivery) { deliveries.append(delivery) }
 
     mutating func popFirst() -> AMQPDelivery? {

@@ -39,13 +39,15 @@ extension LedgeredSession {
         arrived.removeFirst(messages.count)
         wanted = nil
         wantsBell = messages.count < count
+        carrier.passedOn(messages.compactMap { book[$0.tag.value]?.brokerTag })
         events.append(.taken(messages))
     }
 
-    /// What was delivered before stood in front of what has never been.
+    /// As they stood in their queue: by priority, and what was delivered before in front of what has never been.
     private func line(up message: ReceivedMessage) {
-        let place = message.isRedelivered ? arrived.firstIndex { !$0.isRedelivered } : nil
-        arrived.insert(message, at: place ?? arrived.endIndex)
+        let place = message.place
+        let end = arrived.lastIndex { $0.place <= place }.map { $0 + 1 } ?? arrived.startIndex
+        arrived.insert(message, at: end)
     }
 
     private func giveBackArrived() {
@@ -139,5 +141,9 @@ extension LedgeredSession {
 }
 
 extension ReceivedMessage {
-    fileprivate var isRedelivered: Bool { (try? content.get())?.redelivered ?? false }
+    /// What has a lower one stands in front.
+    fileprivate var place: (rank: Int, isNew: Int) {
+        let message = try? content.get()
+        return (PriorityOrder.highestFirst.rank(of: message?.priority ?? 0), message?.redelivered == true ? 0 : 1)
+    }
 }

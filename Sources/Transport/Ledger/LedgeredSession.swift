@@ -57,6 +57,7 @@ public final class LedgeredSession: BrokerSession {
 
     public func reply(_ reply: ControlReply) { carrier.reply(reply) }
     public func revoke(_ ids: [String]) { ledger.revoke(ids) }
+    public func allow(unsettled count: Int) { carrier.allow(unsettled: count) }
 
     public func close() {
         guard !isClosing, !isOver else { return }

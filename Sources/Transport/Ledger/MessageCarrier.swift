@@ -11,6 +11,12 @@ public protocol MessageCarrier: Pollable {
     /// What has come and was not asked for yet, up to `count`. When there is less, `.rang` says when to ask again.
     func take(upTo count: Int) -> [ReceivedMessage]
 
+    /// As `BrokerSession.allow`.
+    func allow(unsettled count: Int)
+
+    /// Messages that were taken are their reader's now, and lie here no more: their bytes make room for others.
+    func passedOn(_ tags: [DeliveryTag])
+
     /// The message has been dealt with. Nobody ever says that this was read: one that is lost with its connection makes the broker
     /// deliver the message once more.
     func acknowledge(_ tag: DeliveryTag)

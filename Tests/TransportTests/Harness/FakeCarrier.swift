@@ -19,6 +19,8 @@ final class FakeCarrier: MessageCarrier {
     func expired(now: MonotonicTime) {}
     func reply(_ reply: ControlReply) {}
     func flush() {}
+    func allow(unsettled count: Int) {}
+    func passedOn(_ tags: [DeliveryTag]) {}
     func close() { events.append(.lost("closed")) }
 
     func takeEvents() -> [CarrierEvent] {

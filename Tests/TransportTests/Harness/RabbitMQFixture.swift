@@ -11,6 +11,7 @@ final class RabbitMQFixture: BrokerFixture {
     let url: AMQPURL
     var prefetch = 100
     var largestMessage = 1 << 20
+    var mostBytes = 64 << 20
 
     private let redis: RedisFixture?
     private let sqlite: SQLiteFixture?
@@ -40,7 +41,8 @@ final class RabbitMQFixture: BrokerFixture {
         books[incarnation.id] = book
         let ledger = makeLedger(node: node, incarnation: incarnation, book: book, deadLetters: deadLetters)
         let carrier = AMQPCarrier(
-            url, queues: queues, node: node, incarnation: incarnation, prefetch: prefetch, largestMessage: largestMessage)
+            url, queues: queues, node: node, incarnation: incarnation, prefetch: prefetch, largestMessage: largestMessage,
+            mostBytes: mostBytes)
         return LedgeredSession(carrier: carrier, ledger: ledger, incarnation: incarnation, book: book)
     }
 

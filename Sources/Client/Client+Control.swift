@@ -9,7 +9,8 @@ extension Client {
     /// - Parameters:
     ///   - destination: nodes' names; nil: all.
     ///   - timeout: seconds.
-    /// - Returns: answers in the order in which they came, one a node.
+    /// - Returns: answers in the order in which they came, one a node: of several nodes of one name those that say
+    ///   who they are, by an `id`. (Python's workers may answer twice.)
     public func ask(
         _ method: String, _ arguments: JSONObject = JSONObject(), of destination: [String]? = nil, timeout: Double
     ) throws(ClientError) -> [(node: String, answer: JSONValue)] {
@@ -18,8 +19,8 @@ extension Client {
         var deadline = MonotonicTime.now.advanced(by: Client.patience)
         var wasAsked = false
         var expected = Int.max
-        var answers = JSONObject()
-        while !wasAsked || answers.members.count < expected && .now < deadline {
+        var answers: [(node: String, answer: JSONValue)] = []
+        while !wasAsked || answers.count < expected && .now < deadline {
             for event in caller.takeEvents() {
                 switch event {
                 case .standing:
@@ -32,17 +33,18 @@ extension Client {
                     expected = min(nodes, destination?.count ?? nodes)
                     deadline = MonotonicTime.now.advanced(by: timeout)
                 case .answer(let body):
-                    for (node, answer) in (try? JSONValue(parsing: body))?.object?.members ?? [] where answers[node] == nil {
-                        answers.append(node, answer)
+                    for (node, answer) in (try? JSONValue(parsing: body))?.object?.members ?? []
+                    where !answers.contains(where: { $0.node == node && $0.answer["id"] == answer["id"] }) {
+                        answers.append((node, answer))
                     }
                 case .lost(let reason): throw ClientError("\(peer): \(reason)")
                 }
             }
-            if wasAsked, answers.members.count >= expected { break }
+            if wasAsked, answers.count >= expected { break }
             try turn(caller, until: deadline, wasAsked ? nil : peer)
         }
         close(caller)
-        return answers.members.map { ($0.key, $0.value) }
+        return answers
     }
 
     /// Best effort: what is left behind is an empty name.

@@ -43,6 +43,7 @@ public final class Supervisor {
     private var waitingSince: MonotonicTime?
     private var failure: SupervisorFailure?
     private var hadChild = false
+    private var namesakes: NamesakeSearch?
     var sources: [EventSource] = []
 
     /// Sets everything up; nothing runs yet.
@@ -56,8 +57,10 @@ public final class Supervisor {
         loop = try EventLoop()
         pool = try Pool(options: options, live: live, loop: loop, log: log, childLimits: childLimits)
         intake = try Intake(options: options, live: live, pool: pool, loop: loop, log: log)
-        let sessions = BrokerSessions(options, mostChildren: live.mostChildren)
-        broker = try BrokerLink(options.broker, loop: loop, log: log) { sessions.make(holding: $0) }
+        let sessions = BrokerSessions(options)
+        broker = try BrokerLink(options.broker, loop: loop, log: log) { [intake] in
+            sessions.make(holding: $0, unsettled: intake.mostUnsettled)
+        }
         store = sessions.joinsResults ? nil : try StoreLink(endpoint: options.results, expiry: options.resultExpiry, loop: loop, log: log)
         reporter = try Reporter(loop: loop)
         restart = RollingRestart(pool: pool)
@@ -84,6 +87,7 @@ public final class Supervisor {
         defer { pool.sandbox.close() }
         do { try pool.spawnFirst() } catch { throw SupervisorFailure("\(error)", code: error.mayPass ? 1 : 2) }
         publishReloads()
+        if let former = options.formerLedgerPath.flatMap({ FormerLedger(path: $0) }) { log.warning("\(former)") }
         broker.open()
         store?.open()
         let code = try loop.run()
@@ -268,6 +272,7 @@ public final class Supervisor {
         {
             log.warning("\(options.node) ready.")
             reporter.ready()
+            askForNamesakes()
         }
         // What was released meanwhile, or had been on its way, goes back, too.
         if lifecycle.isQuiet { intake.giveBack() }
@@ -281,6 +286,7 @@ public final class Supervisor {
     /// One question to the broker at a time: what has to be settled and what there is room for, in one piece. What comes up while it is
     /// under way makes the next, so that under load each carries many tasks, and an idle master asks at once.
     private func exchange() {
+        broker.standing?.allow(unsettled: intake.mostUnsettled)
         guard !isTaking, !intake.outbox.isUnderWay else { return }
         intake.outbox.flush(broker: broker.standing, store: store?.standing, joined: store == nil)
         take()
@@ -288,13 +294,22 @@ public final class Supervisor {
     }
 
     /// Takes what there is room for, once a child has said which tasks it has. Not for every single place, since a batch
-    /// costs as much as one, unless a child has nothing to do.
+    /// costs as much as one, unless a child has nothing to do, or what is taken has come already: then it is to find its place by priority.
     private func take() {
         guard lifecycle.takesMessages, mayHaveMessages, let session = broker.standing, broker.isTrusted, pool.readyCount > 0 else { return }
         let room = intake.room
-        guard room > 0, room * 4 >= intake.window * 3 || !intake.hasReady && pool.hasIdle else { return }
+        guard room > 0 else { return }
+        guard options.broker.givesUnasked || room * 4 >= intake.window * 3 || !intake.hasReady && pool.hasIdle else { return }
         isTaking = true
         session.take(upTo: room)
+    }
+
+    private func askForNamesakes() {
+        namesakes = NamesakeSearch(options.node, at: options.broker, loop: loop) { [unowned self] in
+            log.warning(
+                "Another node that is up is called \(options.node), too: give each a name of its own (--hostname), or whoever asks or orders one hits both"
+            )
+        }
     }
 
     private func drain(_ mode: SupervisorLifecycle.DrainMode, now: MonotonicTime) {

@@ -104,6 +104,21 @@ def test_an_eta_of_the_year_9999_is_parked_and_harms_nobody(worker, app, rabbitm
     assert worker.running
 
 
+@pytest.mark.parametrize("size", [131_064, 131_065, 131_072])
+def test_headers_as_large_as_rabbitmq_takes_them_are_read(worker, app, redis, publish, size):
+    """RabbitMQ does not count the eight bytes around a frame: one such message of any producer would stop the queue."""
+
+    def frame(padding):
+        body, properties = bad(headers={"id": "large", "padding": "x" * padding})
+        # Class, weight and the body's size, then the properties.
+        return 12 + len(amqp.Message(body, **properties)._serialize_properties()), (body, properties)
+
+    publish(*frame(size - frame(0)[0])[1])
+    assert app.send_task("drill.add", (2, 3)).get(timeout=15) == 5
+    until(lambda: (record(redis, "large") or {}).get("status") == "SUCCESS", timeout=15, what="its result")
+    assert redis.llen("coppice.dead") == 0
+
+
 def test_a_hundred_bad_messages_among_good_ones_cost_only_themselves(worker, app, redis, publish):
     names = ("random bytes", "no headers", "negative retries", "nested 10,000 deep")
     sent = []

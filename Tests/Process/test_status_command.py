@@ -32,6 +32,27 @@ def test_programs_are_told_in_json(any_worker, broker):
     assert node["status"].startswith("ready: 2/2 children ready") and node["run_seconds"]["count"] == 1
 
 
+def test_two_nodes_of_one_name_are_two_and_the_second_says_so(any_worker, broker):
+    first = any_worker(node="same@local").all_ready()
+    assert not first.log.find("is called same@local, too")
+    second = any_worker(node="same@local", concurrency=1).ready()
+    second.log.wait(r"WARNING.*Another node that is up is called same@local, too")
+    done = broker.command.run("status")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("->  same@local: OK") == 2, done.stdout
+    assert "2/2 children ready" in done.stdout and "1/1 children ready" in done.stdout
+    assert "same@local is the name of 2 nodes." in done.stdout and done.stdout.splitlines()[-1] == "2 nodes online."
+    assert len(second.log.find("is called same@local, too")) == 1
+
+
+def test_a_namesake_that_is_dead_is_none(any_worker, broker):
+    any_worker(node="same@local").all_ready().kill()
+    again = any_worker(node="same@local").all_ready()
+    other = any_worker(node="other@local").all_ready()
+    assert broker.command.run("status").stdout.count("same@local: OK") == 1
+    assert not again.log.find("is called") and not other.log.find("is called")
+
+
 def test_nobody_there_is_told(broker):
     broker.command.call("drill.add", 2, 3)
     done = broker.command.run("status", "--timeout", "0.5", "--json")

@@ -23,7 +23,7 @@ import Testing
                 revoke: { [self] ids, signal in
                     given.append((ids, signal))
                     return signal == nil ? [] : ids.filter(running.contains)
-                }, status: { "ready: 2/2 children ready" }, runTimes: { RunTimes() })
+                }, status: { "ready: 2/2 children ready" }, runTimes: { RunTimes() }, id: "me")
         }
     }
 
@@ -102,19 +102,20 @@ import Testing
     }
 
     @Test func aNodeSaysHowItIs() throws {
-        #expect(try answer(#"{"method": "coppice_status"}"#).0 == ["v": 1, "ok": "ready: 2/2 children ready", "run_seconds": nil])
+        #expect(
+            try answer(#"{"method": "coppice_status"}"#).0 == ["v": 1, "id": "me", "ok": "ready: 2/2 children ready", "run_seconds": nil])
     }
 
     @Test func aNodeIsQuietUntilItIsToldOtherwise() throws {
         let (value, orders) = try answer(#"{"method": "coppice_quiet"}"#)
-        #expect(value == ["v": 1, "ok": "takes no more messages"] && orders.quiet == [true])
+        #expect(value == ["v": 1, "id": "me", "ok": "takes no more messages"] && orders.quiet == [true])
         let (resumed, others) = try answer(#"{"method": "coppice_quiet", "arguments": {"resume": true}}"#)
-        #expect(resumed == ["v": 1, "ok": "takes messages"] && others.quiet == [false])
+        #expect(resumed == ["v": 1, "id": "me", "ok": "takes messages"] && others.quiet == [false])
         #expect(try answer(#"{"method": "coppice_quiet", "arguments": {"resume": 1}}"#).1.quiet == [false])
         let stopping = Orders()
         stopping.stops = true
         let refusal = stopping.panel("celery@me").answer(try request(#"{"method": "coppice_quiet", "arguments": {"resume": true}}"#))
-        #expect(refusal == ["v": 1, "error": "it stops, and takes no more messages"])
+        #expect(refusal == ["v": 1, "id": "me", "error": "it stops, and takes no more messages"])
         #expect(try answer(#"{"method": "coppice_quiet", "destination": ["celery@you"]}"#).1.quiet.isEmpty)
     }
 

@@ -24,33 +24,34 @@ struct StatusCommand: ParsableCommand {
             guard timeout.isFinite, timeout > 0 else { throw CommandFailure("--timeout: not a number of seconds above 0", code: 2) }
             settings.tellRemarks()
             let client = Client(broker: settings.broker, results: settings.results)
-            let names = try client.ask("ping", timeout: timeout).map(\.node).sorted()
             // Nodes of another kind don't know this one, and say so.
-            let answers = names.isEmpty ? [] : try client.ask("coppice_status", of: names, timeout: timeout)
-            let told = Dictionary(answers.filter { $0.answer["ok"] != nil }, uniquingKeysWith: { first, _ in first })
+            let nodes = try client.ask("coppice_status", timeout: timeout).sorted { $0.node < $1.node }
             if json {
-                print(Self.json(names, told))
-            } else if !names.isEmpty {
-                print(Self.text(names, told))
+                print(Self.json(nodes))
+            } else if !nodes.isEmpty {
+                print(Self.text(nodes))
             }
-            guard !names.isEmpty else {
+            guard !nodes.isEmpty else {
                 throw CommandFailure("no nodes replied within \(timeout) s", code: CommandFailure.unavailable)
             }
         }
     }
 
-    private static func text(_ names: [String], _ told: [String: JSONValue]) -> String {
+    private static func text(_ nodes: [(node: String, answer: JSONValue)]) -> String {
         var lines: [String] = []
-        for name in names {
-            lines.append("->  \(TerminalText.safe(name)): OK")
-            if let line = told[name]?["ok"]?.string { lines.append("        \(TerminalText.safe(line))") }
+        for (node, answer) in nodes {
+            lines.append("->  \(TerminalText.safe(node)): OK")
+            if let line = answer["ok"]?.string { lines.append("        \(TerminalText.safe(line))") }
         }
-        return lines.joined(separator: "\n") + "\n\n\(names.count) node\(names.count == 1 ? "" : "s") online."
+        lines.append("")
+        let shared = Dictionary(grouping: nodes, by: \.node).filter { $0.value.count > 1 }.sorted { $0.key < $1.key }
+        for (name, nodes) in shared { lines.append("\(TerminalText.safe(name)) is the name of \(nodes.count) nodes.") }
+        return lines.joined(separator: "\n") + "\n\(nodes.count) node\(nodes.count == 1 ? "" : "s") online."
     }
 
-    private static func json(_ names: [String], _ told: [String: JSONValue]) -> String {
-        let nodes: [JSONValue] = names.map { name in
-            ["node": .string(name), "status": told[name]?["ok"] ?? nil, "run_seconds": told[name]?["run_seconds"] ?? nil]
+    private static func json(_ nodes: [(node: String, answer: JSONValue)]) -> String {
+        let nodes: [JSONValue] = nodes.map { node, answer in
+            ["node": .string(node), "status": answer["ok"] ?? nil, "run_seconds": answer["run_seconds"] ?? nil]
         }
         let root: JSONValue = ["v": .int(version), "nodes": .array(nodes)]
         return root.text

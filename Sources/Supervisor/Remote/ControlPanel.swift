@@ -1,4 +1,5 @@
 import CoppiceShared
+import CoppiceTransport
 
 /// Carries control requests out and words the answers as Celery's worker does (celery-wire §7).
 struct ControlPanel {
@@ -10,6 +11,8 @@ struct ControlPanel {
     /// The line that systemd gets as STATUS.
     let status: () -> String
     let runTimes: () -> RunTimes
+    /// Tells this node from another one of its name.
+    var id = Incarnation.randomID()
 
     /// The reply's value; nil for a request that is for somebody else.
     func answer(_ request: ControlRequest) -> JSONValue? {
@@ -17,11 +20,11 @@ struct ControlPanel {
         switch request.method {
         case "ping": return ["ok": "pong"]
         // Ours: for `coppice status` and `coppice tune`.
-        case "coppice_status": return ["v": 1, "ok": .string(status()), "run_seconds": runTimes().json]
+        case "coppice_status": return ["v": 1, "id": .string(id), "ok": .string(status()), "run_seconds": runTimes().json]
         case "coppice_quiet":
             let resumes = request.arguments["resume"]?.isTruthy ?? false
-            guard quiet(!resumes) else { return ["v": 1, "error": "it stops, and takes no more messages"] }
-            return ["v": 1, "ok": .string(resumes ? "takes messages" : "takes no more messages")]
+            guard quiet(!resumes) else { return ["v": 1, "id": .string(id), "error": "it stops, and takes no more messages"] }
+            return ["v": 1, "id": .string(id), "ok": .string(resumes ? "takes messages" : "takes no more messages")]
         case "revoke": return revoke(request, terminate: request.arguments["terminate"]?.isTruthy ?? false)
         case "terminate": return revoke(request, terminate: true)
         default: return ["error": .string("KeyError(\(PythonRepr.string(request.method)))")]

@@ -12,6 +12,7 @@ from celery import Celery
 from support import ROOT
 from support.celery_worker import CeleryWorker
 from support.command import Command
+from support.redis_rights import documented_rights
 from support.server import free_port
 from support.waiting import until
 
@@ -109,12 +110,6 @@ def test_messages_of_a_dead_python_worker_run_here(redis_server, redis, workers,
     finally:
         python.close()
         app.close()
-
-
-def documented_rights():
-    """The ACL SETUSER of docs/OPERATIONS.md, its lines joined."""
-    text = (ROOT / "docs" / "OPERATIONS.md").read_text()
-    return re.search(r"ACL SETUSER coppice on >PASSWORD ((?:.+\n)+)", text).group(1).split()
 
 
 def test_the_documented_rights_are_enough(own_redis, workers):

@@ -81,5 +81,6 @@ def test_a_crash_is_told_with_its_backtrace(redis_worker, app, redis):
     assert re.search(r'Thread \d+ "handlers" crashed:', report)
     assert "DrillWorker.swift" in report
     # The successor was there before the report was.
+    worker.log.wait("exited with signal")
     lines = worker.log.text
     assert [found.start() for found in re.finditer("is ready", lines)][1] < lines.index("exited with signal")

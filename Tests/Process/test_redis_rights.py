@@ -1,25 +1,18 @@
 """A Redis user that lacks one right of the documented list: it is named, and nothing is lost."""
 
 import re
-from pathlib import Path
 
 import pytest
 
 from support.envelope import envelope, record, send
+from support.redis_rights import documented_rights
 from support.waiting import until
 
-DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "OPERATIONS.md"
 # What a worker does without, as the document says; and what another pattern of the list covers.
-OPTIONAL = {"info", "role", "select", "client|setname", "client|tracking", "client|caching", "psubscribe", "auth",
+OPTIONAL = {"info", "role", "select", "client|setname", "client|tracking", "client|caching", "psubscribe", "auth", "srem",
             "~_kombu.binding*", "~*.reply.celery.pidbox", "~celery-task-meta-*"}  # fmt: skip
 # Each stands for others: the whole list is the long form.
 SHORT = {"zadd", "hset", "ltrim", "lrange", "rpush", "subscribe", "client|id", "script|load", "evalsha", "ping", "~celery*", "~unacked_index"}
-
-
-def documented_rights():
-    """The rights of the ACL SETUSER in docs/OPERATIONS.md."""
-    text = DOCUMENT.read_text().replace("`", "")
-    return re.search(r"ACL SETUSER coppice on >PASSWORD ((?:.+\n)+)", text).group(1).split()
 
 
 def cases():

@@ -4,10 +4,10 @@ import contextlib
 import time
 import uuid
 
+from support.redis_rights import documented_rights
 from support.waiting import until
 
 from .fault import Fault
-from .servers import documented_rights
 
 # How a task may end that is refused something.
 FAILED, DONE, RETRIED = ("FAILURE",), ("SUCCESS",), ("SUCCESS", "FAILURE")

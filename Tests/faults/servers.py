@@ -11,17 +11,9 @@ from chaos import brokers
 from chaos.brokers import MEGABYTES  # noqa: F401
 from chaos.producers import CelerySender
 from chaos.verdict import final
-from support import ROOT
+from support.redis_rights import documented_rights
 
 USER, PASSWORD = "coppice", "pw-of-coppice"
-
-
-def documented_rights():
-    """The words of docs/OPERATIONS.md's `ACL SETUSER`, from the first key on."""
-    text = (ROOT / "docs" / "OPERATIONS.md").read_text()
-    _, _, rest = text.partition("ACL SETUSER coppice on >PASSWORD")
-    block, _, _ = rest.partition("\n\n")
-    return block.split()
 
 
 class RedisUser(brokers.Redis):

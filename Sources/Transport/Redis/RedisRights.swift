@@ -84,14 +84,18 @@ struct RedisRights {
     /// How a result is written, in a script of its own: it goes to another database.
     private var resultTrials: [Trial] {
         guard let results else { return [] }
-        let key = results.resultPrefix + "coppice-probe-" + Incarnation.randomID()
+        let id = "coppice-probe-" + Incarnation.randomID()
+        let key = results.resultPrefix + id
         let (keys, channels) = (Right.key(results.resultPrefix + "*"), Right.channel(results.resultPrefix + "*"))
         let there = results.database == database ? [] : [(["SELECT", String(results.database)], keys)]
         let back = results.database == database ? [] : [(["SELECT", String(database)], keys)]
+        // Who listens to all results hears it, and reads it as one.
+        let record = ResultRecord(taskID: id, state: .started, result: Array("null".utf8))
         let ways: [(words: [String], touches: Right)] = [
             (["GETRANGE", key, "0", "0"], keys),
             // A first write that takes no memory.
-            (["DEL", key], keys), (["SETEX", key, "1", ""], keys), (["PUBLISH", key, ""], channels), (["DEL", key], keys),
+            (["DEL", key], keys), (["SETEX", key, "1", ""], keys),
+            (["PUBLISH", key, String(decoding: record.encoded, as: UTF8.self)], channels), (["DEL", key], keys),
         ]
         return (there + ways + back).map { Trial(words: $0.words, touches: $0.touches) }
     }

@@ -6,8 +6,9 @@
 SWIFT   ?= swift
 RELEASE := .build/release
 VENV    := .build/venv
-# Of a client of Celery 5.3; Tests/Interop runs it.
+# Of a client of Celery 5.3, and of Flower; Tests/Interop runs them.
 VENV_53 := .build/venv-celery-5.3
+VENV_FLOWER := .build/venv-flower
 PYTEST  := $(VENV)/bin/python -m pytest -c Tests/pytest.ini
 
 .DEFAULT_GOAL := help
@@ -98,7 +99,7 @@ format: ## Rewrite the Swift sources in the project's format
 	$(SWIFT) format --in-place --recursive Sources Tests Examples
 
 deps: .build/.deps-build ## Install what a build needs (apt)
-deps-test: .build/.deps-test $(VENV)/.installed $(VENV_53)/.installed ## Install what the tests need (apt, and a Python venv of their own)
+deps-test: .build/.deps-test $(VENV)/.installed $(VENV_53)/.installed $(VENV_FLOWER)/.installed ## Install what the tests need (apt, and Python environments of their own)
 
 .build/.deps-%: scripts/install-deps
 	@mkdir -p .build
@@ -107,6 +108,7 @@ deps-test: .build/.deps-test $(VENV)/.installed $(VENV_53)/.installed ## Install
 
 $(VENV)/.installed: Tests/requirements.txt
 $(VENV_53)/.installed: Tests/requirements-celery-5.3.txt
+$(VENV_FLOWER)/.installed: Tests/requirements-flower.txt
 %/.installed: .build/.deps-test
 	python3 -m venv $(@D)
 	$(@D)/bin/python -m pip install --quiet --disable-pip-version-check -r $(filter Tests/%,$^)

@@ -9,7 +9,7 @@ import time
 import pytest
 from celery import Celery
 
-from support import ROOT
+from support import venv_python
 from support.celery_worker import CeleryWorker
 from support.command import Command
 from support.redis_rights import documented_rights
@@ -44,7 +44,6 @@ def test_a_key_prefix_stands_before_everything(prefix, redis_server, redis, work
         app.close()
 
 
-CELERY_53 = ROOT / ".build" / "venv-celery-5.3" / "bin" / "python"
 CALL_AND_GET = """
 import sys
 from celery import Celery, __version__
@@ -58,8 +57,8 @@ print(app.send_task("drill.add", (2, 3)).get(timeout=10))
 def test_a_client_of_celery_5_3_with_a_key_prefix_gets_its_result(redis_server, workers):
     url = f"{redis_server.url()}?global_keyprefix=fba:celery:&global_keyprefix_underscore=always"
     workers(environment={"COPPICE_BROKER_URL": url}).ready()
-    assert CELERY_53.exists(), "make deps-test"
-    client = subprocess.run([CELERY_53, "-c", CALL_AND_GET, redis_server.url()], capture_output=True, text=True, timeout=30)
+    client = subprocess.run(
+        [venv_python("celery-5.3"), "-c", CALL_AND_GET, redis_server.url()], capture_output=True, text=True, timeout=30)  # fmt: skip
     assert client.stdout == "5\n", client.stderr
 
 

@@ -9,6 +9,7 @@ from celery.exceptions import TaskRevokedError
 
 from support import processes
 from support.envelope import record
+from support.flower import Flower
 from support.waiting import until
 
 
@@ -90,13 +91,18 @@ def test_a_running_task_is_terminated_and_no_other_child_is_touched(redis_worker
     assert victim.state == "REVOKED"
 
 
-def test_a_running_task_is_terminated_as_flower_asks_for_it(worker, app, results):
+def test_flower_terminates_a_running_task(worker, app, results, redis_server, tmp_path):
     sent = app.send_task("drill.sleep", (30,))
     results.wait(sent.id, "STARTED")
-    # Its REST interface makes a number of `terminate=true` (distutils' strtobool), and passes an empty `signal=` on.
-    app.control.broadcast("revoke", arguments={"task_id": sent.id, "terminate": 1, "signal": ""}, destination=["test@local"])
-    with pytest.raises(TaskRevokedError, match="terminated"):
-        sent.get(timeout=10)
+    flower = Flower(tmp_path, redis_server.url()).start()
+    try:
+        # It makes a number of `true`, and passes the empty signal on.
+        said = flower.post(f"api/task/revoke/{sent.id}?terminate=true&signal=")
+        assert said == {"message": f"Revoked '{sent.id}'"}
+        with pytest.raises(TaskRevokedError, match="terminated"):
+            sent.get(timeout=10)
+    finally:
+        flower.stop()
 
 
 def test_a_child_that_ignores_cancellation_is_terminated_too(worker, app, results):

@@ -9,3 +9,10 @@ BUILT = ROOT / ".build" / os.environ.get("COPPICE_BUILD", "release")
 COPPICE = BUILT / "coppice"
 EXAMPLE = BUILT / "example-worker"
 DRILL = BUILT / "drill-worker"
+
+
+def venv_python(name):
+    """The interpreter of a virtual environment beside the tests' own: venv_python("celery-5.3")."""
+    path = ROOT / ".build" / f"venv-{name}" / "bin" / "python"
+    assert path.exists(), f"{path} is missing: make deps-test"
+    return path

@@ -14,14 +14,15 @@ public enum BrokerEndpoint: Equatable, Sendable, CustomStringConvertible {
         public init(_ description: String) { self.description = description }
     }
 
-    public init(url: String) throws(Malformed) {
+    /// - Parameter served: the URLs that may stand in this one's place; whoever wrote another is told of them.
+    public init(url: String, served: String) throws(Malformed) {
         switch url.split(separator: ":", maxSplits: 1).first {
         case "sqlite": self = .sqlite(path: try BrokerEndpoint.sqlitePath(url))
         case "redis", "rediss", "redis+socket", "unix", "sentinel":
             do { self = .redis(try RedisURL(url)) } catch { throw Malformed(error.description) }
         case .some(let scheme) where AMQPURL.schemes.contains(String(scheme)):
             do { self = .rabbitmq(try AMQPURL(url)) } catch { throw Malformed(error.description) }
-        default: throw Malformed("\(BrokerEndpoint.unknown(url)): use redis://…, amqp://… or sqlite:///PATH")
+        default: throw Malformed("\(BrokerEndpoint.unknown(url)): use \(served)")
         }
     }
 

@@ -86,14 +86,18 @@ def test_a_flag_goes_before_all_of_it(places):
     assert places(environment, f"COPPICE_BROKER_URL: {redis(4)}\n", "-b", redis(9)) == (redis(9), redis(9), "")
 
 
+BROKERS = "redis://…, amqp://… or sqlite:///PATH"
+STORES = "redis://…, sqlite:///PATH or, with a RabbitMQ broker, rpc://"
+
+
 @pytest.mark.parametrize(
     "name, value, told",
     [
-        ("CELERY_BROKER_URL", "sqs://AKIA:hunter2@", "unknown scheme 'sqs'"),
+        ("CELERY_BROKER_URL", "sqs://AKIA:hunter2@", f"unknown scheme 'sqs': use {BROKERS}"),
         ("CELERY_BROKER_URL", "memory://", "unknown scheme 'memory'"),
         ("CELERY_BROKER_URL", "hunter2", "not a URL"),
-        ("CELERY_RESULT_BACKEND", "django-db", "'django-db' is nothing that coppice can serve"),
-        ("CELERY_RESULT_BACKEND", "db+postgresql://u:hunter2@h/d", "unknown scheme 'db+postgresql'"),
+        ("CELERY_RESULT_BACKEND", "django-db", f"'django-db' is nothing that coppice can serve: use {STORES}"),
+        ("CELERY_RESULT_BACKEND", "db+postgresql://u:hunter2@h/d", f"unknown scheme 'db+postgresql': use {STORES}"),
         ("CELERY_RESULT_BACKEND", "file:///tmp/hunter2", "unknown scheme 'file'"),
     ],
 )

@@ -20,7 +20,7 @@ struct Places {
         let sources = Sources(environment: environment.without(linked), deployed: deployed)
         let naming = try Places.naming(flag: flags.broker, sources)
         switch naming {
-        case .url(let text, let source): broker = sources.completed(try Places.endpoint(text, source))
+        case .url(let text, let source): broker = sources.completed(try Places.endpoint(text, source, served: Places.brokers))
         case .redisParts(let remark):
             broker = .redis(try sources.redis(forResults: false))
             if let remark { remarks.append("\(remark): \(broker)") }
@@ -104,7 +104,7 @@ struct Places {
             }
             return .rabbitmq(url)
         }
-        switch sources.completed(try endpoint(url, source)) {
+        switch sources.completed(try endpoint(url, source, served: stores)) {
         case .redis(let url): return .redis(url)
         case .rabbitmq: throw SettingsError(source, "results over RabbitMQ are called rpc://")
         case .sqlite(let path): return .sqlite(path: path)
@@ -117,11 +117,14 @@ struct Places {
         "elasticsearch", "memory", "mongodb",
     ]
 
-    private static func endpoint(_ url: String, _ source: String) throws(SettingsError) -> BrokerEndpoint {
+    private static let brokers = "redis://…, amqp://… or sqlite:///PATH"
+    private static let stores = "redis://…, sqlite:///PATH or, with a RabbitMQ broker, rpc://"
+
+    private static func endpoint(_ url: String, _ source: String, served: String) throws(SettingsError) -> BrokerEndpoint {
         guard !celerysWords.contains(url) else {
-            throw SettingsError(source, "'\(url)' is nothing that coppice can serve: use redis://…, amqp://… or sqlite:///PATH")
+            throw SettingsError(source, "'\(url)' is nothing that coppice can serve: use \(served)")
         }
-        do { return try BrokerEndpoint(url: url) } catch { throw SettingsError(source, error.description) }
+        do { return try BrokerEndpoint(url: url, served: served) } catch { throw SettingsError(source, error.description) }
     }
 }
 

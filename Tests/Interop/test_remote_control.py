@@ -92,10 +92,11 @@ def test_a_running_task_is_terminated_and_no_other_child_is_touched(redis_worker
 
 
 def test_flower_terminates_a_running_task(worker, app, results, redis_server, tmp_path):
-    sent = app.send_task("drill.sleep", (30,))
-    results.wait(sent.id, "STARTED")
-    flower = Flower(tmp_path, redis_server.url()).start()
+    flower = Flower(tmp_path, redis_server.url())
     try:
+        flower.start()
+        sent = app.send_task("drill.sleep", (30,))
+        results.wait(sent.id, "STARTED")
         # It makes a number of `true`, and passes the empty signal on.
         said = flower.post(f"api/task/revoke/{sent.id}?terminate=true&signal=")
         assert said == {"message": f"Revoked '{sent.id}'"}

@@ -89,7 +89,8 @@ def retries(refused, **options):
         id = scene.send_culprit("drill.witness.late", 4.0, 1, ends=FAILED, **options)
         until(lambda: any(run.id == id for run in scene.runs()), timeout=20, what="the culprit's start")
         with refused(scene):
-            scene.await_verdict(id)
+            # A full queue is tried for half a minute.
+            scene.await_verdict(id, timeout=60)
 
     return harm
 

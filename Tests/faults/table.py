@@ -33,7 +33,8 @@ def refusals(rows):
     lines = ["| " + " | ".join(header) + " |", "|---|---|---|---|" + "---:|" * 4]
     for fault, verdicts in rows:
         for name, verdict in verdicts.items():
-            cells = [NAMES[name], fault.name, fault.promise, ", ".join(verdict.ends) or "-", lost(verdict), twice(verdict), told(verdict), seconds(verdict)]
+            cells = [NAMES[name], fault.name.replace("|", r"\|"), fault.promise, ", ".join(verdict.ends) or "-", lost(verdict), twice(verdict),
+                     told(verdict), seconds(verdict)]  # fmt: skip
             lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines)
 

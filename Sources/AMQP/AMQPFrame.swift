@@ -10,7 +10,7 @@ struct AMQPFrame {
     /// Bytes of a message's header that are read. RabbitMQ never cuts a header: one from a producer that has agreed on larger frames
     /// comes in one frame, whatever was agreed on with us.
     static let largestHeader = 1 << 20
-    /// What a header begins with: class, weight and the body's size.
+    /// A header begins with its class, its weight and the body's size.
     static let headerStart = 12
 
     var kind: Kind

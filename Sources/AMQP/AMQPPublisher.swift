@@ -6,7 +6,7 @@ import CoppiceSystem
 /// A message that no queue wanted is not lost: its queue is made as Celery makes a queue that it knows by name alone, and the message is
 /// published there. Who demands otherwise is told instead.
 ///
-/// One that the server refuses is published again after a pause, and given up after so many tries: it alone. A server refuses in two ways.
+/// A refused message is published again after a pause, and given up after so many tries: it alone. A server refuses in two ways.
 /// It says no to a message (a full queue, a queue without a leader). Or it closes the channel (a message that is too large, a user without
 /// the right) and does not say for which message: what was under way is published again one by one, until one is alone when the channel
 /// closes. What is to be published meanwhile waits.

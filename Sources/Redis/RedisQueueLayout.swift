@@ -23,6 +23,6 @@ public struct RedisQueueLayout: Equatable, Sendable {
     /// A message's step is the largest that is not above its priority.
     public func step(ofPriority priority: Int) -> Int { steps.last { $0 <= priority } ?? 0 }
 
-    /// What stands behind a queue's name in the key of a step's list. Step 0 has the bare name.
+    /// The ending of a queue's name in the key of a step's list. Step 0 has the bare name.
     public func suffix(step: Int) -> String { step == 0 ? "" : separator + String(step) }
 }

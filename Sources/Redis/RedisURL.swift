@@ -16,7 +16,7 @@ public struct RedisURL: Equatable, Sendable, CustomStringConvertible {
             self.password = password
         }
 
-        /// Who gives a password and no user is Redis' user "default".
+        /// A password without a user is that of Redis' user "default".
         public static func == (one: Server, other: Server) -> Bool {
             one.endpoint == other.endpoint && one.password == other.password && one.userName == other.userName
         }

@@ -172,7 +172,7 @@ public final class Supervisor {
             log.error(
                 "\(child.name) ended \(death.end.wasReady ? "as soon as" : "before") it was ready: \(death.story)\(next)",
                 metadata: child.fields)
-            // What shells and coppice-exec end with where a program can't be executed, and a worker that is wrong itself: to try again is of
+            // Shells and coppice-exec end so where a program can't be executed, and so does a worker that is wrong itself: to try again is of
             // no use.
             if lifecycle.state == .booting, !hadChild {
                 switch death.process {

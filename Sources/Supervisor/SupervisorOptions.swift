@@ -2,7 +2,7 @@ import CoppiceResults
 import CoppiceShared
 import CoppiceTransport
 
-/// What a master is told at its start and holds by for its whole life; `LiveOptions` are what a reload may change. Checked by the command
+/// The options of a master's whole life; `LiveOptions` are those that a reload may change. Checked by the command
 /// line; every value here is sound.
 public struct SupervisorOptions: Sendable {
     /// `celery@host`.

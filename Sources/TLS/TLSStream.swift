@@ -17,7 +17,7 @@ public final class TLSStream: ByteStream {
     private let ssl: OpaquePointer
     private let incoming: OpaquePointer
     private let outgoing: OpaquePointer
-    /// What has not been encrypted yet.
+    /// Bytes that have not been encrypted yet.
     private var out = ByteQueue()
     public private(set) var isReady = false
 

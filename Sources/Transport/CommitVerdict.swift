@@ -5,7 +5,7 @@ public enum CommitVerdict: Equatable, Sendable {
     case begun(earlier: [AttemptStory])
     /// This incarnation does not hold the message any more: nothing was done.
     case void
-    /// What was to be sent on can't be, and why: the records are written, and the message is held as before.
+    /// The follow-up can't be sent, and why: the records are written, and the message is held as before.
     case refused(String)
 
     public var isVoid: Bool { self == .void }

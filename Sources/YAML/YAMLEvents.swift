@@ -50,7 +50,7 @@ final class YAMLEvents {
     func next() throws(YAMLError) -> YAMLEvent {
         var event = yaml_event_t()
         guard yaml_parser_parse(parser, &event) == 1 else { throw failure() }
-        // What the event points to is copied below, and freed here.
+        // The event's memory is copied below, and freed here.
         defer { yaml_event_delete(&event) }
         // `data` is a union; the type says which of its members holds.
         let (kind, anchor): (YAMLEvent.Kind, UnsafeMutablePointer<UInt8>?) =
@@ -83,7 +83,7 @@ final class YAMLEvents {
         // Both are constants of libyaml, and quote nothing.
         let problem = state.problem.map { String(cString: $0) } ?? "not understood"
         guard state.error != YAML_READER_ERROR else {
-            // What is wrong with the bytes themselves is known by its offset alone.
+            // A mistake in the bytes themselves is known by its offset alone.
             let before = text.prefix(max(0, min(Int(clamping: state.problem_offset), text.count)))
             return YAMLError(line: before.count { $0 == UInt8(ascii: "\n") } + 1, problem: problem)
         }

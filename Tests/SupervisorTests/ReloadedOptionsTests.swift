@@ -28,7 +28,7 @@ import Testing
                 "loglevel", "log-format", "the sandbox (--child-user and the like)", "DATETIME_TIMEZONE", "CELERY_RESULT_EXPIRES",
             ])
         #expect(Self.options.differences(from: Self.options).isEmpty)
-        // None is left out: the three of `log` are one here; the version, where reloads are told of and a former ledger's file are no settings.
+        // No option is left out: the three of `log` are one here; version, reload reports and a former ledger's file are no settings.
         #expect(Mirror(reflecting: read).children.count == differing.count - 2 + 3)
     }
 }

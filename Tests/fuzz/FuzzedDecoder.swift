@@ -139,6 +139,8 @@ enum FuzzedDecoder: UInt8, CaseIterable {
         guard let entry = Envelope.takeApart(bytes) else { return }
         // Its grammar alone: a foreign worker's entry may hold text that is not UTF-8, and goes back as it is.
         var scanner = JSONScanner(entry.message)
-        guard (try? scanner.skipValue()) != nil, (try? scanner.expectEnd()) != nil else { throw Broken("the message of an entry is not JSON") }
+        guard (try? scanner.skipValue()) != nil, (try? scanner.expectEnd()) != nil else {
+            throw Broken("the message of an entry is not JSON")
+        }
     }
 }

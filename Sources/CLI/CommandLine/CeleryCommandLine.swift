@@ -27,7 +27,7 @@ struct CeleryCommandLine {
             return
         }
         var flags = try passOver(leading[...])
-        // Nobody else executes a worker.
+        // Only these two execute a worker.
         if command != WorkerCommand.self, command != TuneCommand.self { flags = drop(["-A", "--app"], from: flags) }
         let own = command == WorkerCommand.self ? try passOver(rest) : Array(rest)
         arguments = path.compactMap { $0.configuration.commandName } + flags + own

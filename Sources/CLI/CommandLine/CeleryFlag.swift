@@ -9,7 +9,7 @@ struct CeleryFlag {
     enum Answer {
         /// It changes nothing: why.
         case passedOver(String)
-        /// What it asks for is not done: why, or what to do instead.
+        /// The request is not carried out: why, or what to do instead.
         case refused(String)
         /// The same of one of its values.
         case wrongValue(String)

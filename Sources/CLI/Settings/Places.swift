@@ -10,7 +10,7 @@ import CoppiceTransport
 struct Places {
     private(set) var broker: BrokerEndpoint
     private(set) var results: ResultEndpoint
-    /// What a person should know of how these came about, a line each.
+    /// Remarks on how these came about, for a person, a line each.
     private(set) var remarks: [String] = []
 
     /// - Parameter deployed: credentials and file, what was put there for Coppice and nobody else.
@@ -111,7 +111,7 @@ struct Places {
         }
     }
 
-    /// What Celery takes where a URL may stand. Of all else that is no URL nothing is quoted: it may be a password.
+    /// Celery takes these where a URL may stand. Any other text that is no URL is not quoted: it may be a password.
     private static let celerysWords: Set = [
         "cache", "cassandra", "couchbase", "couchdb", "database", "db", "disabled", "django-cache", "django-db", "dynamodb",
         "elasticsearch", "memory", "mongodb",

@@ -25,10 +25,10 @@ enum SettingName {
     /// Where the file is; in the environment alone.
     static let config = "COPPICE_CONFIG"
 
-    /// What says which broker it is.
+    /// The names that choose a broker.
     static let brokers = [brokerURL, celeryBrokerURL, broker]
     static let resultStores = [resultBackend, celeryResultBackend]
-    /// What of Redis' address is given in parts.
+    /// The parts of Redis' address.
     static let redisParts = [redisHost, redisPort, redisDatabase, resultDatabase, resultPrefix]
     static let rabbitParts = [rabbitHost, rabbitPort, rabbitVirtualHost]
     static let rabbitLogin = [rabbitUser, rabbitPassword]

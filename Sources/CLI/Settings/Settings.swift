@@ -20,7 +20,7 @@ struct Settings {
     var autoscalePatience: Double?
     /// What the settings file says to workers.
     var worker: WorkerLookup
-    /// What a person should know of where these come from, a line each.
+    /// Remarks on where these come from, for a person, a line each.
     var remarks: [String]
 
     static let defaultMaximumRetries = 5

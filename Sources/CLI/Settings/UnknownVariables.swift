@@ -13,7 +13,7 @@ enum UnknownVariables {
             .filter { name in prefixes.contains { name.hasPrefix($0) } && !known.contains(name) }
         guard !names.isEmpty else { return nil }
         let guesses = names.sorted().map { name in (name, known.first { isNear(name, $0) }) }
-        // What is a mistake, most likely, comes first.
+        // The most likely mistakes come first.
         let told = (guesses.filter { $0.1 != nil } + guesses.filter { $0.1 == nil }).map { name, guess in
             guess.map { "\(name) (\($0)?)" } ?? name
         }

@@ -1,6 +1,6 @@
 /// Bytes that wait to be read by somebody: appended behind, consumed in front.
 ///
-/// What has been consumed is cut off when it is as much as what waits, so that a reader who reads steadily and never catches up costs no
+/// Consumed bytes are cut off when they are as many as those that wait, so that a reader who never catches up costs no
 /// more memory than what he is behind: at most twice that and 64 KiB. Each byte is moved once at most on the average.
 public struct ByteQueue: Sendable {
     /// Consumed bytes that are not worth a cut; and a room that is given back when it has become too large.
@@ -16,7 +16,7 @@ public struct ByteQueue: Sendable {
     public var count: Int { bytes.count - start }
     public var isEmpty: Bool { start == bytes.count }
 
-    /// What waits. Not to be kept while the queue changes: it would be copied.
+    /// The bytes that wait. Not to be kept while the queue changes: they would be copied.
     public var waiting: ArraySlice<UInt8> { bytes[start...] }
 
     /// How much memory the queue takes.

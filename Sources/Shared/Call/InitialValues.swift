@@ -18,7 +18,7 @@ public final class InitialValues: Sendable {
         try $collecting.withValue(InitialValues(), operation: decode)
     }
 
-    /// Those of the type that asks for its container now; nil: it has none.
+    /// The initial values of the type that asks for its container now; nil: it has none.
     public static func taken(by type: Any.Type) -> InitialValues? {
         let said = collecting?.values.withLock { values in
             defer { values = [] }

@@ -105,13 +105,13 @@ public enum JSONValue: Equatable, Sendable {
     public var object: JSONObject? { if case .object(let value) = self { value } else { nil } }
     public var isNull: Bool { self == .null }
 
-    /// What Python's `if` makes of it: null, false, zero and what is empty are false.
+    /// As Python's `if` takes it: null, false, zero and empty values are false.
     public var isTruthy: Bool {
         switch self {
         case .null: false
         case .bool(let value): value
         case .int(let value): value != 0
-        // What does not fit into Int is not zero.
+        // A number that does not fit into Int is not zero.
         case .bigInt: true
         case .double(let value): value != 0
         case .string(let text): !text.isEmpty

@@ -28,6 +28,6 @@ public struct Repetition: Sendable {
         return 1
     }
 
-    /// What happens from here on is said as if it had never happened.
+    /// Forgets all: the next one is said as if it were the first.
     public mutating func forget() { said.removeAll() }
 }

@@ -122,7 +122,7 @@ final class Intake {
         }
     }
 
-    /// What was to be sent on can't be: that is the task's end, whatever it had come to.
+    /// The broker refuses to send a follow-up on: that is the task's end, whatever it had come to.
     private func refused(_ entry: Outbox.Entry, _ why: String) {
         let delivery = entry.delivery
         let reason = "what it sends on can't be published: \(why)"
@@ -406,7 +406,7 @@ final class Intake {
         for delivery in ready.remove(where: { !$0.isGone && ids.contains($0.message.id) }) { _ = discardIfOver(delivery, now: .now) }
         var running: [String] = []
         for delivery in byAssignment.values where ids.contains(delivery.message.id) {
-            // What its child gives back is discarded. It may have begun it without our having heard of it yet.
+            // An assignment that its child gives back is discarded. The child may have begun it without our having heard of it yet.
             if !delivery.lifecycle.isRunning, let child = delivery.child { pool.recall(child) }
             guard let signal else { continue }
             delivery.endsBy = signal

@@ -27,7 +27,7 @@ struct Outbox {
     private struct Lane {
         /// Whose records stand, and whose commit waits for its turn.
         var waiting: [Entry] = []
-        /// What the broker has not answered, the oldest first.
+        /// Batches that the broker has not answered, the oldest first.
         var underWay: [(number: UInt64, entries: [Entry])] = []
 
         var isEmpty: Bool { waiting.isEmpty && underWay.isEmpty }
@@ -44,7 +44,7 @@ struct Outbox {
         }
     }
 
-    /// What a store of its own was given and has not confirmed.
+    /// Entries whose records a store of its own was given and has not confirmed.
     private struct Storing {
         let number: UInt64
         /// States on the way.
@@ -127,7 +127,7 @@ struct Outbox {
             settling.underWay = [send(settling.waiting, to: broker)]
             settling.waiting.removeAll(keepingCapacity: true)
         }
-        // What sends something on ends its delivery: it follows when all that came before it is answered.
+        // A step that sends something on ends its delivery: it follows when all steps before it are answered.
         let sending = publishing.waiting.filter { $0.delivery.openSteps == 1 }
         if !sending.isEmpty {
             publishing.waiting.removeAll { $0.delivery.openSteps == 1 }

@@ -2,13 +2,13 @@ import CoppiceShared
 import CoppiceTransport
 import DequeModule
 
-/// What may be handed out: by priority, in the broker's order, first come first served among those of one rank.
+/// The deliveries that may be handed out: by priority in the broker's order, first come first served within a rank.
 ///
 /// Round robin over queues is the take's doing: messages arrive here in that order.
 struct ReadyQueue {
     private struct Line {
         let rank: Int
-        /// What was up before, since a child gave it back or its record stands now: before all others of its rank.
+        /// Deliveries that were up before, since a child gave them back or their record stands now: first in their rank.
         var earlier: Deque<Delivery> = []
         var rest: Deque<Delivery> = []
 

@@ -1,4 +1,4 @@
-/// What a reload may change: children are started by it, and what the node does by it, it does by the new one from then on. Checked by the
+/// The options that a reload may change: children are started by them, and the node goes by the new ones from then on. Checked by the
 /// command line; every value here is sound.
 public struct LiveOptions: Sendable {
     /// The worker executable.

@@ -48,7 +48,7 @@ final class NamesakeSearch {
                 if answers == 2 { onFound() }
                 // Not before the node itself has answered: its answer would be left behind.
                 if answers == 2 || answers == nodes { end() }
-            // Who may not ask does without.
+            // A node that may not ask does without.
             case .lost: return leave()
             }
         }

@@ -2,12 +2,12 @@ import CoppiceSQLite
 import CoppiceShared
 import CoppiceSystem
 
-/// What stands in a host's file of the time when RabbitMQ's ledger was kept there, beside `rpc://`. Nobody looks there once results,
+/// The content of a host's file from the time when RabbitMQ's ledger was kept there, beside `rpc://`. Nobody looks there once results,
 /// and the ledger with them, have another place.
 public struct FormerLedger: Equatable, Sendable, CustomStringConvertible {
     public let path: String
     public let deadLetters: Int
-    /// Those that would still hold.
+    /// Revocations that would still hold.
     public let revocations: Int
 
     /// nil where nothing was left: there is no file, or none of Coppice's, or nothing in it. Waits for nobody: a file that is locked at

@@ -141,7 +141,7 @@ extension LedgeredSession {
 }
 
 extension ReceivedMessage {
-    /// What has a lower one stands in front.
+    /// A lower rank stands in front.
     fileprivate var place: (rank: Int, isNew: Int) {
         let message = try? content.get()
         return (PriorityOrder.highestFirst.rank(of: message?.priority ?? 0), message?.redelivered == true ? 0 : 1)

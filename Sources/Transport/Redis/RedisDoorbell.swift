@@ -1,6 +1,6 @@
 import CoppiceShared
 
-/// Which of the served places have something to be taken, as far as bells, takes and looks have told.
+/// Tells which of the served places have something to be taken, as far as bells, takes and looks have told.
 ///
 /// A take asks only for places that are ready, so that it costs the same with one queue and with thousands. Every other place is quiet,
 /// and has been looked at since a message was last taken from it: that look hung its bell (`RedisScripts.look`). So what comes into a
@@ -83,7 +83,7 @@ struct RedisDoorbell {
         return chosen
     }
 
-    /// What a take left behind: who has more stands behind all that were not asked. Where all were, the first is the last at the next one,
+    /// After a take: a place that has more stands behind all that were not asked. Where all were, the first is the last at the next one,
     /// since the first ones may have given one message more.
     ///
     /// - Parameter hasMore: whether there may be more, one a place.
@@ -127,7 +127,7 @@ struct RedisDoorbell {
         return unlookedSets
     }
 
-    /// What a look has found. Who was rung for meanwhile is not quiet.
+    /// After a look. A place that was rung for meanwhile is not quiet.
     ///
     /// - Parameter found: places that are not empty, and in how many seconds the first message of a parked set is due.
     mutating func looked(at places: [Int], found: [Int: Double], now: MonotonicTime) {

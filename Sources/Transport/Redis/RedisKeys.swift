@@ -33,7 +33,7 @@ struct RedisKeys {
     var revoked: String { prefix + "coppice.revoked" }
     /// `<incarnation>:<sequence>:0`, alone or behind "started" or "finished": who has a message of a broker that keeps no book; expires.
     var claims: String { prefix + "coppice.claim." }
-    /// What rights are tried on; gone with the trial.
+    /// The keys on which rights are tried; gone with the trial.
     var probe: String { prefix + "coppice.probe." }
     /// List of `AttemptStory` texts, by task id; expires.
     var attempts: String { prefix + "coppice.attempts." }

@@ -83,7 +83,7 @@ final class RedisLeases {
         dialogue.flush()
     }
 
-    /// What the script says.
+    /// The script's answer.
     private struct Renewal {
         var gone: Set<String>
         /// By incarnation; nil: not ours to watch.
@@ -98,7 +98,7 @@ final class RedisLeases {
             guard let fields = parts[1].array else { return nil }
             var leases: [String: String] = [:]
             for index in stride(from: 0, to: fields.count - 1, by: 2) {
-                // What else somebody has put there is nobody's lease.
+                // Any other member is nobody's lease.
                 guard let id = fields[index].text, Incarnation.isID(id), let lease = fields[index + 1].text else { continue }
                 leases[id] = lease
             }

@@ -10,7 +10,7 @@ final class RedisListener {
     /// As in `RedisServedLists`.
     private let fanouts: [String: String]
 
-    /// What a message tells.
+    /// The meaning of a message.
     enum News {
         /// This key has been written to; nil: any of them may have been.
         case bell(key: String?)
@@ -38,7 +38,7 @@ final class RedisListener {
         dialogue.flush()
     }
 
-    /// What a message tells a master.
+    /// The meaning of a message to a master.
     func read(_ message: RedisValue) -> [News] {
         guard let parts = message.array, parts.count >= 3, let channel = parts[1].text else { return [] }
         if parts.count == 4 {

@@ -94,7 +94,7 @@ public final class RedisQueueOperations: QueueOperations {
         }
     }
 
-    /// What the script says of a queue.
+    /// The script's answer about a queue.
     private struct Survey {
         let waiting: Int
         let parked: Int

@@ -1,7 +1,7 @@
 import CoppiceRedis
 import CoppiceShared
 
-/// What a Redis user must be allowed, tried before anything is taken: every command of our scripts on a key of our own, and every key of
+/// The rights that a Redis user must have, tried before anything is taken: every command of our scripts on a key of our own, and every key of
 /// ours and of the queues by a command that changes nothing.
 ///
 /// A script that meets a right it lacks loses nothing (`RedisScripts`), but it does nothing either, and its error names no command.
@@ -12,7 +12,7 @@ struct RedisRights {
         /// A pattern, where others of the kind will come.
         var touches: Right
 
-        /// What is lacked if it is refused with these words.
+        /// The right that is lacked if it is refused with these words.
         func lacks(_ error: String) -> Right {
             error.contains(" key") || error.contains("channel") ? touches : .command(words[0].lowercased())
         }
@@ -89,7 +89,7 @@ struct RedisRights {
         let (keys, channels) = (Right.key(results.resultPrefix + "*"), Right.channel(results.resultPrefix + "*"))
         let there = results.database == database ? [] : [(["SELECT", String(results.database)], keys)]
         let back = results.database == database ? [] : [(["SELECT", String(database)], keys)]
-        // Who listens to all results hears it, and reads it as one.
+        // A client that listens to all results hears it, and reads it as one.
         let record = ResultRecord(taskID: id, state: .started, result: Array("null".utf8))
         let ways: [(words: [String], touches: Right)] = [
             (["GETRANGE", key, "0", "0"], keys),

@@ -37,7 +37,7 @@ extension RedisScripts {
         """
 
     /// Enters held messages into the index that have no place there: with the time of now, or as overdue if their holder has no lease.
-    /// Whoever holds one could not renew it, and nobody would find it. KEYS: unacked, unacked_index, nodes. Returns how many.
+    /// Its holder could not renew it, and nobody would find it. KEYS: unacked, unacked_index, nodes. Returns how many.
     static let reindex = """
         if redis.call('HLEN', KEYS[1]) <= redis.call('ZCARD', KEYS[2]) then return 0 end
         local now, count = redis.call('TIME')[1], 0

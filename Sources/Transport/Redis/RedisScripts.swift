@@ -8,7 +8,7 @@ import CoppiceRedis
 /// A server at its `maxmemory` refuses a script's first write if that may take memory, and none after the first. So they begin with one
 /// that takes none: a Redis that is full of messages must let them be worked off.
 ///
-/// What a script has written stays when its next command fails, be it for a key of another kind or for a right that the user lacks. So
+/// A script's writes stay when its next command fails, be it for a key of another kind or for a right that the user lacks. So
 /// it tries first what it must be able to do last, in a form that changes nothing (`HDEL key ''`, `ZREM key ''`, `RPOP key 0`): only
 /// what can't fail any more comes behind a message's second place, and a message is removed from its first place last.
 enum RedisScripts {
@@ -389,7 +389,7 @@ enum RedisScripts {
         return { gone, watches and redis.call('HGETALL', KEYS[1]), lease and 0 or 1 }
         """
 
-    /// Which incarnations have no lease. KEYS: nodes. ARGV: incarnations.
+    /// Returns the incarnations that have no lease. KEYS: nodes. ARGV: incarnations.
     private static let leaseless = """
         local out = {}
         for _, incarnation in ipairs(ARGV) do

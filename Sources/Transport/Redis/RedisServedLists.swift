@@ -1,6 +1,6 @@
 import CoppiceShared
 
-/// What a session takes from: a list of each of its queues and priorities, and for each queue the set in which its messages wait for
+/// The places that a session takes from: a list of each of its queues and priorities, and for each queue the set in which its messages wait for
 /// their time. All of them are numbered, the lists first.
 ///
 /// A queue of a fanout exchange has two lists a priority: one of this incarnation's own, into which the session puts what the exchange's

@@ -8,7 +8,7 @@ struct RevocationRows {
     init(_ database: SQLiteDatabase) { self.database = database }
 
     func store(_ ids: [String], now: WallTime) throws(SQLiteError) {
-        // One that is revoked again gets a new mark, and so is kept as long as one that is revoked now.
+        // An id that is revoked again gets a new mark, and so is kept as long as one that is revoked now.
         let renewed = Int(now.advanced(by: -Double(Revocations.renewal)).microseconds)
         for id in ids {
             try database.statement("DELETE FROM revoked WHERE task = ? AND at < ?").run(.text(id), .int(renewed))

@@ -8,7 +8,7 @@ struct MemberContainer<Key: CodingKey>: KeyedDecodingContainerProtocol {
     private let type: Any.Type
     /// Of big objects only: looking through a few members is quicker than hashing them.
     private let index: [String: JSONValue]?
-    /// What properties have that may be left out.
+    /// The initial values of properties that may be left out.
     private let initial: InitialValues?
 
     /// - Parameter type: What is decoded.

@@ -3,7 +3,7 @@ import CoppiceShared
 /// Serves a call's properties from the arguments.
 struct ParameterContainer<Key: CodingKey>: KeyedDecodingContainerProtocol {
     let binding: ArgumentBinding
-    /// What parameters have that may be left out.
+    /// The initial values of parameters that may be left out.
     let initial: InitialValues?
     let type: Any.Type
     var codingPath: [any CodingKey] { [] }

@@ -7,7 +7,7 @@ struct TaskArguments: Sendable {
     let function: String
     let positional: [JSONValue]
     let keyword: JSONObject
-    /// Which parts of canvas the message has: what is to follow the task, and is not done.
+    /// The parts of canvas that the message has: they are to follow the task, and are not done.
     let canvas: [String]
 
     init(function: String, positional: [JSONValue] = [], keyword: JSONObject = JSONObject()) {

@@ -8,7 +8,7 @@ struct ValueDecoder: Decoder, SingleValueDecodingContainer {
     let codingPath: [any CodingKey]
     /// For errors.
     let function: String
-    /// What is decoded.
+    /// The value that is decoded.
     private let type: Any.Type
     var userInfo: [CodingUserInfoKey: Any] { [:] }
 

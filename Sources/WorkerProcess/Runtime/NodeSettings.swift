@@ -10,7 +10,7 @@ struct NodeSettings: Sendable {
     let marksOutput: Bool
     /// Whether the master wants to know how long tasks took.
     let wantsRuntimes: Bool
-    /// What to do with a message that has canvas.
+    /// How a message that has canvas is treated.
     let canvas: Canvas
     /// Celery's default_retry_delay.
     static let retryDelay = 180.0

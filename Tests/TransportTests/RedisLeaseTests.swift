@@ -193,7 +193,7 @@ import Testing
         let session = try seat(slow).stand()
         let message = try #require(try scene.taken(by: session, "1"))
         proxy.holds = Self.contains("big-result")
-        let result = "\"" + String(repeating: "x", count: 8 << 20) + "\""
+        let result = "\"" + String(repeating: "x", count: 1 << 20) + "\""
         let commit = Commit(message.tag, queue: "celery", .conclude, writes: [.named("big-result", .success, result)])
         session.session.commit([commit], as: 1)
         session.session.flush()

@@ -50,6 +50,14 @@ import Testing
         #expect(try Set(session.takeAll(3).map(\.id)) == ["p1", "p2", "p9"])
     }
 
+    /// The list of step 3 is the queue `celery:3`, which somebody serves beside it.
+    @Test func aListThatTwoQueuesShareIsTakenOnce() throws {
+        try scene.send(["1", "2"], priority: 3)
+        let session = try session(["celery", "celery:3"])
+        #expect(try session.take(4).map(\.id) == ["1", "2"])
+        #expect(try fixture.ask(RedisCommand("HLEN", "unacked")).integer == 2)
+    }
+
     @Test func whatWasLostWithAConnectionGoesBackToItsStep() throws {
         try scene.send(["1"], priority: 3)
         let first = try session(["celery"])

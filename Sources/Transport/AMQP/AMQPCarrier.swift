@@ -41,6 +41,8 @@ public final class AMQPCarrier: MessageCarrier {
     private var prefetch: UInt16
     private var lowered: UInt16?
     let mostBytes: Int
+    /// So few bytes lie here that the largest message finds room, whichever comes: below it the queues are consumed again.
+    private let bytesToResume: Int
     /// Bytes of the messages that lie here and have not been passed on, by delivery tag, and all together.
     private var lying: [UInt64: Int] = [:]
     private var lyingBytes = 0
@@ -79,6 +81,7 @@ public final class AMQPCarrier: MessageCarrier {
         // No limit at all would bring the whole queue here.
         self.prefetch = UInt16(clamping: max(1, prefetch))
         self.mostBytes = mostBytes
+        bytesToResume = max(0, min(mostBytes / 2, mostBytes - largestMessage))
         serial = incarnation.reserve(1)
         arrived = Array(repeating: Arrivals(), count: queues.count)
         returned = arrived
@@ -391,8 +394,8 @@ public final class AMQPCarrier: MessageCarrier {
         putOff.append(number)
         guard !isFull, isTaking else { return }
         isFull = true
-        // Half of what there was room for, so that the next ones fit.
-        lowered = UInt16(clamping: max(1, lying.count / 2))
+        // Half of what there was room for, so that the next ones fit: of all queues together, where each has a limit of its own.
+        lowered = UInt16(clamping: max(1, lying.count / 2 / (limitsWholeChannel ? 1 : queues.count)))
         consumers.endAll(now: now)
     }
 
@@ -415,7 +418,7 @@ public final class AMQPCarrier: MessageCarrier {
     func consumeIfRoom(now: MonotonicTime) {
         guard phase == .standing, isTaking else { return }
         if isFull {
-            guard !consumers.isEnding, lyingBytes <= mostBytes / 2 else { return }
+            guard !consumers.isEnding, lyingBytes <= bytesToResume else { return }
             isFull = false
             consumers.setLimit(limit, wholeChannel: limitsWholeChannel, now: now)
         }

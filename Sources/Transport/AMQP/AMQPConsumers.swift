@@ -14,6 +14,8 @@ final class AMQPConsumers {
     /// By queue.
     private var tags: [String?]
     private var lastNumber = 0
+    /// The queue that is the first to be consumed again: another one each time, so that what comes first does not always take the room.
+    private var first = 0
     /// The prefetch limit that was set last.
     private(set) var limit: UInt16 = 0
     private var limitsWholeChannel = false
@@ -74,11 +76,15 @@ final class AMQPConsumers {
 
     /// Begins to consume the queues that have no consumer.
     func beginMissing(now: MonotonicTime) {
-        for index in tags.indices where tags[index] == nil { begin(index, now: now) {} }
+        for offset in tags.indices {
+            let index = (first + offset) % tags.count
+            if tags[index] == nil { begin(index, now: now) {} }
+        }
     }
 
     /// Ends all; `onEnded` follows, at once if there is none.
     func endAll(now: MonotonicTime) {
+        first = (first + 1) % max(1, tags.count)
         for case (let index, let tag?) in zip(tags.indices, tags) {
             tags[index] = nil
             end(tag, now: now)

@@ -114,6 +114,8 @@ extension LedgeredSession {
                 return nil
             }
             book[place]?.brokerTag = message.tag
+            // Its body is here already, with its task.
+            carrier.passedOn([message.tag])
             // Its acknowledgement was lost; the start record is what counts.
             if holding.isAcknowledged { carrier.acknowledge(message.tag) }
             return nil

@@ -166,7 +166,8 @@ public final class RedisBrokerSession: BrokerSession {
             memory.turn()
             listener.prove()
             doorbell.turn(now: now, hearsBells: hasDoorbell)
-            look(at: doorbell.setsToLook())
+            // Lists among them only if everything was written while the session was getting ready.
+            look(at: doorbell.listsToLook() + doorbell.setsToLook())
             // A bell may have been lost with its server's memory.
             if hasDoorbell { lookAround() }
             ringIfReady()

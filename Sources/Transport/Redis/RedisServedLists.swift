@@ -35,8 +35,14 @@ struct RedisServedLists {
         }
         if keys.layout.order == .sorted { names.sort { $0.list < $1.list } }
         var places: [Place] = []
+        // A queue may be named like another one's step (`q:3`, where the separator is a colon): a script that read the list at both places
+        // would hold each of its messages twice.
+        var named: Set<String> = []
         for step in keys.layout.steps {
-            for name in names { places.append(Place(key: keys.list(name.list, step: step), queue: name.queue, step: step)) }
+            for name in names {
+                let key = keys.list(name.list, step: step)
+                if named.insert(key).inserted { places.append(Place(key: key, queue: name.queue, step: step)) }
+            }
         }
         lists = places.count
         for queue in declarations { places.append(Place(key: keys.parked(queue.name), queue: queue.name, step: nil)) }

@@ -290,7 +290,7 @@ public final class Supervisor {
         guard !isTaking, !intake.outbox.isUnderWay else { return }
         intake.outbox.flush(broker: broker.standing, store: store?.standing, joined: store == nil)
         take()
-        if isTaking || intake.outbox.isUnderWay { broker.flush() }
+        if isTaking || intake.outbox.isUnderWay || intake.outbox.isPublishing { broker.flush() }
     }
 
     /// Takes what there is room for, once a child has said which tasks it has. Not for every single place, since a batch

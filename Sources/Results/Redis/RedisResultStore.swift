@@ -41,6 +41,8 @@ public final class RedisResultStore: ResultStore {
     }
 
     public func takeEvents() -> [ResultEvent] {
+        // A write may have found that the connection is lost, and nobody is called for a descriptor that is gone.
+        drain()
         defer { events.removeAll(keepingCapacity: true) }
         return events
     }

@@ -76,6 +76,9 @@ struct Outbox {
     /// Whether the broker has yet to answer a batch that it can answer at once.
     var isUnderWay: Bool { !settling.underWay.isEmpty }
 
+    /// Whether the broker has yet to confirm what is sent on.
+    var isPublishing: Bool { !publishing.underWay.isEmpty }
+
     /// Whether so much waits here that nothing may be begun that would add to it.
     var isFull: Bool { bytes > Outbox.mostBytes }
 
